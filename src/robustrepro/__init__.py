@@ -1,0 +1,1 @@
+"""Regenerate the tables and figures of papers on adversarial robustness, beside the printed numbers."""

@@ -1,0 +1,32 @@
+"""What a user can get wrong, told in one message."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake that the user can mend.
+
+    The message names the key or file, what was found and what is expected. The command line prints it
+    as it is, without a traceback, and exits with status 2.
+    """
+
+
+def unknown_name(what: str, found: str, known: Iterable[str]) -> UserError:
+    """Return the error for a name nobody declared, with the nearest known ones.
+
+    Parameters
+    ----------
+    what
+        What the name stands for and where it was found, such as ``"objective in papers/hrm/paper.yaml"``.
+    found
+        The name as the user wrote it.
+    known
+        Every name that would have been accepted.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(found, names, n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return UserError(f"unknown {what}: '{found}'{hint} (known: {', '.join(names) or 'none'})")

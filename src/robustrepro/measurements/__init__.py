@@ -1,0 +1,1 @@
+"""From a model to tidy per-example measurements; nothing here draws."""

@@ -1,0 +1,1 @@
+"""The papers' architectures, one file a family."""

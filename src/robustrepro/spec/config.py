@@ -1,0 +1,122 @@
+"""``config.yaml`` and the scales: what a user edits, and how the layers lie over one another."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator
+
+from robustrepro.errors import UserError, unknown_name
+from robustrepro.spec.base import Declaration
+from robustrepro.spec.messages import explain
+
+Tree = dict[str, Any]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Overlay(Declaration):
+    """What a scale or a user lays over the papers' declarations.
+
+    ``models`` and ``measures`` map a name, or a pattern such as ``mnist-*``, to the keys to replace. ``seeds`` is the
+    number of seeds of every model that does not say its own.
+    """
+
+    seeds: int | None = Field(default=None, ge=1)
+    models: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    measures: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class Scale(Overlay):
+    """A scale: ``datasets`` maps a data set to the one that stands in for it."""
+
+    description: str
+    seeds: int = Field(ge=1)
+    datasets: dict[str, str] = Field(default_factory=dict)
+
+
+class DataConfig(Declaration):
+    """Where data come from: ``mirror`` is a folder of files under their official names."""
+
+    mirror: str | None = None
+    allow_unverified: list[str] = Field(default_factory=list)
+
+
+class Config(Declaration):
+    """What a user edits."""
+
+    scale: str
+    papers: list[str] = Field(min_length=1)
+    data: DataConfig = Field(default_factory=DataConfig)
+    overrides: Overlay = Field(default_factory=Overlay)
+
+    @field_validator("papers", mode="before")
+    @classmethod
+    def _papers_as_text(cls, value: object) -> object:
+        """Accept ``--config papers=hrm,hamming``."""
+        return value.split(",") if isinstance(value, str) else value
+
+
+def read_yaml(path: Path) -> Tree:
+    """Return the mapping in a YAML file.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, is no YAML, or holds no mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected a mapping of keys to values, found {type(content).__name__}")
+    return content
+
+
+def validated(model: type[Model], content: Any, source: str) -> Model:
+    """Check content against a declaration; the first mistake becomes one message that names file and key."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise UserError(explain(error, model, source)) from None
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
+    """Return ``base`` with ``over`` laid on it, mappings key by key, all else replaced.
+
+    A mapping that names another thing (``{name: fgsm}`` over ``{name: pgd, steps: 40}``) replaces the old one whole,
+    since its options are not the new one's.
+    """
+    if "name" in over and "name" in base and over["name"] != base["name"]:
+        return dict(over)
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        result[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def laid_over(
+    declarations: Mapping[str, Tree], overlay: Mapping[str, Mapping[str, Any]], what: str, source: str
+) -> dict[str, Tree]:
+    """Return declarations with an overlay's names or patterns applied, in the order that the overlay gives.
+
+    Raises
+    ------
+    UserError
+        If a name or pattern fits no declaration.
+    """
+    result = {name: dict(tree) for name, tree in declarations.items()}
+    for pattern, changes in overlay.items():
+        names = fnmatch.filter(result, pattern)
+        if not names:
+            raise unknown_name(f"{what} in {source}", pattern, declarations)
+        for name in names:
+            result[name] = merged(result[name], changes)
+    return result

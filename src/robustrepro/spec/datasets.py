@@ -1,0 +1,194 @@
+"""Which data sets exist, as static declarations: what the planner reads, and part of each job's spec."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from robustrepro.errors import unknown_name
+from robustrepro.spec.base import Declaration
+
+
+class OfficialFile(Declaration):
+    """A file as its authors published it."""
+
+    name: str
+    md5: str = Field(pattern="^[0-9a-f]{32}$")
+
+
+class _Dataset(Declaration):
+    """What every data set has. ``input_shape`` is (channels, height, width) for images, (2,) for points."""
+
+    input_shape: tuple[int, ...]
+    classes: int = Field(ge=2)
+    train_examples: int = Field(ge=1)
+    test_examples: int = Field(ge=1)
+    source: str
+
+
+class DigitsSpec(_Dataset):
+    """Images made from what scikit-learn ships, so that nothing is downloaded."""
+
+    kind: Literal["embedded"] = "embedded"
+    name: Literal["digits", "digits_rgb"]
+    seed: int = 0
+
+
+class MnistSpec(_Dataset):
+    """Gzipped IDX files; ``train_files`` and ``test_files`` are (images, labels)."""
+
+    kind: Literal["torchvision"] = "torchvision"
+    name: Literal["mnist", "fashion_mnist"]
+    train_files: tuple[OfficialFile, OfficialFile]
+    test_files: tuple[OfficialFile, OfficialFile]
+
+
+class Cifar10Spec(_Dataset):
+    """Pickled batches in ``batches_folder``, or the ``archive`` that holds this folder."""
+
+    kind: Literal["torchvision"] = "torchvision"
+    name: Literal["cifar10"]
+    archive: OfficialFile
+    batches_folder: str
+    train_files: tuple[OfficialFile, ...]
+    test_files: tuple[OfficialFile, ...]
+    # Says which number is which class: with another one, the labels could mean something else.
+    class_names_file: OfficialFile
+
+
+class _Toy(_Dataset):
+    """Points in the plane; ``noise`` is the standard deviation of the Gaussian noise on each coordinate."""
+
+    kind: Literal["toy"] = "toy"
+    input_shape: tuple[int, ...] = (2,)
+    classes: int = 2
+    train_examples: int = 96
+    test_examples: int = 1000
+    noise: float = Field(gt=0, allow_inf_nan=False)
+    seed: int = 0
+
+
+class TwoMoonsSpec(_Toy):
+    """Two interleaving half circles of radius 1."""
+
+    name: Literal["two_moons"] = "two_moons"
+    source: str = "scikit-learn: make_moons"
+
+
+class CirclesSpec(_Toy):
+    """A circle of radius 1 around one of radius ``inner_radius``."""
+
+    name: Literal["circles"] = "circles"
+    source: str = "scikit-learn: make_circles"
+    inner_radius: float = Field(gt=0, lt=1)
+
+
+class BlobsSpec(_Toy):
+    """Two Gaussians, ``distance`` apart on the first axis."""
+
+    name: Literal["blobs"] = "blobs"
+    source: str = "scikit-learn: make_blobs"
+    distance: float = Field(gt=0, allow_inf_nan=False)
+
+
+class SpiralsSpec(_Toy):
+    """Two interleaving Archimedean spirals that turn ``turns`` times on their way out to radius 2."""
+
+    name: Literal["spirals"] = "spirals"
+    source: str = "two Archimedean spirals, uniform in the angle"
+    turns: float = Field(gt=0, allow_inf_nan=False)
+
+
+DatasetSpec = Annotated[
+    DigitsSpec | MnistSpec | Cifar10Spec | TwoMoonsSpec | CirclesSpec | BlobsSpec | SpiralsSpec,
+    Field(discriminator="name"),
+]
+
+
+def _mnist_files(prefix: str, images_md5: str, labels_md5: str) -> tuple[OfficialFile, OfficialFile]:
+    return (
+        OfficialFile(name=f"{prefix}-images-idx3-ubyte.gz", md5=images_md5),
+        OfficialFile(name=f"{prefix}-labels-idx1-ubyte.gz", md5=labels_md5),
+    )
+
+
+# The published MD5s; those that torchvision checks, too.
+_DECLARED: tuple[DatasetSpec, ...] = (
+    DigitsSpec(
+        name="digits",
+        input_shape=(1, 28, 28),
+        classes=10,
+        train_examples=1437,
+        test_examples=360,
+        source="scikit-learn: the 1797 handwritten digits of the UCI test set (Alpaydin and Kaynak 1998)",
+    ),
+    DigitsSpec(
+        name="digits_rgb",
+        input_shape=(3, 32, 32),
+        classes=10,
+        train_examples=1437,
+        test_examples=360,
+        source="scikit-learn: the same digits, coloured, on crops of its two sample photographs",
+    ),
+    MnistSpec(
+        name="mnist",
+        input_shape=(1, 28, 28),
+        classes=10,
+        train_examples=60_000,
+        test_examples=10_000,
+        source="MNIST (LeCun et al. 1998)",
+        train_files=_mnist_files("train", "f68b3c2dcbeaaa9fbdd348bbdeb94873", "d53e105ee54ea40749a09fcbcd1e9432"),
+        test_files=_mnist_files("t10k", "9fb629c4189551a2d022fa330f9573f3", "ec29112dd5afa0611ce80d1b7f02629c"),
+    ),
+    MnistSpec(
+        name="fashion_mnist",
+        input_shape=(1, 28, 28),
+        classes=10,
+        train_examples=60_000,
+        test_examples=10_000,
+        source="Fashion-MNIST (Xiao et al. 2017)",
+        train_files=_mnist_files("train", "8d4fb7e6c68d591d4c3dfef9ec88bf0d", "25c81989df183df01b3e8a0aad5dffbe"),
+        test_files=_mnist_files("t10k", "bef4ecab320f06d8554ea6380940ec79", "bb300cfdad3c16e7a12a480ee83cd310"),
+    ),
+    Cifar10Spec(
+        name="cifar10",
+        input_shape=(3, 32, 32),
+        classes=10,
+        train_examples=50_000,
+        test_examples=10_000,
+        source="CIFAR-10 (Krizhevsky 2009), python version",
+        archive=OfficialFile(name="cifar-10-python.tar.gz", md5="c58f30108f718f92721af3b95e74349a"),
+        batches_folder="cifar-10-batches-py",
+        train_files=(
+            OfficialFile(name="data_batch_1", md5="c99cafc152244af753f735de768cd75f"),
+            OfficialFile(name="data_batch_2", md5="d4bba439e000b95fd0a9bffe97cbabec"),
+            OfficialFile(name="data_batch_3", md5="54ebc095f3ab1f0389bbae665268c751"),
+            OfficialFile(name="data_batch_4", md5="634d18415352ddfa80567beed471001a"),
+            OfficialFile(name="data_batch_5", md5="482c414d41f54cd18b22e5b47cb7c3cb"),
+        ),
+        test_files=(OfficialFile(name="test_batch", md5="40351d587109b95175f43aff81a1287e"),),
+        class_names_file=OfficialFile(name="batches.meta", md5="5ff9c542aee3614f3951f8cda6e48888"),
+    ),
+    # "Very few examples" and "very noisy samples" is all that the hrm paper says of its toy sets; sizes and noise
+    # are chosen so that the classes overlap and a large network can fit every training point.
+    TwoMoonsSpec(noise=0.25),
+    CirclesSpec(noise=0.15, inner_radius=0.5),
+    BlobsSpec(noise=0.75, distance=2.5),
+    SpiralsSpec(noise=0.15, turns=1.0),
+)
+DATASETS: dict[str, DatasetSpec] = {spec.name: spec for spec in _DECLARED}
+
+
+def dataset_spec(name: str) -> DatasetSpec:
+    """Return the declaration of a data set.
+
+    Raises
+    ------
+    UserError
+        If no data set has this name; the message has the nearest one and all known ones.
+    """
+    try:
+        return DATASETS[name]
+    except KeyError:
+        raise unknown_name("data set", name, DATASETS) from None

@@ -1,0 +1,63 @@
+"""Outputs without a record: files that would pass as done though no run is known to have made them."""
+
+from __future__ import annotations
+
+import os
+from base64 import urlsafe_b64decode
+from pathlib import Path
+
+from robustrepro.errors import UserError
+
+# What no rule declares as an output: logs, benchmarks, and what is being written.
+UNDECLARED_FOLDERS = ("logs", "benchmarks")
+UNDECLARED_SUFFIX = ".partial"
+RECORDS = (Path(".snakemake/metadata"), Path(".snakemake/incomplete"))
+"""Where Snakemake notes finished jobs' outputs, and those of jobs that it knows to be unfinished (and reruns)."""
+
+
+def recorded_outputs() -> set[str]:
+    """Return every output that Snakemake has a record of, as a path relative to the working directory."""
+    found = set()
+    for folder in RECORDS:
+        for directory, _, names in os.walk(folder):
+            # A name too long for the file system is cut into folders, each marked with "@".
+            parts = Path(directory).relative_to(folder).parts
+            prefix = "".join(part.removeprefix("@") for part in parts)
+            for name in names:
+                try:
+                    found.add(urlsafe_b64decode(prefix + name).decode())
+                except ValueError:
+                    continue  # Snakemake's own notes, such as that of a migration
+    return found
+
+
+def unrecorded_outputs(folder: Path) -> list[Path]:
+    """Return the files under a scale's folder that Snakemake has no record of, sorted."""
+    known = recorded_outputs()
+    found = []
+    for directory, folders, names in os.walk(folder):
+        if Path(directory) == folder:
+            folders[:] = [name for name in folders if name not in UNDECLARED_FOLDERS]
+        for name in names:
+            path = Path(directory) / name
+            if not name.endswith(UNDECLARED_SUFFIX) and str(path) not in known:
+                found.append(path)
+    return sorted(found)
+
+
+def require_recorded(folder: str) -> None:
+    """Stop when results lie about that no run is known to have made.
+
+    Raises
+    ------
+    UserError
+        If there are such files; the message names the first ones.
+    """
+    strangers = unrecorded_outputs(Path(folder))
+    if strangers:
+        shown = "".join(f"\n  {path}" for path in strangers[:10])
+        more = f"\n  and {len(strangers) - 10} more" if len(strangers) > 10 else ""
+        raise UserError(
+            f"{len(strangers)} file(s) under {folder} have no record of the run that made them:{shown}{more}\n"
+            "Results computed elsewhere: `robustrepro adopt` checks and records them. Left by a killed run: delete them."
+        )

@@ -1,0 +1,76 @@
+"""Models as declared in ``paper.yaml``: data set, architecture, objective, optimiser and budget."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from robustrepro.spec.base import Declaration
+
+
+class Lenet5(Declaration):
+    """LeNet-5 on images of 28x28 or 32x32."""
+
+    name: Literal["lenet5"]
+
+
+class Mlp(Declaration):
+    """Fully connected layers of the given widths with ReLU between them."""
+
+    name: Literal["mlp"]
+    hidden: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
+
+
+Architecture = Annotated[Lenet5 | Mlp, Field(discriminator="name")]
+
+
+class Erm(Declaration):
+    """Empirical risk minimisation."""
+
+    name: Literal["erm"]
+
+
+class Cem(Declaration):
+    """The cross error matrix objective; ``guard`` is δ in √(Lᵢ + δ), in nats."""
+
+    name: Literal["cem"]
+    guard: float = Field(default=1e-8, gt=0, allow_inf_nan=False)
+
+
+class Hrm(Declaration):
+    """Hollow risk minimisation; ``guard`` is δ in √(Lᵢ + δ), in nats."""
+
+    name: Literal["hrm"]
+    guard: float = Field(default=1e-8, gt=0, allow_inf_nan=False)
+
+
+Objective = Annotated[Erm | Cem | Hrm, Field(discriminator="name")]
+
+
+class Adam(Declaration):
+    """Adam with PyTorch's default moments (Kingma & Ba 2015)."""
+
+    name: Literal["adam"]
+    learning_rate: float = Field(gt=0, allow_inf_nan=False)
+
+
+class TrainingSpec(Declaration):
+    """Everything that decides a model's weights, but for the seed and the code."""
+
+    dataset: str
+    architecture: Architecture
+    objective: Objective
+    optimizer: Adam
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=2)
+
+
+class ModelDeclaration(TrainingSpec):
+    """A model of a paper: how it is trained, and with how many seeds (the scale's number when not said)."""
+
+    seeds: int | None = Field(default=None, ge=1)
+
+    def training_spec(self) -> TrainingSpec:
+        """Return what one seed's training job depends on."""
+        return TrainingSpec.model_validate(self.model_dump(exclude={"seeds"}))

@@ -1,0 +1,114 @@
+"""What every step does around its work: check its sources, write its log, show its progress, stop in order."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from robustrepro.spec.sources import require_unchanged
+
+LOGGER = logging.getLogger("robustrepro")
+SECONDS_BETWEEN_LINES = 5.0
+
+
+@contextmanager
+def running(step: str, spec: str, code: str, log: Path | None) -> Iterator[Any]:
+    """Check the job's sources, open its log, and yield its spec as plain data.
+
+    A termination signal becomes a ``KeyboardInterrupt``, so that work which can be resumed is saved.
+
+    Parameters
+    ----------
+    step
+        The step's name.
+    spec, code
+        The two parameters that the rule was scheduled with.
+    log
+        Where every message also goes, with its time; none when run by hand.
+    """
+    LOGGER.setLevel(logging.INFO)
+    LOGGER.propagate = False
+    handlers: list[logging.Handler] = []
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setFormatter(logging.Formatter("%(message)s"))
+    terminal.addFilter(lambda record: not getattr(record, "only_in_log", False))
+    handlers.append(terminal)
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(log, mode="w", encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        handlers.append(file)
+    LOGGER.handlers[:] = handlers
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        resolved = json.loads(spec)
+        require_unchanged(step, resolved, code)
+        yield resolved
+    except BaseException as error:
+        LOGGER.info("stopped: %s", error or type(error).__name__, extra={"only_in_log": True})
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        for handler in handlers:
+            handler.close()
+        LOGGER.handlers.clear()
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+class ProgressBar:
+    """Progress of one step: a bar in a terminal, else a line now and then; every line in the log.
+
+    ``ROBUSTREPRO_PROGRESS=lines`` asks for lines in a terminal, too: two bars of two jobs would overwrite each other.
+    """
+
+    def __init__(self, description: str, total: int, *, done: int = 0) -> None:
+        self.done = done
+        self._description, self._total = description, total
+        self._spoke = time.monotonic()
+        self._bar: Progress | None = None
+        if sys.stderr.isatty() and os.environ.get("ROBUSTREPRO_PROGRESS") != "lines":
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[detail]}"),
+                console=Console(stderr=True),
+            )
+            self._task = self._bar.add_task(description, total=total, completed=done, detail="")
+
+    def __enter__(self) -> ProgressBar:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, steps: int, detail: str = "") -> None:
+        """Say that ``steps`` more of the total are done."""
+        self.done += steps
+        line = f"{self._description}: {self.done} of {self._total}" + (f", {detail}" if detail else "")
+        shown_as_bar = self._bar is not None
+        if self._bar is not None:
+            self._bar.update(self._task, advance=steps, detail=detail)
+        due = time.monotonic() - self._spoke >= SECONDS_BETWEEN_LINES or self.done >= self._total
+        if due and not shown_as_bar:
+            self._spoke = time.monotonic()
+        LOGGER.info("%s", line, extra={"only_in_log": shown_as_bar or not due})

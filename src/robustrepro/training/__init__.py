@@ -1,0 +1,1 @@
+"""The one training loop: schedule, checkpoint, resume, history."""

@@ -1,0 +1,96 @@
+"""The state of an interrupted training: where it lies, who may write it, and how it comes back."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from robustrepro.errors import UserError
+from robustrepro.files import atomic_path
+
+
+def state_path(folder: Path, *identity: str) -> Path:
+    """Return where a training keeps its state: named after everything that decides its weights.
+
+    Parameters
+    ----------
+    folder
+        The folder of the model and seed.
+    identity
+        Spec, seed, code digest and manifest digest; a state of any other training is never picked up.
+    """
+    digest = hashlib.sha256("\x1f".join(identity).encode()).hexdigest()
+    return folder / f"resume-{digest[:16]}.safetensors.partial"
+
+
+@contextmanager
+def locked(state: Path) -> Iterator[None]:
+    """Hold the state for this process alone, so that an orphan never writes beside its successor.
+
+    Raises
+    ------
+    UserError
+        If another process is training the same model.
+    """
+    state.parent.mkdir(parents=True, exist_ok=True)
+    lock = state.with_name(state.name.replace(".safetensors.partial", ".lock.partial"))
+    with lock.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{lock}: another process is training this model; wait for it or stop it") from None
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def snapshot(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return copies of the weights and the optimiser's moments, as they are now."""
+    tensors = {f"model.{name}": tensor.clone() for name, tensor in model.state_dict().items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value.clone() for name, value in moments.items()}
+    return tensors
+
+
+def save_state(state: Path, tensors: Mapping[str, Tensor], history: Sequence[dict[str, Any]]) -> None:
+    """Write a snapshot and the history up to it atomically."""
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    with atomic_path(state) as partial:
+        save_file(contiguous, partial, metadata={"history": json.dumps(list(history))})
+
+
+def load_state(state: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+    """Restore weights and optimiser moments in place; return the history so far, empty when there is no state.
+
+    An unreadable state is removed: training starts over rather than from something it cannot trust.
+    """
+    if not state.exists():
+        return []
+    try:
+        with safe_open(state, "pt") as stored:
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no mapping)
+            history: list[dict[str, Any]] = json.loads(stored.metadata()["history"])
+    except (SafetensorError, OSError, ValueError):
+        state.unlink()
+        return []
+    model.load_state_dict(
+        {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
+    )
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, key = name.split(".", 2)
+            moments.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+    return history
