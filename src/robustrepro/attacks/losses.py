@@ -1,0 +1,65 @@
+"""What an attack ascends: one loss per example, so that no image's gradient depends on its batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from robustrepro.spec.attacks import AttackLoss
+
+PerExampleLoss = Callable[[Tensor, Tensor], Tensor]
+"""Maps logits (N, classes) and labels (N,) to losses (N,)."""
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return each example's cross-entropy, shape (N,)."""
+    return functional.cross_entropy(logits, labels, reduction="none")
+
+
+def classification_margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return Z_y − max_{i≠y} Z_i, shape (N,): positive where the label wins, negative where it loses.
+
+    Parameters
+    ----------
+    logits
+        Shape (N, classes), at least two classes.
+    labels
+        int64, shape (N,).
+    """
+    column = labels.unsqueeze(1)
+    others = logits.scatter(1, column, -torch.inf)
+    return logits.gather(1, column).squeeze(1) - others.amax(1)
+
+
+def margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return max_{i≠y} Z_i − Z_y, shape (N,): the loss of Carlini & Wagner (2017), f₆ without its clipping."""
+    return -classification_margin(logits, labels)
+
+
+def attack_loss(name: AttackLoss, training_loss: PerExampleLoss | None = None) -> PerExampleLoss:
+    """Return the loss that an attack's spec names.
+
+    Parameters
+    ----------
+    name
+        ``"cross_entropy"``, ``"margin"`` or ``"training"``.
+    training_loss
+        What ``"training"`` stands for. A pairwise objective (CEM, HRM) gives each image's own √L: the
+        gradient of its batch loss with respect to one image is a positive multiple of that of √L.
+
+    Raises
+    ------
+    ValueError
+        If the training loss is asked for and none is given.
+    """
+    if name == "cross_entropy":
+        return cross_entropy
+    if name == "margin":
+        return margin
+    if training_loss is None:
+        message = "the attack's loss is 'training', but no training_loss was given: pass the model's per-example loss"
+        raise ValueError(message)
+    return training_loss

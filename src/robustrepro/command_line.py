@@ -1,0 +1,194 @@
+"""Every step of the pipeline as a command, and the commands for people. Each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from robustrepro.errors import UserError
+
+app = typer.Typer(
+    help=__doc__,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+STEP = "Steps, as the rules of workflow/rules call them"
+PEOPLE = "For people"
+
+Spec = Annotated[str, typer.Option(help="The job's resolved spec, as JSON.")]
+Code = Annotated[str, typer.Option(help="Digest of the sources that the job was scheduled with.")]
+Log = Annotated[Path | None, typer.Option(help="File that receives every message, with its time.")]
+Model = Annotated[str, typer.Option(help="Name of the model.")]
+Seed = Annotated[int, typer.Option(help="Seed of the model.")]
+Data = Annotated[Path, typer.Option(help="Folder of the data set.")]
+Weights = Annotated[Path, typer.Option(help="Checkpoint of the model.")]
+Output = Annotated[Path, typer.Option(help="File to write.")]
+
+
+@app.command(rich_help_panel=STEP)
+def data(spec: Spec, code: Code, folder: Data, log: Log = None) -> None:
+    """Make a data set: tensors and a manifest with their checksums."""
+    from robustrepro.datasets.step import data_step
+    from robustrepro.steps import running
+
+    with running("data", spec, code, log) as resolved:
+        data_step(resolved, folder)
+
+
+@app.command(rich_help_panel=STEP)
+def train(
+    spec: Spec,
+    code: Code,
+    model: Model,
+    seed: Seed,
+    data: Data,
+    weights: Weights,
+    history: Annotated[Path, typer.Option(help="CSV of loss and accuracy an epoch, to write.")],
+    card: Annotated[Path, typer.Option(help="Model card, to write.")],
+    log: Log = None,
+) -> None:
+    """Train one model with one seed; continues an interrupted training."""
+    from robustrepro.steps import running
+    from robustrepro.training.step import train_step
+
+    with running("train", spec, code, log) as resolved:
+        train_step(resolved, code, name=model, seed=seed, data=data, weights=weights, history=history, card=card)
+
+
+@app.command(rich_help_panel=STEP)
+def measure_attack(
+    spec: Spec, code: Code, model: Model, seed: Seed, data: Data, weights: Weights, output: Output, log: Log = None
+) -> None:
+    """Measure one model under one attack, image by image."""
+    from robustrepro.measurements import attack
+    from robustrepro.steps import running
+
+    with running("measure-attack", spec, code, log) as resolved:
+        attack.measure_attack(resolved, code, model_name=model, seed=seed, data=data, weights=weights, output=output)
+
+
+@app.command(rich_help_panel=STEP)
+def measure_parameter_distance(
+    spec: Spec,
+    code: Code,
+    model: Annotated[list[str], typer.Option(help="Names of the two models.")],
+    weights: Annotated[list[Path], typer.Option(help="Checkpoints of the two models.")],
+    seed: Seed,
+    output: Output,
+    log: Log = None,
+) -> None:
+    """Measure how far apart the parameters of two models are."""
+    from robustrepro.measurements import parameter_distance
+    from robustrepro.steps import running
+
+    with running("measure-parameter-distance", spec, code, log) as resolved:
+        parameter_distance.measure_parameter_distance(
+            resolved,
+            code,
+            names=(model[0], model[1]),
+            seed=seed,
+            weights=(weights[0], weights[1]),
+            output=output,
+        )
+
+
+@app.command(rich_help_panel=STEP)
+def measure_decision_boundary(
+    spec: Spec, code: Code, model: Model, seed: Seed, data: Data, weights: Weights, output: Output, log: Log = None
+) -> None:
+    """Evaluate a model of points in the plane on a grid and on its training points."""
+    from robustrepro.measurements import decision_boundary
+    from robustrepro.steps import running
+
+    with running("measure-decision-boundary", spec, code, log) as resolved:
+        decision_boundary.measure_decision_boundary(
+            resolved, code, model_name=model, seed=seed, data=data, weights=weights, output=output
+        )
+
+
+@app.command(rich_help_panel=STEP)
+def table(
+    spec: Spec,
+    code: Code,
+    folder: Annotated[Path, typer.Option(help="Folder that receives the table as JSON, CSV and Markdown.")],
+    published: Annotated[Path | None, typer.Option(help="CSV of the numbers as printed.")] = None,
+    log: Log = None,
+) -> None:
+    """Make one table from its measurements."""
+    from robustrepro.steps import running
+    from robustrepro.tables.step import table_step
+
+    with running("table", spec, code, log) as resolved:
+        table_step(resolved, folder, published)
+
+
+@app.command(rich_help_panel=STEP)
+def figure(
+    spec: Spec,
+    code: Code,
+    folder: Annotated[Path, typer.Option(help="Folder that receives the figure as PNG and PDF.")],
+    log: Log = None,
+) -> None:
+    """Draw one figure from its measurements."""
+    from robustrepro.figures.step import figure_step
+    from robustrepro.steps import running
+
+    with running("figure", spec, code, log) as resolved:
+        figure_step(resolved, folder)
+
+
+@app.command(rich_help_panel=STEP)
+def scorecard(
+    spec: Spec,
+    code: Code,
+    folder: Annotated[Path, typer.Option(help="Folder of the scale, which receives scorecard.csv and metrics.json.")],
+    log: Log = None,
+) -> None:
+    """Give every claim a verdict."""
+    from robustrepro.scorecard.step import scorecard_step
+    from robustrepro.steps import running
+
+    with running("scorecard", spec, code, log) as resolved:
+        scorecard_step(resolved, folder)
+
+
+@app.command(rich_help_panel=STEP)
+def report(
+    spec: Spec,
+    code: Code,
+    folder: Annotated[Path, typer.Option(help="Folder of the scale, which receives report/index.html.")],
+    log: Log = None,
+) -> None:
+    """Write the report, one self-contained HTML file."""
+    from robustrepro.report.step import report_step
+    from robustrepro.steps import running
+
+    with running("report", spec, code, log) as resolved:
+        report_step(resolved, folder)
+
+
+@app.command(rich_help_panel=PEOPLE)
+def show(
+    folder: Annotated[Path, typer.Argument(help="Folder of a scale.")] = Path("results/quick"),
+) -> None:
+    """Print a scale's scorecard and where its report is."""
+    from robustrepro.scorecard.show import show_scorecard
+
+    show_scorecard(folder)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one message on standard error and status 2."""
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"robustrepro: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("robustrepro: interrupted; run the same command again to continue", err=True)
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""From measurements to a paper's figures; nothing here trains or attacks."""

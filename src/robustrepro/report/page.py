@@ -1,0 +1,60 @@
+"""Puts the report's content, style and script into one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from robustrepro.report import presentation
+from robustrepro.report.reading import read_contents
+
+FOLDER = Path(__file__).parent
+
+
+def build_report(spec: dict[str, Any], scale_folder: Path) -> str:
+    """Return the report of one scale as a self-contained HTML page.
+
+    The page is a function of its inputs alone (no date, no path of the machine), so that the same results give
+    the same bytes. Every text is escaped; a content security policy admits only the page's own style and script.
+
+    Parameters
+    ----------
+    spec
+        Plain data: scale, stand-ins, unverified data, and the papers with their tables, figures and departures
+        (see ``robustrepro.report.content.ReportSpec``).
+    scale_folder
+        ``results/<scale>``. A table or figure that is missing there is shown as not measured.
+
+    Raises
+    ------
+    UserError
+        If a file that is there cannot be read; the message names it.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["presentation"] = presentation
+    style = (FOLDER / "style.css").read_text(encoding="utf-8")
+    script = (FOLDER / "script.js").read_text(encoding="utf-8")
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_source_hash(style)}; script-src {_source_hash(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return environment.get_template("page.html").render(
+        contents=read_contents(spec, scale_folder), policy=policy, style=Markup(style), script=Markup(script)
+    )
+
+
+def _source_hash(text: str) -> str:
+    """Return the expression by which a content security policy admits exactly this inline text."""
+    digest = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+    return f"'sha256-{digest}'"

@@ -1,0 +1,123 @@
+"""How numbers, differences, verdicts and specs are put into words and steps of colour."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from robustrepro.report.content import VERDICTS, Cell
+
+MINUS = "\u2212"
+
+# A verdict is told by its words, an icon and a shape (a class of style.css); colour only repeats it.
+BADGES = {
+    "reproduced": ("check", "good"),
+    "not reproduced": ("cross", "bad"),
+    "inconclusive": ("wave", "open"),
+    "indicative: holds": ("check", "good indicative"),
+    "indicative: does not": ("cross", "bad indicative"),
+    "indicative: inconclusive": ("wave", "open indicative"),
+    "not measured": ("dash", "absent"),
+}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where the three steps of a difference's colour begin, and how the legend writes that."""
+
+    bounds: tuple[float, float, float]
+    names: tuple[str, str, str]
+    measure: str
+
+
+# Fixed for all tables, so that a colour means the same on the whole page: one point is about what a seed
+# changes, twenty points another conclusion. Other units have no natural step: they are held against the number.
+POINTS = Scale((1, 5, 20), ("1", "5", "20"), "in percentage points")
+RELATIVE = Scale((0.02, 0.1, 0.5), ("2%", "10%", "50%"), "relative to the printed number")
+
+
+def scale_of(unit: str) -> Scale:
+    """Return the scale of differences in a table of this unit."""
+    return POINTS if unit == "%" else RELATIVE
+
+
+def difference_step(cell: Cell, unit: str) -> str:
+    """Return the class of the difference's colour: ``same``, or ``above1`` to ``below3``."""
+    if cell.difference is None or math.isnan(cell.difference):
+        return "none"
+    scale = scale_of(unit)
+    size = abs(cell.difference)
+    if scale is RELATIVE and size:
+        size = size / abs(cell.printed_value) if cell.printed_value else math.inf
+    step = sum(size >= bound for bound in scale.bounds)
+    return "same" if step == 0 else f"{'above' if cell.difference > 0 else 'below'}{step}"
+
+
+def number(value: float, decimals: int, unit: str = "") -> str:
+    """Return a number as the page prints it: fixed decimals, a true minus sign, its unit."""
+    if math.isinf(value):
+        return ("" if value > 0 else MINUS) + "∞" + unit
+    text = f"{value:.{decimals}f}"
+    if not text.strip("-0."):
+        text = text.removeprefix("-")
+    return text.replace("-", MINUS) + unit
+
+
+def signed(value: float, decimals: int) -> str:
+    """Return a difference with its sign, and none where it rounds to zero."""
+    text = number(value, decimals)
+    return f"+{text}" if value > 0 and text.strip("0.") else text
+
+
+def interval(cell: Cell, decimals: int) -> str:
+    """Return the interval as ``[lower, upper]``."""
+    assert cell.interval is not None
+    low, high = cell.interval
+    return f"[{number(low, decimals)}, {number(high, decimals)}]"
+
+
+def printed_against_interval(cell: Cell) -> str:
+    """Say on which side of our interval the printed number lies; empty where one of them is missing."""
+    if cell.interval is None or cell.printed_value is None:
+        return ""
+    low, high = cell.interval
+    if cell.printed_value < low:
+        return "below our interval"
+    return "above our interval" if cell.printed_value > high else "inside our interval"
+
+
+def flat(spec: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return a spec as pairs of dotted key and value, in its own order."""
+    pairs: list[tuple[str, str]] = []
+    for key, value in spec.items():
+        if isinstance(value, dict) and value:
+            pairs += flat(value, f"{prefix}{key}.")
+        else:
+            pairs.append((prefix + key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+    return pairs
+
+
+def distinct_specs(cell: Cell, kind: str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return each different spec behind a number once, with the models it belongs to.
+
+    Parameters
+    ----------
+    cell
+        The number.
+    kind
+        ``training_spec`` or ``attack_spec``. The seed is left out: the page lists it with each value.
+    """
+    models: dict[str, dict[str, None]] = {}
+    for source in cell.sources:
+        spec = getattr(source, kind)
+        if spec:
+            canonical = json.dumps({key: value for key, value in spec.items() if key != "seed"})
+            models.setdefault(canonical, {})[source.model] = None
+    return [(", ".join(names), flat(json.loads(canonical))) for canonical, names in models.items()]
+
+
+def verdict_rank(verdict: str) -> int:
+    """Return the place of a verdict in the order in which the scorecard sorts them."""
+    return VERDICTS.index(verdict)

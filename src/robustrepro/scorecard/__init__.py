@@ -1,0 +1,1 @@
+"""From tables to a verdict on every claim."""

@@ -1,0 +1,49 @@
+"""
+What is said about a scale as a whole: a verdict on every claim, the numbers for DVC, the report.
+
+reads    every table and figure of the papers asked for
+writes   results/{scale}/ scorecard.csv, metrics.json, report/index.html
+"""
+
+
+rule scorecard:
+    input:
+        tables=list(plan.tables_of()),
+    output:
+        scorecard="results/{scale}/scorecard.csv",
+        metrics="results/{scale}/metrics.json",
+    params:
+        spec=lambda w: plan.scorecard_spec(),
+        code=lambda w: plan.code("scorecard", plan.scorecard_spec()),
+    log:
+        "results/{scale}/logs/scorecard.log",
+    benchmark:
+        "results/{scale}/benchmarks/scorecard.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    shell:
+        "python -m robustrepro scorecard --log {log} --spec {params.spec:q} --code {params.code}"
+        " --folder $(dirname {output.scorecard})"
+
+
+rule report:
+    input:
+        scorecard="results/{scale}/scorecard.csv",
+        tables=list(plan.tables_of()),
+        figures=list(plan.figures_of()),
+    output:
+        "results/{scale}/report/index.html",
+    params:
+        spec=lambda w: plan.report_spec(),
+        code=lambda w: plan.code("report", plan.report_spec()),
+    log:
+        "results/{scale}/logs/report.log",
+    benchmark:
+        "results/{scale}/benchmarks/report.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    shell:
+        "python -m robustrepro report --log {log} --spec {params.spec:q} --code {params.code}"
+        " --folder results/{wildcards.scale}"
