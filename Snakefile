@@ -9,6 +9,7 @@ snakemake --config scale=reduced  another scale; every scale keeps its own folde
 
 import os
 import sys
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 # Jobs run this interpreter's `python`, whether or not its environment was activated.
@@ -69,14 +70,18 @@ for paper in plan.papers:
             list(plan.figures_of([paper])),
 
 
+# While the run lasts, steps start in forks of a process that has the libraries imported already.
+during_run = ExitStack()
+
+
 onstart:
-    warm.start()
+    during_run.enter_context(warm.start() or nullcontext())
 
 
 onsuccess:
-    warm.stop()
+    during_run.close()
     shell(f"python -m robustrepro show {plan.folder}")
 
 
 onerror:
-    warm.stop()
+    during_run.close()

@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="steps of PGD (default: %(default)s)")
     parser.add_argument("--restarts", type=int, default=10, help="restarts beside one (default: %(default)s)")
     parser.add_argument("--robust", type=float, default=0.2, help="robust accuracy aimed at (default: %(default)s)")
-    parser.add_argument("--images", type=int, default=1000, help="images attacked (default: %(default)s)")
+    parser.add_argument("--images", type=int, default=600, help="images attacked (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=256, help="images a batch (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=15, help="epochs of training (default: %(default)s)")
     parser.add_argument("--repetitions", type=int, default=2, help="runs, fastest counts (default: %(default)s)")

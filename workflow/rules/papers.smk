@@ -18,6 +18,7 @@ rule table:
         spec=lambda w: plan.table_spec(w.paper, w.table),
         code=lambda w: plan.code("table", plan.table_spec(w.paper, w.table)),
         published=lambda w: plan.published_digest(w.paper, w.table),
+        printed=lambda w: plan.published_option(w.paper, w.table),
     log:
         "results/{scale}/logs/papers/{paper}/tables/{table}.log",
     benchmark:
@@ -27,7 +28,7 @@ rule table:
         mem_mb=1000,
     shell:
         "python -m robustrepro table --log {log} --spec {params.spec:q} --code {params.code}"
-        " --folder $(dirname {output.json})"
+        " --folder $(dirname {output.json}) {params.printed}"
 
 
 rule figure:

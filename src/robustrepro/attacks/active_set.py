@@ -37,7 +37,7 @@ class AttackOutcome:
 
     For an image that the clean model misclassifies, and for every image under `Clean`, the returned point is
     the image itself. For a broken image it is the iterate that broke it. For one that resisted every restart
-    it is the iterate with the smallest margin of all restarts.
+    it is the iterate with the smallest margin of all restarts, random starts included, the image itself not.
 
     Attributes
     ----------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from importlib import import_module
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +12,8 @@ from robustrepro.attacks.active_set import ActiveSet, AttackOutcome, Progress, o
 from robustrepro.attacks.ascent import Ascent
 from robustrepro.attacks.losses import PerExampleLoss, attack_loss, classification_margin
 from robustrepro.attacks.threat_models import UNIT_BOX, Box
-from robustrepro.errors import unknown_name
 from robustrepro.spec.attacks import Clean, Fgsm, Pgd
-
-ATTACK_MODULES = {"fgsm": "robustrepro.attacks.fgsm", "pgd": "robustrepro.attacks.pgd"}
-"""Where each declared attack lives. Imported when used, so that a job depends on its own attack's file only."""
+from robustrepro.spec.registry import ATTACKS, resolve
 
 
 def measure(
@@ -96,9 +92,7 @@ def measure(
 
 def _ascent_of(spec: Fgsm | Pgd, box: Box) -> Ascent:
     """Return the declared attack as the active set runs it, from the attack's own file."""
-    if spec.name not in ATTACK_MODULES:
-        raise unknown_name("attack", spec.name, ATTACK_MODULES)
-    ascent_of: Callable[[Fgsm | Pgd, Box], Ascent] = import_module(ATTACK_MODULES[spec.name]).ascent_of
+    ascent_of: Callable[[Fgsm | Pgd, Box], Ascent] = resolve(ATTACKS, "attack", spec.name)
     return ascent_of(spec, box)
 
 

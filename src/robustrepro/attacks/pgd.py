@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from robustrepro.attacks.ascent import Ascent, input_gradient, weights_frozen
 from robustrepro.attacks.losses import PerExampleLoss, cross_entropy
 from robustrepro.attacks.threat_models import UNIT_BOX, Box, ThreatModel
-from robustrepro.errors import UserError
 from robustrepro.spec.attacks import Norm, Pgd
 
 
@@ -68,17 +67,6 @@ def pgd(
 
 
 def ascent_of(spec: Pgd, box: Box) -> Ascent:
-    """Return the declared attack as the active set runs it.
-
-    Raises
-    ------
-    UserError
-        If several restarts are asked for without a random start: each would repeat the first.
-    """
-    if spec.restarts > 1 and not spec.random_start:
-        raise UserError(
-            f"attack 'pgd': restarts is {spec.restarts} but random_start is false, so every restart would repeat "
-            "the first; expected restarts: 1, or random_start: true"
-        )
+    """Return the declared attack as the active set runs it."""
     threat = ThreatModel(spec.norm, spec.epsilon, box)
     return Ascent(spec.name, threat, spec.steps, spec.step_size, spec.restarts, from_noise=spec.random_start)

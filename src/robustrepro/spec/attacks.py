@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
 from robustrepro.spec.base import Declaration
 
@@ -46,6 +46,12 @@ class Pgd(GradientAttack):
     step_size: float = Field(gt=0, allow_inf_nan=False)
     restarts: int = Field(default=1, ge=1)
     random_start: bool = True
+
+    @model_validator(mode="after")
+    def _restarts_differ(self) -> Pgd:
+        if self.restarts > 1 and not self.random_start:
+            raise ValueError(f"restarts is {self.restarts}, but without random_start they would all be the same")
+        return self
 
 
 AttackSpec = Annotated[Clean | Fgsm | Pgd, Field(discriminator="name")]

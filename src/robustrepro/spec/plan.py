@@ -118,6 +118,8 @@ class Plan:
                 "scale": self.scale_name,
                 "table": declaration.model_dump(mode="json", exclude={"published"}),
                 "cells": cells,
+                # As text: a table shows what its models were trained with, but runs none of that code.
+                "training": {model: self.training_spec(model) for model in models},
                 "stand_ins": self.stand_ins(models),
                 "unverified": self.unverified(models),
             }
@@ -184,6 +186,11 @@ class Plan:
         """Return the file with a table's numbers as printed."""
         name = self._table(paper, table).published
         return self._root / "papers" / paper / "published" / name if name else None
+
+    def published_option(self, paper: str, table: str) -> str:
+        """Return the option that hands a table's printed numbers to its step; empty when there are none."""
+        name = self._table(paper, table).published
+        return f"--published papers/{paper}/published/{name}" if name else ""
 
     def manifest(self, model: str) -> str:
         """Return the manifest of the data set that a model is trained on."""

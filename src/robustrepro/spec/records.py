@@ -59,5 +59,6 @@ def require_recorded(folder: str) -> None:
         more = f"\n  and {len(strangers) - 10} more" if len(strangers) > 10 else ""
         raise UserError(
             f"{len(strangers)} file(s) under {folder} have no record of the run that made them:{shown}{more}\n"
-            "Results computed elsewhere: `robustrepro adopt` checks and records them. Left by a killed run: delete them."
+            "Results computed elsewhere: `robustrepro adopt` checks and records them. "
+            "Left by a killed run: delete them."
         )

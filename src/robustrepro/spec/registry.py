@@ -24,9 +24,9 @@ OBJECTIVES: Mapping[str, str] = {
 }
 
 ATTACKS: Mapping[str, str] = {
-    "clean": "robustrepro.attacks.measure",
-    "fgsm": "robustrepro.attacks.fgsm",
-    "pgd": "robustrepro.attacks.pgd",
+    "clean": "robustrepro.attacks.measure:measure",
+    "fgsm": "robustrepro.attacks.fgsm:ascent_of",
+    "pgd": "robustrepro.attacks.pgd:ascent_of",
 }
 
 FIGURES: Mapping[str, str] = {

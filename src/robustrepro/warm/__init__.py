@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 PRELOADED = (
     "torch",
+    "torch._dynamo",  # imported by the first optimiser of a process, and slower than torch itself
     "numpy",
+    "scipy.special",
+    "grimp",
     "pyarrow.parquet",
     "safetensors.torch",
     "pydantic",

@@ -8,7 +8,6 @@ Only the standard library is imported here.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import ctypes
 import gc
@@ -259,12 +258,12 @@ def _run_step(connection: socket.socket, server: int, circumstances: object) -> 
 def _end_quickly(libc: ctypes.CDLL) -> None:
     """Leave out the C++ destructors of the libraries that the server loaded, which take longer than a start.
 
-    They only free memory. The interpreter is torn down as ever, and so is what the step itself loads: handlers run in
-    the reverse order of their registration, and this one, the first of the child, ends the process.
+    They only free memory. The interpreter is torn down as ever, which writes what C code has printed, and so is what
+    the step itself loads: handlers run in the reverse order of their registration, and this one, the first of the
+    child, ends the process.
     """
     with contextlib.suppress(AttributeError):  # of the GNU C library; without it, an end is slower, not wrong
         libc.on_exit(libc._exit, None)
-        atexit.register(libc.fflush, None)  # which would have come after the destructors
 
 
 def _folder_of(module: object) -> str | None:

@@ -1,0 +1,38 @@
+"""The scorecard in a terminal."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from robustrepro.errors import UserError
+
+COLOURS = {"reproduced": "green", "not reproduced": "red", "indicative: holds": "green", "indicative: does not": "red"}
+
+
+def show_scorecard(folder: Path) -> None:
+    """Print the scorecard of a scale and the path of its report.
+
+    Raises
+    ------
+    UserError
+        If the scale has not run.
+    """
+    path = folder / "scorecard.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            lines = list(csv.DictReader(stream))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file; `make reproduce SCALE={folder.name}` makes it") from None
+    table = Table(title=f"Scorecard, scale {folder.name}")
+    for heading in ("paper", "claim", "where", "verdict"):
+        table.add_column(heading, no_wrap=heading == "verdict")
+    for line in lines:
+        colour = COLOURS.get(line["verdict"], "yellow")
+        table.add_row(line["paper"], line["claim"], line["where"], f"[{colour}]{line['verdict']}[/]")
+    console = Console()
+    console.print(table)
+    console.print(f"Report: {folder / 'report' / 'index.html'}", soft_wrap=True)

@@ -1,0 +1,67 @@
+"""The step ``scorecard``: a verdict on every claim, and every number for ``dvc metrics``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from robustrepro.files import write_text
+from robustrepro.scorecard.verdicts import judge_claim
+
+COLUMNS = ("paper", "claim", "says", "where", "verdict", "measured", "why", "margins")
+
+
+def scorecard_step(spec: dict[str, Any], folder: Path) -> None:
+    """Judge every claim and write ``scorecard.csv`` and ``metrics.json``.
+
+    Parameters
+    ----------
+    spec
+        The claims and the tables of every paper.
+    folder
+        The scale's folder, which holds ``papers/{paper}/tables/``.
+    """
+    lines = []
+    metrics: dict[str, Any] = {}
+    for paper, declared in spec["papers"].items():
+        tables = {}
+        for table in declared["tables"]:
+            path = folder / "papers" / paper / "tables" / f"{table}.json"
+            tables[table] = json.loads(path.read_text(encoding="utf-8"))
+        verdicts: Counter[str] = Counter()
+        for key, claim in declared["claims"].items():
+            judged = judge_claim(claim["holds_if"], tables)
+            verdicts[judged.verdict] += 1
+            lines.append(
+                {
+                    "paper": paper,
+                    "claim": key,
+                    "says": claim["says"],
+                    "where": claim["where"],
+                    "verdict": judged.verdict,
+                    "measured": judged.measured,
+                    "why": judged.why,
+                    "margins": claim["margins"],
+                }
+            )
+        metrics[paper] = {"verdicts": dict(sorted(verdicts.items())), **_numbers(tables)}
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    write_text(folder / "scorecard.csv", stream.getvalue())
+    write_text(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+
+
+def _numbers(tables: dict[str, Any]) -> dict[str, Any]:
+    """Return {table: {row: {column: mean}}}, rounded as the table prints it and one digit more."""
+    numbers: dict[str, Any] = {}
+    for name, table in tables.items():
+        for cell in table["cells"]:
+            row = numbers.setdefault(name, {}).setdefault(cell["row"], {})
+            row[cell["column"]] = round(cell["mean"], table["decimals"] + 1)
+    return numbers

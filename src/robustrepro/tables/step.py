@@ -1,0 +1,103 @@
+"""The step ``table``: from measurements to one table, as JSON (with every number's origin), CSV and Markdown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from robustrepro.files import write_text
+from robustrepro.measurements.store import read_measurement
+from robustrepro.spec.paper import Table
+from robustrepro.spec.published import printed_value, read_published
+from robustrepro.tables.render import as_csv, as_markdown
+from robustrepro.tables.statistics import of_accuracy, of_number
+
+
+def table_step(spec: dict[str, Any], folder: Path, published: Path | None) -> None:
+    """Make one table from its measurements.
+
+    Parameters
+    ----------
+    spec
+        The table's declaration, the measurements of every cell, and what stands in for what.
+    folder
+        Receives ``{table}.json``, ``{table}.csv`` and ``{table}.md``.
+    published
+        The numbers as printed, if the paper has this table.
+    """
+    declaration = Table.model_validate(spec["table"])
+    printed = read_published(published, declaration) if published else {}
+    cells = [_cell(cell, spec["training"], printed.get((cell["row"], cell["column"]))) for cell in spec["cells"]]
+    table = {
+        "id": spec["id"],
+        "paper": spec["paper"],
+        "scale": spec["scale"],
+        "where": declaration.where,
+        "caption": declaration.caption,
+        "unit": declaration.unit,
+        "decimals": declaration.decimals,
+        "row_header": declaration.row_header,
+        "stand_in": bool(spec["stand_ins"]),
+        "stand_in_note": ", ".join(f"{used} instead of {name}" for name, used in spec["stand_ins"].items()),
+        "unverified": spec["unverified"],
+        "rows": [{"key": key, "label": row.label} for key, row in declaration.rows.items()],
+        "columns": [{"key": key, "label": column.label} for key, column in declaration.columns.items()],
+        "cells": cells,
+    }
+    stem = folder / spec["id"]
+    write_text(stem.with_suffix(".csv"), as_csv(table))
+    write_text(stem.with_suffix(".md"), as_markdown(table))
+    write_text(stem.with_suffix(".json"), json.dumps(table, indent=1, ensure_ascii=False) + "\n")
+
+
+def _cell(cell: dict[str, Any], training: dict[str, str], printed: str | None) -> dict[str, Any]:
+    """Return a cell with its estimate over seeds and the origin of each seed's value."""
+    values: list[dict[str, Any]] = []
+    for seed, file in cell["measurements"].items():
+        measured, origin = read_measurement(Path(file))
+        value, count = _accuracy(measured) if cell["kind"] == "attack" else _distance(measured)
+        sources = [
+            {
+                "model": model["model"],
+                "weights_sha256": model["weights_sha256"],
+                "training_spec": json.loads(training[model["model"]]),
+                "measurement": file,
+                "attack_spec": origin["spec"] if cell["kind"] == "attack" else None,
+                "commit": origin["commit"],
+                "device": origin["device"],
+            }
+            for model in origin["models"]
+        ]
+        values.append({"seed": int(seed), "value": value, "count": count, "sources": sources})
+    numbers = [value["value"] for value in values]
+    estimate = of_accuracy(numbers, values[0]["count"]) if cell["kind"] == "attack" else of_number(numbers)
+    printed_number = printed_value(printed) if printed is not None else None
+    return {
+        "row": cell["row"],
+        "column": cell["column"],
+        "mean": estimate.mean,
+        "std": estimate.std,
+        "interval": estimate.interval,
+        "interval_kind": estimate.kind,
+        "seeds": len(values),
+        "printed": printed,
+        "printed_value": printed_number,
+        "difference": None if printed_number is None else estimate.mean - printed_number,
+        "values": values,
+    }
+
+
+def _accuracy(measured: pa.Table) -> tuple[float, int]:
+    """Return the accuracy in percent and the number of images. An image misclassified when clean is not robust."""
+    correct = measured.column("prediction").to_numpy() == measured.column("label").to_numpy()
+    return 100 * float(correct.mean()), len(correct)
+
+
+def _distance(measured: pa.Table) -> tuple[float, int]:
+    """Return the euclidean distance of two parameter vectors and their length."""
+    squares = measured.column("squared_difference").to_numpy()
+    return float(np.sqrt(squares.sum())), int(measured.column("parameters").to_numpy().sum())

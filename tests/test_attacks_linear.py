@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robustrepro.attacks.fgsm import fgsm
+from robustrepro.attacks.losses import classification_margin, cross_entropy, margin
+from robustrepro.attacks.measure import measure
+from robustrepro.attacks.pgd import pgd
+from robustrepro.attacks.threat_models import ThreatModel, unit_ball_noise
+from robustrepro.spec.attacks import Fgsm, Pgd
+
+SHAPES = [(6,), (2, 3, 4)]
+
+
+def linear_case(shape: tuple[int, ...], count: int = 40) -> tuple[nn.Module, Tensor, Tensor, Tensor]:
+    """A linear two-class model in float64, images, labels of which some are wrong, and each image's w_other − w_y."""
+    generator = torch.Generator().manual_seed(3)
+    features = int(torch.tensor(shape).prod())
+    layer = nn.Linear(features, 2).double()
+    with torch.no_grad():
+        layer.weight.copy_(torch.randn((2, features), generator=generator))
+    inputs = torch.rand((count, *shape), generator=generator, dtype=torch.float64)
+    with torch.no_grad():
+        # Centred, so that both classes occur and margins straddle what an attack can move.
+        layer.bias.copy_(-(inputs.flatten(1) @ layer.weight.T).mean(0))
+    model = nn.Sequential(nn.Flatten(), layer).eval()
+    with torch.no_grad():
+        labels = model(inputs).argmax(1)
+    labels[::7] = 1 - labels[::7]
+    uphill = layer.weight.detach()[1 - labels] - layer.weight.detach()[labels]
+    return model, inputs, labels, uphill.reshape(inputs.shape)
+
+
+def lowest_margin(norm, epsilon, box, model, inputs, labels, uphill) -> Tensor:
+    """The smallest margin within reach, in closed form; for ℓ2 without a box."""
+    with torch.no_grad():
+        if norm == "l2":
+            return classification_margin(model(inputs), labels) - epsilon * uphill.flatten(1).norm(dim=1)
+        corner = inputs + epsilon * uphill.sign()
+        return classification_margin(model(corner if box is None else corner.clamp(*box)), labels)
+
+
+CASES = [("linf", None), ("linf", (0.0, 1.0)), ("l2", None)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("norm", "box"), CASES)
+@pytest.mark.parametrize("loss", [cross_entropy, margin])
+def test_fgsm_reaches_the_optimum_of_a_linear_model(shape, norm, box, loss):
+    model, inputs, labels, uphill = linear_case(shape)
+    found = fgsm(model, inputs, labels, epsilon=0.2, norm=norm, loss=loss, box=box)
+    expected = lowest_margin(norm, 0.2, box, model, inputs, labels, uphill)
+    torch.testing.assert_close(classification_margin(model(found), labels), expected)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("norm", "box"), CASES)
+@pytest.mark.parametrize("random_start", [False, True])
+def test_pgd_reaches_the_optimum_of_a_linear_model(shape, norm, box, random_start):
+    model, inputs, labels, uphill = linear_case(shape)
+    count = len(inputs)
+    noise = unit_ball_noise(norm, shape, seed=0, indices=range(count), restarts=[0] * count)
+    starts = ThreatModel(norm, 0.2, box).random_start(inputs, noise) if random_start else inputs
+    found = pgd(model, inputs, labels, epsilon=0.2, steps=60, step_size=0.1, starts=starts, norm=norm, box=box)
+    expected = lowest_margin(norm, 0.2, box, model, inputs, labels, uphill)
+    torch.testing.assert_close(classification_margin(model(found), labels), expected)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8, 64])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("norm", "box"), CASES)
+@pytest.mark.parametrize("name", ["fgsm", "pgd"])
+def test_a_measurement_finds_exactly_the_images_that_can_be_broken(batch_size, shape, norm, box, name):
+    model, inputs, labels, uphill = linear_case(shape)
+    epsilon = 0.12 if norm == "linf" else 0.3
+    if name == "fgsm":
+        spec = Fgsm(name="fgsm", epsilon=epsilon, norm=norm, precision="float64")
+    else:
+        spec = Pgd(name="pgd", epsilon=epsilon, norm=norm, precision="float64", steps=40, step_size=epsilon / 2)
+    outcome = measure(model, inputs, labels, torch.arange(len(inputs)), spec, seed=0, box=box, batch_size=batch_size)
+    expected = lowest_margin(norm, epsilon, box, model, inputs, labels, uphill)
+    clean = classification_margin(model(inputs), labels).detach()
+    assert torch.equal(outcome.robust, expected > 0)
+    assert 0 < outcome.robust.sum() < (clean > 0).sum() < len(inputs)
+    torch.testing.assert_close(outcome.margin[outcome.robust], expected[outcome.robust])
+    torch.testing.assert_close(outcome.clean_margin, clean)
+
+
+def test_pgd_and_fgsm_leave_the_weights_as_they_found_them():
+    model, inputs, labels, _ = linear_case((6,))
+    model[1].bias.requires_grad_(False)
+
+    def failing(*_):
+        raise RuntimeError("no loss")
+
+    fgsm(model, inputs, labels, epsilon=0.1)
+    pgd(model, inputs, labels, epsilon=0.1, steps=2, step_size=0.1, starts=inputs)
+    with pytest.raises(RuntimeError, match="no loss"):
+        fgsm(model, inputs, labels, epsilon=0.1, loss=failing)
+    assert model[1].weight.requires_grad
+    assert not model[1].bias.requires_grad
+    assert model[1].weight.grad is None
