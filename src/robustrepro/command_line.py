@@ -53,10 +53,14 @@ def train(
     log: Log = None,
 ) -> None:
     """Train one model with one seed; continues an interrupted training."""
+    from robustrepro.adoption import taken
+    from robustrepro.files import sha256_of
     from robustrepro.steps import running
     from robustrepro.training.step import train_step
 
     with running("train", spec, code, log) as resolved:
+        if taken([weights, history, card], {"data_manifest_sha256": sha256_of(data / "manifest.json")}):
+            return
         train_step(resolved, code, name=model, seed=seed, data=data, weights=weights, history=history, card=card)
 
 
@@ -65,10 +69,15 @@ def measure_attack(
     spec: Spec, code: Code, model: Model, seed: Seed, data: Data, weights: Weights, output: Output, log: Log = None
 ) -> None:
     """Measure one model under one attack, image by image."""
+    from robustrepro.adoption import taken
+    from robustrepro.files import sha256_of
     from robustrepro.measurements import attack
     from robustrepro.steps import running
 
     with running("measure-attack", spec, code, log) as resolved:
+        manifest = sha256_of(data / "manifest.json")
+        if taken([output], {"data_manifest_sha256": manifest, "weights_sha256": sha256_of(weights)}):
+            return
         attack.measure_attack(resolved, code, model_name=model, seed=seed, data=data, weights=weights, output=output)
 
 
@@ -83,10 +92,14 @@ def measure_parameter_distance(
     log: Log = None,
 ) -> None:
     """Measure how far apart the parameters of two models are."""
+    from robustrepro.adoption import taken
+    from robustrepro.files import sha256_of
     from robustrepro.measurements import parameter_distance
     from robustrepro.steps import running
 
     with running("measure-parameter-distance", spec, code, log) as resolved:
+        if taken([output], {"weights_sha256": ",".join(map(sha256_of, weights))}):
+            return
         parameter_distance.measure_parameter_distance(
             resolved,
             code,
@@ -102,10 +115,15 @@ def measure_decision_boundary(
     spec: Spec, code: Code, model: Model, seed: Seed, data: Data, weights: Weights, output: Output, log: Log = None
 ) -> None:
     """Evaluate a model of points in the plane on a grid and on its training points."""
+    from robustrepro.adoption import taken
+    from robustrepro.files import sha256_of
     from robustrepro.measurements import decision_boundary
     from robustrepro.steps import running
 
     with running("measure-decision-boundary", spec, code, log) as resolved:
+        manifest = sha256_of(data / "manifest.json")
+        if taken([output], {"data_manifest_sha256": manifest, "weights_sha256": sha256_of(weights)}):
+            return
         decision_boundary.measure_decision_boundary(
             resolved, code, model_name=model, seed=seed, data=data, weights=weights, output=output
         )
@@ -180,6 +198,39 @@ def show(
     from robustrepro.scorecard.show import show_scorecard
 
     show_scorecard(folder)
+
+
+@app.command(rich_help_panel=PEOPLE)
+def adopt(
+    scale: Annotated[
+        str | None, typer.Option(help="Scale whose results to adopt; config.yaml's when not said.")
+    ] = None,
+) -> None:
+    """Check results computed elsewhere and record them as Snakemake records its own.
+
+    Copy models (weights.safetensors, history.csv, card.json) and measurements (*.parquet) to where they belong under
+    results/ first. Each must have the spec, the code digest and the sha256 that its card says.
+    """
+    from robustrepro.adoption import adopt as adopt_results
+    from robustrepro.spec.config import read_yaml
+    from robustrepro.spec.plan import Plan
+
+    config = read_yaml(Path("config.yaml"))
+    files = adopt_results(Plan(config | ({"scale": scale} if scale else {})))
+    typer.echo(f"adopted {len(files)} file(s)" if files else "nothing to adopt: every result has a record")
+    for file in files:
+        typer.echo(f"  {file}")
+
+
+@app.command(rich_help_panel=PEOPLE)
+def publish(
+    scale: Annotated[str, typer.Argument(help="Scale to publish.")],
+) -> None:
+    """Copy a scale's tables, figures, scorecard, report and provenance to docs/results/, which git versions."""
+    from robustrepro.publishing import publish as publish_results
+
+    files = publish_results(Path("results") / scale, Path("docs/results") / scale)
+    typer.echo(f"published {len(files)} files under docs/results/{scale}")
 
 
 def main() -> None:

@@ -1,0 +1,69 @@
+# Each target sets up what it needs. `make help` lists them.
+
+PYTHON ?= python3
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+BIN := .venv/bin
+READY := .venv/.ready
+
+# What the command line of make passes on to Snakemake.
+SETTINGS := $(if $(SCALE),scale=$(SCALE)) $(if $(PAPERS),papers=$(PAPERS)) $(CONFIG)
+SNAKEMAKE = $(BIN)/snakemake --cores $(JOBS) $(if $(strip $(SETTINGS)),--config $(SETTINGS) --)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce dry-run show publish test test-slow lint format bench lock
+
+help: ## list the targets
+	@echo "make reproduce [SCALE=quick|reduced|paper] [PAPERS=hrm,...] [JOBS=2]"
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  \1\t/' | expand -t 16
+
+setup: $(READY) ## make .venv with every dependency of requirements.lock
+
+# Interrupted set-ups leave no .ready behind and continue from uv's cache.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "Python 3.11 or later is needed; %s is %d.%d (set PYTHON=...)" % (sys.executable, *v[:2]))'
+	@echo "set-up 1/3: the environment .venv"
+	@$(PYTHON) -m venv .venv
+	@echo "set-up 2/3: uv"
+	@awk '/^uv==/ {found = 1} found {print} found && !/\\$$/ {exit}' requirements.lock > .venv/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .venv/uv.lock
+	@echo "set-up 3/3: the dependencies of requirements.lock (some gigabytes the first time)"
+	@$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+reproduce: $(READY) ## regenerate tables, figures, scorecard and report
+	$(SNAKEMAKE)
+
+dry-run: $(READY) ## say what `make reproduce` would run, and why
+	$(SNAKEMAKE) --dry-run
+
+show: $(READY) ## print the scorecard of SCALE and where its report is
+	@$(BIN)/python -m robustrepro show results/$(or $(SCALE),quick)
+
+publish: reproduce ## bring SCALE up to date and copy its outcome to docs/results/
+	$(BIN)/python -m robustrepro publish $(or $(SCALE),quick)
+
+test: $(READY) ## run the tests (real data: set ROBUSTREPRO_MIRROR)
+	$(BIN)/python -m pytest
+
+test-slow: $(READY) ## run the tests that take long, too
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: $(READY) ## check style, types and rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+format: $(READY) ## format sources and rules
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+bench: $(READY) ## measure speed beside the peers (minutes)
+	for script in objectives training attacks startup; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+lock: $(READY) ## resolve requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --upgrade --quiet --output-file requirements.lock

@@ -1,0 +1,82 @@
+"""Copy a scale's outcome to where it is read on the web, with a provenance file."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from robustrepro.errors import UserError
+from robustrepro.files import sha256_of, write_text
+from robustrepro.measurements.store import read_measurement
+
+COPIED = ("papers/*/tables/*.csv", "papers/*/tables/*.md", "papers/*/figures/*.png", "metrics.json", "scorecard.csv")
+
+
+def publish(source: Path, destination: Path) -> list[Path]:
+    """Replace ``destination`` by the tables, figures, scorecard, report and provenance of a scale.
+
+    Parameters
+    ----------
+    source
+        The scale's folder under ``results/``.
+    destination
+        Its folder under ``docs/results/``.
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    UserError
+        If the scale has not run to its end.
+    """
+    report = source / "report" / "index.html"
+    if not report.exists():
+        raise UserError(f"{report}: there is no such file; `make reproduce SCALE={source.name}` makes it")
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}-") as folder:
+        fresh = Path(folder) / "fresh"
+        for pattern in COPIED:
+            for file in sorted(source.glob(pattern)):
+                target = fresh / file.relative_to(source)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)
+        shutil.copyfile(report, fresh / "report.html")
+        write_text(fresh / "scorecard.md", scorecard_markdown(source / "scorecard.csv"))
+        write_text(fresh / "provenance.json", json.dumps(provenance(source), indent=1, sort_keys=True) + "\n")
+        if destination.exists():
+            shutil.rmtree(destination)
+        fresh.replace(destination)
+    return sorted(path for path in destination.rglob("*") if path.is_file())
+
+
+def scorecard_markdown(scorecard: Path) -> str:
+    """Return the scorecard as Markdown: claim, verdict, what was measured."""
+    with scorecard.open(encoding="utf-8", newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    rows = [
+        f"| {line['paper']} | “{' '.join(line['says'].split())}” ({line['where']}) | **{line['verdict']}** "
+        f"| {line['measured'].replace('; ', ';<br>')} |"
+        for line in lines
+    ]
+    header = ["| paper | claim | verdict | measured |", "| --- | --- | --- | --- |"]
+    return "\n".join([*header, *rows]) + "\n"
+
+
+def provenance(source: Path) -> dict[str, Any]:
+    """Return where every number of a scale comes from: each model's card and each measurement's origin."""
+    models = {}
+    for card in sorted((source / "models").glob("*/*/card.json")):
+        models[card.parent.relative_to(source / "models").as_posix()] = json.loads(card.read_text(encoding="utf-8"))
+    measurements = {}
+    for file in sorted((source / "measurements").rglob("*.parquet")):
+        _, origin = read_measurement(file)
+        # What a model's card says already, and what its path says, is not repeated.
+        kept = {key: origin[key] for key in ("spec", "code", "models", "device", "commit", "seconds")}
+        measurements[file.relative_to(source / "measurements").as_posix()] = kept | {"sha256": sha256_of(file)}
+    return {"scale": source.name, "models": models, "measurements": measurements}
