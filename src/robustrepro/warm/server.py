@@ -8,6 +8,7 @@ Only the standard library is imported here.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -21,10 +22,11 @@ import select
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from robustrepro.warm import link
 
@@ -214,7 +216,6 @@ def _run_step(connection: socket.socket, server: int, circumstances: object) -> 
     if os.getppid() != server:
         return
     os.setsid()
-    _end_quickly(libc)
     for stopping in _STOPPING:
         signal.signal(stopping, signal.default_int_handler if stopping == signal.SIGINT else signal.SIG_DFL)
     for name in [name for name in sys.modules if name.partition(".")[0] == "robustrepro"]:
@@ -249,21 +250,32 @@ def _run_step(connection: socket.socket, server: int, circumstances: object) -> 
     _set_threads(os.environ)
     importlib.invalidate_caches()
     linecache.clearcache()
-    if request["module"]:
-        runpy.run_module("robustrepro", run_name="__main__", alter_sys=True)
-    else:
-        runpy.run_path(sys.argv[0], run_name="__main__")
+    status = 0
+    try:
+        if request["module"]:
+            runpy.run_module("robustrepro", run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):
+            raise  # a message, which the interpreter prints
+        status = end.code or 0
+    _end(status, libc)
 
 
-def _end_quickly(libc: ctypes.CDLL) -> None:
-    """Leave out the C++ destructors of the libraries that the server loaded, which take longer than a start.
+def _end(status: int, libc: ctypes.CDLL) -> NoReturn:
+    """End the step without tearing down the interpreter and the libraries that the server loaded.
 
-    They only free memory. The interpreter is torn down as ever, which writes what C code has printed, and so is what
-    the step itself loads: handlers run in the reverse order of their registration, and this one, the first of the
-    child, ends the process.
+    That takes longer than a start, and some libraries then complain about objects that a fork left them. What a step
+    can tell apart is done: its threads end, its exit handlers run, and what Python and C code have printed is written.
     """
-    with contextlib.suppress(AttributeError):  # of the GNU C library; without it, an end is slower, not wrong
-        libc.on_exit(libc._exit, None)
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for written in gc.get_objects():  # the step's own: the server's are frozen
+        if isinstance(written, io.IOBase) and not written.closed and written.writable():
+            written.flush()
+    libc.fflush(None)
+    os._exit(status & 0xFF)
 
 
 def _folder_of(module: object) -> str | None:
