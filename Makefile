@@ -26,8 +26,8 @@ $(READY): requirements.lock pyproject.toml
 	@echo "set-up 2/3: uv"
 	@awk '/^uv==/ {found = 1} found {print} found && !/\\$$/ {exit}' requirements.lock > .venv/uv.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .venv/uv.lock
-	@echo "set-up 3/3: the dependencies of requirements.lock (some gigabytes the first time)"
-	@$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements.lock
+	@echo "set-up 3/3: the dependencies of requirements.lock, compiled (some gigabytes and two minutes the first time)"
+	@$(BIN)/uv pip sync --python $(BIN)/python --compile-bytecode --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -13,18 +13,23 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 # Jobs run this interpreter's `python`, whether or not its environment was activated.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+os.environ["PATH"] = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+)
 
 from snakemake.exceptions import WorkflowError
 
 from robustrepro import warm
 from robustrepro.errors import UserError
+from robustrepro.spec.locks import clear_stale_lock
 from robustrepro.spec.plan import Plan
 from robustrepro.spec.records import require_recorded
 
 
 configfile: "config.yaml"
 
+
+living = clear_stale_lock()
 
 try:
     plan = Plan(config)

@@ -11,9 +11,6 @@ rule data:
         manifest="data/{dataset}/manifest.json",
         train="data/{dataset}/train.safetensors",
         test="data/{dataset}/test.safetensors",
-    params:
-        spec=lambda w: plan.data_spec(w.dataset),
-        code=lambda w: plan.code("data", plan.data_spec(w.dataset)),
     log:
         "results/logs/data/{dataset}.log",
     benchmark:
@@ -21,6 +18,9 @@ rule data:
     threads: 1
     resources:
         mem_mb=4000,
+    params:
+        spec=lambda w: plan.data_spec(w.dataset),
+        code=lambda w: plan.code("data", plan.data_spec(w.dataset)),
     shell:
         "python -m robustrepro data --log {log} --spec {params.spec:q} --code {params.code}"
         " --folder data/{wildcards.dataset}"

@@ -14,9 +14,6 @@ rule measure_attack:
         weights="results/{scale}/models/{model}/seed{seed}/weights.safetensors",
     output:
         "results/{scale}/measurements/attack/{model}/seed{seed}/{measure}.parquet",
-    params:
-        spec=lambda w: plan.attack_spec(w.model, w.measure),
-        code=lambda w: plan.code("measure-attack", plan.attack_spec(w.model, w.measure)),
     log:
         "results/{scale}/logs/attack/{model}/seed{seed}/{measure}.log",
     benchmark:
@@ -25,6 +22,9 @@ rule measure_attack:
     resources:
         gpu=1,
         mem_mb=2000,
+    params:
+        spec=lambda w: plan.attack_spec(w.model, w.measure),
+        code=lambda w: plan.code("measure-attack", plan.attack_spec(w.model, w.measure)),
     shell:
         "python -m robustrepro measure-attack --log {log} --spec {params.spec:q} --code {params.code}"
         " --model {wildcards.model} --seed {wildcards.seed} --data $(dirname {input.manifest})"
@@ -37,9 +37,6 @@ rule measure_parameter_distance:
         other="results/{scale}/models/{other}/seed{seed}/weights.safetensors",
     output:
         "results/{scale}/measurements/parameter_distance/{model}/seed{seed}/{other}.parquet",
-    params:
-        spec=lambda w: plan.distance_spec(w.model, w.other),
-        code=lambda w: plan.code("measure-parameter-distance", plan.distance_spec(w.model, w.other)),
     log:
         "results/{scale}/logs/parameter_distance/{model}/seed{seed}/{other}.log",
     benchmark:
@@ -47,6 +44,11 @@ rule measure_parameter_distance:
     threads: 1
     resources:
         mem_mb=1000,
+    params:
+        spec=lambda w: plan.distance_spec(w.model, w.other),
+        code=lambda w: plan.code(
+            "measure-parameter-distance", plan.distance_spec(w.model, w.other)
+        ),
     shell:
         "python -m robustrepro measure-parameter-distance --log {log} --spec {params.spec:q} --code {params.code}"
         " --model {wildcards.model} --model {wildcards.other} --seed {wildcards.seed}"
@@ -59,9 +61,6 @@ rule measure_decision_boundary:
         weights="results/{scale}/models/{model}/seed{seed}/weights.safetensors",
     output:
         "results/{scale}/measurements/decision_boundary/{model}/seed{seed}/grid{resolution}.parquet",
-    params:
-        spec=lambda w: plan.boundary_spec(w.model, w.resolution),
-        code=lambda w: plan.code("measure-decision-boundary", plan.boundary_spec(w.model, w.resolution)),
     log:
         "results/{scale}/logs/decision_boundary/{model}/seed{seed}/grid{resolution}.log",
     benchmark:
@@ -69,6 +68,11 @@ rule measure_decision_boundary:
     threads: 1
     resources:
         mem_mb=1000,
+    params:
+        spec=lambda w: plan.boundary_spec(w.model, w.resolution),
+        code=lambda w: plan.code(
+            "measure-decision-boundary", plan.boundary_spec(w.model, w.resolution)
+        ),
     shell:
         "python -m robustrepro measure-decision-boundary --log {log} --spec {params.spec:q} --code {params.code}"
         " --model {wildcards.model} --seed {wildcards.seed} --data $(dirname {input.manifest})"

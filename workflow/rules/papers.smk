@@ -14,11 +14,6 @@ rule table:
         json="results/{scale}/papers/{paper}/tables/{table}.json",
         csv="results/{scale}/papers/{paper}/tables/{table}.csv",
         markdown="results/{scale}/papers/{paper}/tables/{table}.md",
-    params:
-        spec=lambda w: plan.table_spec(w.paper, w.table),
-        code=lambda w: plan.code("table", plan.table_spec(w.paper, w.table)),
-        published=lambda w: plan.published_digest(w.paper, w.table),
-        printed=lambda w: plan.published_option(w.paper, w.table),
     log:
         "results/{scale}/logs/papers/{paper}/tables/{table}.log",
     benchmark:
@@ -26,6 +21,11 @@ rule table:
     threads: 1
     resources:
         mem_mb=1000,
+    params:
+        spec=lambda w: plan.table_spec(w.paper, w.table),
+        code=lambda w: plan.code("table", plan.table_spec(w.paper, w.table)),
+        published=lambda w: plan.published_digest(w.paper, w.table),
+        printed=lambda w: plan.published_option(w.paper, w.table),
     shell:
         "python -m robustrepro table --log {log} --spec {params.spec:q} --code {params.code}"
         " --folder $(dirname {output.json}) {params.printed}"
@@ -37,9 +37,6 @@ rule figure:
     output:
         png="results/{scale}/papers/{paper}/figures/{figure}.png",
         pdf="results/{scale}/papers/{paper}/figures/{figure}.pdf",
-    params:
-        spec=lambda w: plan.figure_spec(w.paper, w.figure),
-        code=lambda w: plan.code("figure", plan.figure_spec(w.paper, w.figure)),
     log:
         "results/{scale}/logs/papers/{paper}/figures/{figure}.log",
     benchmark:
@@ -47,6 +44,9 @@ rule figure:
     threads: 1
     resources:
         mem_mb=1000,
+    params:
+        spec=lambda w: plan.figure_spec(w.paper, w.figure),
+        code=lambda w: plan.code("figure", plan.figure_spec(w.paper, w.figure)),
     shell:
         "python -m robustrepro figure --log {log} --spec {params.spec:q} --code {params.code}"
         " --folder $(dirname {output.png})"

@@ -12,9 +12,6 @@ rule scorecard:
     output:
         scorecard="results/{scale}/scorecard.csv",
         metrics="results/{scale}/metrics.json",
-    params:
-        spec=lambda w: plan.scorecard_spec(),
-        code=lambda w: plan.code("scorecard", plan.scorecard_spec()),
     log:
         "results/{scale}/logs/scorecard.log",
     benchmark:
@@ -22,6 +19,9 @@ rule scorecard:
     threads: 1
     resources:
         mem_mb=1000,
+    params:
+        spec=lambda w: plan.scorecard_spec(),
+        code=lambda w: plan.code("scorecard", plan.scorecard_spec()),
     shell:
         "python -m robustrepro scorecard --log {log} --spec {params.spec:q} --code {params.code}"
         " --folder $(dirname {output.scorecard})"
@@ -34,9 +34,6 @@ rule report:
         figures=list(plan.figures_of()),
     output:
         "results/{scale}/report/index.html",
-    params:
-        spec=lambda w: plan.report_spec(),
-        code=lambda w: plan.code("report", plan.report_spec()),
     log:
         "results/{scale}/logs/report.log",
     benchmark:
@@ -44,6 +41,9 @@ rule report:
     threads: 1
     resources:
         mem_mb=1000,
+    params:
+        spec=lambda w: plan.report_spec(),
+        code=lambda w: plan.code("report", plan.report_spec()),
     shell:
         "python -m robustrepro report --log {log} --spec {params.spec:q} --code {params.code}"
         " --folder results/{wildcards.scale}"

@@ -13,9 +13,6 @@ rule train:
         weights="results/{scale}/models/{model}/seed{seed}/weights.safetensors",
         history="results/{scale}/models/{model}/seed{seed}/history.csv",
         card="results/{scale}/models/{model}/seed{seed}/card.json",
-    params:
-        spec=lambda w: plan.training_spec(w.model),
-        code=lambda w: plan.code("train", plan.training_spec(w.model)),
     log:
         "results/{scale}/logs/train/{model}/seed{seed}.log",
     benchmark:
@@ -24,6 +21,9 @@ rule train:
     resources:
         gpu=1,
         mem_mb=3000,
+    params:
+        spec=lambda w: plan.training_spec(w.model),
+        code=lambda w: plan.code("train", plan.training_spec(w.model)),
     shell:
         "python -m robustrepro train --log {log} --spec {params.spec:q} --code {params.code}"
         " --model {wildcards.model} --seed {wildcards.seed} --data $(dirname {input.manifest})"

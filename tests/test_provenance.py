@@ -1,0 +1,161 @@
+"""What Snakemake and DVC promise together, held with the real tools in real clones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+from checkout import DRAWN, HRM_OUTPUTS, Checkout, small_checkout
+
+from robustrepro import warm
+
+PGD_OUTPUTS = {f"measurements/attack/small-{name}/seed0/small-pgd.parquet" for name in ("erm", "hrm")}
+
+
+@pytest.fixture(scope="module")
+def warm_server() -> Iterator[None]:
+    """One resident process for all runs of this file: so few jobs a run would not repay one each."""
+    with warm.start() or nullcontext():
+        yield
+
+
+@pytest.fixture(scope="module")
+def author(warm_server: None, tmp_path_factory: pytest.TempPathFactory) -> Checkout:  # noqa: ARG001
+    """A repository in which `dvc repro` has run at scale quick; results pushed, lock file committed."""
+    checkout = small_checkout(tmp_path_factory.mktemp("author"), tmp_path_factory.mktemp("remote"))
+    # DVC raises the limit of open files, which the resident process outside does not have: its run starts its own.
+    checkout.run("dvc", "repro", ROBUSTREPRO_WARM="")
+    checkout.git("add", "--all")
+    checkout.git("commit", "--quiet", "--message=Results")
+    checkout.run("dvc", "push", "--quiet")
+    return checkout
+
+
+@pytest.fixture
+def colleague(author: Checkout, tmp_path: Path) -> Checkout:
+    """A fresh clone with everything pulled."""
+    return author.clone(tmp_path / "clone")
+
+
+def test_a_clone_that_pulled_has_nothing_to_do_and_is_clean(colleague):
+    assert colleague.scheduled() == set()
+    assert colleague.git("status", "--porcelain") == ""
+    assert json.loads((colleague.folder / "results/quick/metrics.json").read_text())["small"]["accuracy"]["erm"]
+
+
+def test_a_changed_learning_rate_schedules_what_depends_on_it_and_changed_back_nothing(colleague):
+    declared = "small-hrm: {<<: *small, objective: {name: hrm}}"
+    changed = declared.replace("}}", "}, optimizer: {name: adam, learning_rate: 0.02}}")
+    colleague.edit("papers/small/paper.yaml", declared, changed)
+    assert colleague.scheduled() == HRM_OUTPUTS | DRAWN
+    colleague.edit("papers/small/paper.yaml", changed, declared)
+    assert colleague.scheduled() == set()
+
+
+def test_an_attack_edited_and_committed_but_never_run_is_measured_anew_in_a_clone_without_training(colleague, tmp_path):
+    path = colleague.folder / "src/robustrepro/attacks/pgd.py"
+    path.write_text(path.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
+    colleague.git("commit", "--quiet", "--all", "--message=Edit PGD without running it")
+    second = Checkout(tmp_path / "second")
+    colleague.run("git", "clone", "--quiet", ".", str(second.folder))
+    second.run("dvc", "pull", "--quiet")
+    # The figure shows no attack.
+    assert second.scheduled() == PGD_OUTPUTS | DRAWN - {"papers/small/figures/boundaries.png"} | {"report/index.html"}
+
+
+def test_a_comment_in_an_objective_touches_only_models_that_use_it(colleague):
+    path = colleague.folder / "src/robustrepro/objectives/hrm.py"
+    path.write_text(path.read_text(encoding="utf-8") + "# A comment.\n", encoding="utf-8")
+    assert colleague.scheduled() == HRM_OUTPUTS | DRAWN
+
+
+def test_changed_printed_numbers_remake_their_table_and_no_measurement(colleague):
+    header = "rows: {erm: {label: ERM, model: small-erm}"
+    colleague.edit("papers/small/paper.yaml", header, f"published: accuracy.csv\n    {header}")
+    published = colleague.folder / "papers/small/published/accuracy.csv"
+    published.parent.mkdir()
+    published.write_text(",Clean,PGD\nERM,90%,10%\nHRM,91%,20%\n")
+    table = {"papers/small/tables/accuracy.json", "scorecard.csv", "report/index.html"}
+    assert colleague.scheduled() == table
+    colleague.snakemake()
+    published.write_text(",Clean,PGD\nERM,90%,10%\nHRM,91%,21%\n")
+    assert colleague.scheduled() == table
+
+
+def test_two_scales_live_in_one_checkout(colleague):
+    colleague.snakemake("--config", "scale=reduced")
+    assert colleague.scheduled("--config", "scale=reduced") == set()
+    assert colleague.scheduled() == set()
+    assert (colleague.folder / "results/reduced/report/index.html").exists()
+
+
+def test_dvc_compares_the_numbers_of_two_commits(colleague):
+    colleague.edit("papers/small/paper.yaml", "epochs: 3", "epochs: 12")
+    colleague.snakemake()
+    colleague.run("dvc", "commit", "--force", "--quiet")
+    colleague.git("commit", "--quiet", "--all", "--message=Train longer")
+    compared = json.loads(colleague.run("dvc", "metrics", "diff", "--json", "HEAD~1").stdout)
+    numbers = compared["results/quick/metrics.json"]
+    assert "small.accuracy.hrm.clean" in numbers
+    assert {"old", "new", "diff"} <= set(numbers["small.accuracy.hrm.clean"])
+
+
+def test_a_source_edited_while_a_step_waits_to_start_stops_the_step(colleague):
+    target = "results/quick/models/small-hrm/seed0/weights.safetensors"
+    recorded = colleague.snakemake("-n", "-p", "--force", target)
+    command = next(line for line in recorded.splitlines() if "python -m robustrepro train" in line).strip()
+    path = colleague.folder / "src/robustrepro/objectives/hrm.py"
+    path.write_text(path.read_text(encoding="utf-8") + "# Edited meanwhile.\n", encoding="utf-8")
+    before = (colleague.folder / target).read_bytes()
+    done = colleague.run("bash", "-c", command, check=False)
+    assert done.returncode == 2
+    assert "edited while it waited to start" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (colleague.folder / target).read_bytes() == before
+
+
+def test_a_checkpoint_copied_in_by_hand_is_named_and_not_used_until_adopted(colleague, tmp_path):
+    model = "results/quick/models/small-hrm/seed0"
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(colleague.folder / model, elsewhere)
+    # As if this checkout had never trained it.
+    shutil.rmtree(colleague.folder / "results")
+    shutil.rmtree(colleague.folder / ".snakemake")
+    shutil.copytree(elsewhere, colleague.folder / model)
+    refused = colleague.snakemake("-n", check=False)
+    assert f"{model}/weights.safetensors" in refused
+    assert "robustrepro adopt" in refused
+
+    weights = colleague.folder / model / "weights.safetensors"
+    original = weights.read_bytes()
+    weights.write_bytes(original[:-4] + b"\0\0\0\1")
+    tampered = colleague.run("python", "-m", "robustrepro", "adopt", check=False)
+    assert tampered.returncode == 2
+    assert "sha256 of weights.safetensors is not the one in card.json" in tampered.stderr
+    assert weights.exists()
+
+    weights.write_bytes(original)
+    adopted = colleague.run("python", "-m", "robustrepro", "adopt")
+    assert "adopted 3 file(s)" in adopted.stdout
+    assert weights.read_bytes() == original
+    scheduled = colleague.scheduled()
+    assert "models/small-hrm/seed0/weights.safetensors" not in scheduled
+    assert "models/small-erm/seed0/weights.safetensors" in scheduled
+
+
+def test_results_of_other_sources_are_not_adopted(colleague):
+    model = "results/quick/models/small-hrm/seed0"
+    shutil.rmtree(colleague.folder / ".snakemake")
+    shutil.rmtree(colleague.folder / "results/quick/papers")
+    for name in ("scorecard.csv", "metrics.json", "report/index.html"):
+        (colleague.folder / "results/quick" / name).unlink()
+    path = colleague.folder / "src/robustrepro/objectives/hrm.py"
+    path.write_text(path.read_text(encoding="utf-8") + "# Other sources.\n", encoding="utf-8")
+    refused = colleague.run("python", "-m", "robustrepro", "adopt", check=False)
+    assert refused.returncode == 2
+    assert f"{model}/weights.safetensors: it was computed with other sources" in refused.stderr
+    assert "small-erm" not in refused.stderr

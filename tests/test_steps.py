@@ -1,0 +1,166 @@
+"""What surrounds every step: its log, its progress, an orderly stop, and what a card says about the run."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from robustrepro import command_line, provenance, steps
+from robustrepro.errors import UserError
+from robustrepro.spec.sources import code_digest
+from robustrepro.steps import LOGGER, ProgressBar, running
+
+SPEC = '{"models":["a","b"]}'
+STEP = "measure-parameter-distance"
+
+
+@pytest.fixture(scope="module")
+def code() -> str:
+    return code_digest(STEP, {"models": ["a", "b"]})
+
+
+def test_a_step_gets_its_spec_and_writes_to_terminal_and_log(
+    code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "logs" / "step.log"
+    with running(STEP, SPEC, code, log) as resolved:
+        assert resolved == {"models": ["a", "b"]}
+        LOGGER.info("half way")
+    assert capsys.readouterr().err == "half way\n"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d half way\n", log.read_text())
+    assert LOGGER.handlers == []
+
+
+def test_a_step_of_other_sources_does_not_start(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UserError, match=f"step {STEP}: its sources under robustrepro/ were edited"),
+        running(STEP, SPEC, "0" * 64, tmp_path / "step.log"),
+    ):
+        pytest.fail("the step ran")
+    assert "stopped: step measure-parameter-distance: its sources" in (tmp_path / "step.log").read_text()
+
+
+def test_a_termination_signal_stops_a_step_in_order(code: str, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), running(STEP, SPEC, code, tmp_path / "step.log"):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert (tmp_path / "step.log").read_text().endswith("stopped: KeyboardInterrupt\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (UserError("the key is wrong"), 2, "robustrepro: the key is wrong\n"),
+        (KeyboardInterrupt(), 130, "robustrepro: interrupted; run the same command again to continue\n"),
+    ],
+    ids=["a mistake", "an interrupt"],
+)
+def test_the_command_line_says_in_one_line_why_it_stopped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, status: int, said: str
+) -> None:
+    def fail(_: Path) -> None:
+        raise error
+
+    monkeypatch.setattr("robustrepro.scorecard.show.show_scorecard", fail)
+    monkeypatch.setattr("sys.argv", ["robustrepro", "show", "results/quick"])
+    with pytest.raises(SystemExit) as caught:
+        command_line.main()
+    assert caught.value.code == status
+    assert capsys.readouterr().err == said
+
+
+@pytest.fixture
+def lines() -> Iterator[list[tuple[str, bool]]]:
+    """Messages, and whether each is for the log alone."""
+    found: list[tuple[str, bool]] = []
+
+    class Listing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found.append((record.getMessage(), getattr(record, "only_in_log", False)))
+
+    handler = Listing()
+    level = LOGGER.level
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO)
+    yield found
+    LOGGER.removeHandler(handler)
+    LOGGER.setLevel(level)
+
+
+def test_without_a_terminal_progress_is_a_line_now_and_then_and_every_line_in_the_log(
+    lines: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    with ProgressBar("a model", 8, done=1) as progress:
+        progress.advance(1, "loss 2")
+        now += steps.SECONDS_BETWEEN_LINES
+        progress.advance(2)
+        progress.advance(3)
+        progress.advance(1)
+    assert lines == [
+        ("a model: 2 of 8, loss 2", True),
+        ("a model: 4 of 8", False),
+        ("a model: 7 of 8", True),
+        ("a model: 8 of 8", False),
+    ]
+
+
+@pytest.mark.parametrize("asked", ["", "lines"])
+def test_in_a_terminal_progress_is_a_bar_unless_lines_are_asked_for(
+    lines: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("ROBUSTREPRO_PROGRESS", asked)
+    with ProgressBar("a model", 8) as progress:
+        progress.advance(8, "done")
+    assert lines == [("a model: 8 of 8, done", asked == "")]
+    assert ("a model" in terminal.getvalue()) == (asked == "")
+
+
+def test_a_card_knows_the_commit_and_whether_sources_differ_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert provenance.commit() == "unknown"
+    git = ["git", "-c", "user.name=A", "-c", "user.email=a@b"]
+    (tmp_path / "file").write_text("1")
+    for command in (["init", "-q"], ["add", "file"], ["commit", "-q", "-m", "one"]):
+        subprocess.run([*git, *command], check=True)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
+    assert provenance.commit() == head[:12]
+    (tmp_path / "file").write_text("2")
+    assert provenance.commit() == f"{head[:12]} (modified)"
+
+
+def test_a_card_knows_the_versions_that_decide_numbers() -> None:
+    found = provenance.versions()
+    assert {"python", "torch", "numpy", "safetensors", "robustrepro"} <= found.keys()
+    assert "not installed" not in found.values()
+
+
+def test_usage_is_of_this_process() -> None:
+    usage = provenance.Usage()
+    total = sum(range(300_000))
+    measured = usage.measured()
+    assert total
+    assert 0 < measured["cpu_seconds"] <= measured["seconds"] + 0.1
+    assert 10 < measured["peak_memory_mb"] < 100_000

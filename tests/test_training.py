@@ -1,0 +1,209 @@
+"""The training loop and its resumable state: the same bits, interrupted or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robustrepro.errors import UserError
+from robustrepro.models.build import build_model
+from robustrepro.objectives.base import Objective, Risk
+from robustrepro.objectives.erm import EmpiricalRisk
+from robustrepro.objectives.hrm import HollowRisk
+from robustrepro.training import loop
+from robustrepro.training.resume import locked, state_path
+
+Weights = dict[str, Tensor]
+EPOCHS = 4
+NETWORKS: dict[str, tuple[dict[str, Any], tuple[int, ...], int]] = {
+    "mlp": ({"name": "mlp", "hidden": [8, 8]}, (2,), 2),
+    "lenet5": ({"name": "lenet5"}, (1, 28, 28), 10),
+}
+
+
+def trained(
+    state: Path,
+    network: str = "mlp",
+    *,
+    objective: Objective | None = None,
+    seed: int = 0,
+    learning_rate: float = 0.01,
+    report: Callable[[loop.Epoch], None] = lambda _: None,
+) -> tuple[Weights, list[loop.Epoch]]:
+    """Train on 33 random examples, two batches of 16 and one left over, and return weights and history."""
+    architecture, shape, classes = NETWORKS[network]
+    inputs = torch.rand(33, *shape, generator=torch.Generator().manual_seed(1))
+    model = build_model(architecture, shape, classes, seed=seed)
+    spec = {"optimizer": {"name": "adam", "learning_rate": learning_rate}, "epochs": EPOCHS, "batch_size": 16}
+    history = loop.train(
+        model,
+        objective or HollowRisk(1e-8),
+        inputs,
+        torch.arange(33) % classes,
+        spec,
+        name="a-model",
+        seed=seed,
+        state=state,
+        report=report,
+    )
+    return model.state_dict(), history
+
+
+def same(first: Weights, second: Weights) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def stop_after(epoch: int, error: type[BaseException] = KeyboardInterrupt) -> Callable[[loop.Epoch], None]:
+    def report(entry: loop.Epoch) -> None:
+        if entry["epoch"] == epoch:
+            raise error
+
+    return report
+
+
+class Recording:
+    """An objective that notes its batches, and can stop in the middle of an epoch."""
+
+    def __init__(self, objective: Objective, stop_in_batch: int | None = None) -> None:
+        self.objective, self.stop_in_batch = objective, stop_in_batch
+        self.batches: list[list[list[float]]] = []
+
+    def __call__(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Risk:
+        if len(self.batches) == self.stop_in_batch:
+            raise KeyboardInterrupt
+        self.batches.append(inputs.tolist())
+        return self.objective(model, inputs, labels)
+
+    def example_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return self.objective.example_losses(logits, labels)
+
+
+def test_a_seed_gives_the_same_bits_and_another_seed_others(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    first, history = trained(tmp_path / "state")
+    torch.manual_seed(6)
+    assert same(trained(tmp_path / "state")[0], first)
+    assert not same(trained(tmp_path / "state", seed=1)[0], first)
+    assert [entry["epoch"] for entry in history] == [1, 2, 3, 4]
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_an_interrupted_training_continues_to_the_same_bits(tmp_path: Path, network: str) -> None:
+    expected, whole = trained(tmp_path / "other", network)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "state", network, report=stop_after(2))
+    reported: list[int] = []
+    found, history = trained(tmp_path / "state", network, report=lambda entry: reported.append(entry["epoch"]))
+    assert reported == [3, 4]
+    assert same(found, expected)
+    assert [(e["epoch"], e["loss"], e["accuracy"]) for e in history] == [
+        (e["epoch"], e["loss"], e["accuracy"]) for e in whole
+    ]
+
+
+@pytest.mark.parametrize("stop_in_batch", [0, 1, 3], ids=["at once", "in the first epoch", "in the second epoch"])
+def test_an_epoch_cut_in_the_middle_is_done_again_from_its_start(tmp_path: Path, stop_in_batch: int) -> None:
+    expected, _ = trained(tmp_path / "other")
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "state", objective=Recording(HollowRisk(1e-8), stop_in_batch))
+    assert same(trained(tmp_path / "state")[0], expected)
+
+
+def test_a_killed_training_continues_from_what_it_saved_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, _ = trained(tmp_path / "other")
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_SAVES", -1.0)
+    with pytest.raises(SystemError):  # like a kill, this leaves no time to save anything
+        trained(tmp_path / "state", report=stop_after(3, SystemError))
+    reported: list[int] = []
+    found, _ = trained(tmp_path / "state", report=lambda entry: reported.append(entry["epoch"]))
+    assert reported == [3, 4]
+    assert same(found, expected)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 400, -7])
+def test_a_truncated_state_starts_over(tmp_path: Path, kept: int) -> None:
+    state = tmp_path / "state"
+    expected, _ = trained(tmp_path / "other")
+    with pytest.raises(KeyboardInterrupt):
+        trained(state, report=stop_after(3))
+    state.write_bytes(state.read_bytes()[:kept])
+    found, history = trained(state)
+    assert same(found, expected)
+    assert len(history) == EPOCHS
+
+
+def test_a_loss_that_is_not_finite_stops_with_model_epoch_and_learning_rate(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"model a-model, seed 0: the loss is (nan|inf) in epoch 1 .* rate 1e\+30"):
+        trained(tmp_path / "state", learning_rate=1e30, objective=EmpiricalRisk())
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_loss_of_nan_from_the_second_epoch_names_that_epoch(tmp_path: Path) -> None:
+    class FailsLater(Recording):
+        def __call__(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Risk:
+            risk = super().__call__(model, inputs, labels)
+            return risk if len(self.batches) <= 2 else Risk(risk.value * float("nan"), risk.logits)
+
+    with pytest.raises(
+        UserError, match=r"in epoch 2 at learning rate 0\.01; lower optimizer\.learning_rate of a-model"
+    ):
+        trained(tmp_path / "state", objective=FailsLater(EmpiricalRisk()))
+
+
+def test_models_of_one_seed_see_the_same_batches_and_never_one_of_a_single_example(tmp_path: Path) -> None:
+    erm, hrm, other = (Recording(objective) for objective in (EmpiricalRisk(), HollowRisk(1e-8), EmpiricalRisk()))
+    trained(tmp_path / "state", objective=erm)
+    trained(tmp_path / "state", objective=hrm)
+    trained(tmp_path / "state", objective=other, seed=1)
+    assert [len(batch) for batch in erm.batches] == [16, 16] * EPOCHS
+    assert erm.batches == hrm.batches
+    assert erm.batches != other.batches
+    assert sorted(erm.batches[0] + erm.batches[1]) != sorted(erm.batches[2] + erm.batches[3])
+
+
+def test_history_has_the_mean_loss_and_the_accuracy_over_the_examples_seen(tmp_path: Path) -> None:
+    class Given(Recording):
+        """Risks 1, 2, 3, ... a batch; logits that are right for class 0 alone."""
+
+        def __call__(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Risk:
+            value = super().__call__(model, inputs, labels).value
+            logits = torch.tensor([1.0, 0.0]).expand(len(inputs), 2)
+            self.zeros = [*getattr(self, "zeros", []), int((labels == 0).sum())]
+            return Risk(0 * value + len(self.batches), logits)
+
+    objective = Given(EmpiricalRisk())
+    _, history = trained(tmp_path / "state", objective=objective)
+    assert [entry["loss"] for entry in history] == [1.5, 3.5, 5.5, 7.5]
+    assert [entry["accuracy"] for entry in history] == [
+        sum(objective.zeros[2 * epoch : 2 * epoch + 2]) / 32 for epoch in range(EPOCHS)
+    ]
+
+
+def test_states_of_other_trainings_have_other_names() -> None:
+    identity = ["spec", "0", "code", "manifest"]
+    names = {state_path(Path(), *identity).name}
+    for index in range(len(identity)):
+        names.add(state_path(Path(), *(part + "1" if i == index else part for i, part in enumerate(identity))).name)
+    names.add(state_path(Path(), "spec0", "", "code", "manifest").name)
+    assert len(names) == 6
+    assert all(name.endswith(".partial") for name in names)  # what no run takes for an output
+
+
+def test_one_training_of_a_model_at_a_time(tmp_path: Path) -> None:
+    state = state_path(tmp_path, "spec")
+    with locked(state):
+        with pytest.raises(UserError, match="another process is training this model"), locked(state):
+            pass
+        with locked(state_path(tmp_path, "other")):
+            pass
+    with locked(state):
+        pass
+    assert list(tmp_path.iterdir()) == []
