@@ -7,28 +7,21 @@ snakemake -n                      what would run, and why
 snakemake --config scale=reduced  another scale; every scale keeps its own folder under results/
 """
 
-import os
-import sys
 from contextlib import ExitStack, nullcontext
-from pathlib import Path
-
-# Jobs run this interpreter's `python`, whether or not its environment was activated.
-os.environ["PATH"] = os.pathsep.join(
-    [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
-)
 
 from snakemake.exceptions import WorkflowError
 
 from robustrepro import warm
 from robustrepro.errors import UserError
-from robustrepro.spec.locks import clear_stale_lock
 from robustrepro.spec.plan import Plan
 from robustrepro.spec.records import require_recorded
+from robustrepro.spec.surroundings import clear_stale_lock, use_mirror, use_own_interpreter
 
 
 configfile: "config.yaml"
 
 
+use_own_interpreter()
 living = clear_stale_lock()
 
 try:
@@ -37,8 +30,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-if plan.config.data.mirror:
-    os.environ.setdefault("ROBUSTREPRO_MIRROR", plan.config.data.mirror)
+use_mirror(plan.config.data.mirror)
 
 
 wildcard_constraints:

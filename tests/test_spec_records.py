@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from robustrepro.errors import UserError
-from robustrepro.spec.locks import clear_stale_lock
 from robustrepro.spec.records import recorded_outputs, require_recorded, unrecorded_outputs
+from robustrepro.spec.surroundings import clear_stale_lock
 
 LONG = "results/quick/measurements/attack/" + "a-model-with-a-long-name-" * 9 + "/seed0/pgd.parquet"
 

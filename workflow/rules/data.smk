@@ -15,6 +15,8 @@ rule data:
         "results/logs/data/{dataset}.log",
     benchmark:
         "results/benchmarks/data/{dataset}.tsv"
+    conda:
+        "../environment.yaml"
     threads: 1
     resources:
         mem_mb=4000,

@@ -18,6 +18,8 @@ rule measure_attack:
         "results/{scale}/logs/attack/{model}/seed{seed}/{measure}.log",
     benchmark:
         "results/{scale}/benchmarks/attack/{model}/seed{seed}/{measure}.tsv"
+    conda:
+        "../environment.yaml"
     threads: 1
     resources:
         gpu=1,
@@ -41,6 +43,8 @@ rule measure_parameter_distance:
         "results/{scale}/logs/parameter_distance/{model}/seed{seed}/{other}.log",
     benchmark:
         "results/{scale}/benchmarks/parameter_distance/{model}/seed{seed}/{other}.tsv"
+    conda:
+        "../environment.yaml"
     threads: 1
     resources:
         mem_mb=1000,
@@ -65,6 +69,8 @@ rule measure_decision_boundary:
         "results/{scale}/logs/decision_boundary/{model}/seed{seed}/grid{resolution}.log",
     benchmark:
         "results/{scale}/benchmarks/decision_boundary/{model}/seed{seed}/grid{resolution}.tsv"
+    conda:
+        "../environment.yaml"
     threads: 1
     resources:
         mem_mb=1000,

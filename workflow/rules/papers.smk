@@ -18,6 +18,8 @@ rule table:
         "results/{scale}/logs/papers/{paper}/tables/{table}.log",
     benchmark:
         "results/{scale}/benchmarks/papers/{paper}/tables/{table}.tsv"
+    conda:
+        "../environment.yaml"
     threads: 1
     resources:
         mem_mb=1000,
@@ -41,6 +43,8 @@ rule figure:
         "results/{scale}/logs/papers/{paper}/figures/{figure}.log",
     benchmark:
         "results/{scale}/benchmarks/papers/{paper}/figures/{figure}.tsv"
+    conda:
+        "../environment.yaml"
     threads: 1
     resources:
         mem_mb=1000,

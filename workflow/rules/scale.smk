@@ -16,6 +16,8 @@ rule scorecard:
         "results/{scale}/logs/scorecard.log",
     benchmark:
         "results/{scale}/benchmarks/scorecard.tsv"
+    conda:
+        "../environment.yaml"
     threads: 1
     resources:
         mem_mb=1000,
@@ -38,6 +40,8 @@ rule report:
         "results/{scale}/logs/report.log",
     benchmark:
         "results/{scale}/benchmarks/report.tsv"
+    conda:
+        "../environment.yaml"
     threads: 1
     resources:
         mem_mb=1000,

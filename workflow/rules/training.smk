@@ -17,6 +17,8 @@ rule train:
         "results/{scale}/logs/train/{model}/seed{seed}.log",
     benchmark:
         "results/{scale}/benchmarks/train/{model}/seed{seed}.tsv"
+    conda:
+        "../environment.yaml"
     threads: 1
     resources:
         gpu=1,

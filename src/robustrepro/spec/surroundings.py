@@ -1,8 +1,10 @@
-"""Snakemake's lock after a kill: cleared, but only when no living run can hold it."""
+"""What a run needs around it: its own interpreter, its data mirror, and no lock left behind by a killed run."""
 
 from __future__ import annotations
 
 import fcntl
+import os
+import sys
 from pathlib import Path
 from typing import TextIO
 
@@ -28,3 +30,17 @@ def clear_stale_lock() -> TextIO | None:
     for lock in LOCKS.glob("*.lock"):
         lock.unlink()
     return stream
+
+
+def use_own_interpreter() -> None:
+    """Let jobs find this interpreter as ``python``, whether or not its environment was activated.
+
+    Their commands name no path, since a path of this machine would make every job rerun on another one.
+    """
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+
+
+def use_mirror(mirror: str | None) -> None:
+    """Tell the data step where official files lie; what the environment says already goes before."""
+    if mirror:
+        os.environ.setdefault("ROBUSTREPRO_MIRROR", mirror)
