@@ -10,7 +10,7 @@ SETTINGS := $(if $(SCALE),scale=$(SCALE)) $(if $(PAPERS),papers=$(PAPERS)) $(CON
 SNAKEMAKE = $(BIN)/snakemake --cores $(JOBS) $(if $(strip $(SETTINGS)),--config $(SETTINGS) --)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce dry-run show publish test test-slow lint format bench lock
+.PHONY: help setup reproduce dry-run show publish test lint format bench lock
 
 help: ## list the targets
 	@echo "make reproduce [SCALE=quick|reduced|paper] [PAPERS=hrm,...] [JOBS=2]"
@@ -44,10 +44,7 @@ publish: reproduce ## bring SCALE up to date and copy its outcome to docs/result
 	$(BIN)/python -m robustrepro publish $(or $(SCALE),quick)
 
 test: $(READY) ## run the tests (real data: set ROBUSTREPRO_MIRROR)
-	$(BIN)/python -m pytest
-
-test-slow: $(READY) ## run the tests that take long, too
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 lint: $(READY) ## check style, types and rules
 	$(BIN)/ruff check .

@@ -143,10 +143,8 @@ def measure_steps(rounds: int) -> None:
                     costs.setdefault((name, "cold"), []).append(cost_of(command, os.environ | COLD))
                     costs.setdefault((name, "warm"), []).append(cost_of(command, os.environ, server.process.pid))
 
-    print(f"One step, {rounds} rounds, cold and warm in turn; seconds")
-    print(
-        f"{'step':<28}{'start':<6}{'wall, median':>12}{'min - max':>14}{'processor':>11}{'min - max':>14}   cold / warm"
-    )
+    print(f"One step, {rounds} rounds, cold and warm in turn; seconds, medians")
+    print(f"{'step':<28}{'start':<6}{'wall':>11}{'min - max':>16}{'processor':>11}{'min - max':>16}   cold / warm")
     for (name, way), values in costs.items():
         columns = []
         for figures in ([value.wall for value in values], [value.processor for value in values]):

@@ -162,7 +162,7 @@ def eventually_says(log: Path, words: str, process: subprocess.Popen[bytes]) -> 
 
 def test_the_command_continues_after_an_interrupt(moons: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
-    spec = {**SPEC, "epochs": 1500}
+    spec = {**SPEC, "epochs": 800}
     code = code_digest("train", spec)
     folder, log = tmp_path / "command", tmp_path / "train.log"
     command = [sys.executable, "-m", "robustrepro", "train", "--spec", canonical_json(spec), "--code", code]
@@ -171,7 +171,7 @@ def test_the_command_continues_after_an_interrupt(moons: Path, tmp_path: Path, m
     command += ["--card", str(folder / "card.json")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as first:
-        assert eventually_says(log, ": 20 of 1500, loss", first)
+        assert eventually_says(log, ": 20 of 800, loss", first)
         first.send_signal(signal.SIGINT)
         first.communicate(timeout=240)
     assert first.returncode == 130
@@ -179,5 +179,5 @@ def test_the_command_continues_after_an_interrupt(moons: Path, tmp_path: Path, m
     assert not (folder / "weights.safetensors").exists()
     subprocess.run(command, env=environment, stderr=subprocess.PIPE, check=True, timeout=240)
     assert "a-model, seed 0: continuing an interrupted training" in log.read_text()
-    assert ": 20 of 1500, loss" not in log.read_text()
+    assert ": 20 of 800, loss" not in log.read_text()
     assert sha256_of(folder / "weights.safetensors") == train(tmp_path / "whole", moons, spec=spec, code=code)
