@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 STEP = "Steps, as the rules of workflow/rules call them"
 PEOPLE = "For people"
+INTERRUPTED = 130
 
 Spec = Annotated[str, typer.Option(help="The job's resolved spec, as JSON.")]
 Code = Annotated[str, typer.Option(help="Digest of the sources that the job was scheduled with.")]
@@ -240,6 +241,7 @@ def main() -> None:
     except UserError as error:
         typer.echo(f"robustrepro: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("robustrepro: interrupted; run the same command again to continue", err=True)
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:  # typer has turned the interrupt into this status
+            typer.echo("robustrepro: interrupted; run the same command again to continue", err=True)
+        raise

@@ -37,13 +37,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with partial.open("rb") as stream:
             os.fsync(stream.fileno())
         partial.replace(path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if _says_disk_full(error):
             message = f"{path}: the disk is full; nothing was written. Free some space and run the same command again."
             raise UserError(message) from error
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _says_disk_full(error: Exception) -> bool:
+    """Return whether a write failed for want of space; safetensors passes on no more than the system's words."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or f"os error {errno.ENOSPC}" in str(error)
 
 
 def write_text(path: Path, text: str) -> None:

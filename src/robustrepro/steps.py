@@ -57,7 +57,7 @@ def running(step: str, spec: str, code: str, log: Path | None) -> Iterator[Any]:
         require_unchanged(step, resolved, code)
         yield resolved
     except BaseException as error:
-        LOGGER.info("stopped: %s", error or type(error).__name__, extra={"only_in_log": True})
+        LOGGER.info("stopped: %s", str(error) or type(error).__name__, extra={"only_in_log": True})
         raise
     finally:
         signal.signal(signal.SIGTERM, previous)

@@ -60,5 +60,7 @@ def columns_digest(table: pa.Table) -> str:
     digest = hashlib.sha256()
     for name in table.column_names:
         values = table.column(name).to_numpy()
+        if values.dtype == object:  # text, of which an array holds addresses
+            values = values.astype(str)
         digest.update(f"{name}\0{values.dtype.str}\0{len(values)}\0".encode() + np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()

@@ -335,7 +335,11 @@ class Plan:
             for key, claim in paper.claims.items():
                 where = f"papers/{name}/paper.yaml: claims.{key}"
                 for text in claim.holds_if:
-                    for _, cell in parse_condition(text).terms:
+                    try:
+                        condition = parse_condition(text)
+                    except UserError as error:
+                        raise UserError(f"{where}: {error}") from None
+                    for _, cell in condition.terms:
                         if cell.table not in paper.tables:
                             raise unknown_name(f"table in {where}", cell.table, paper.tables)
                         table = paper.tables[cell.table]

@@ -67,7 +67,8 @@ def train(
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
     history = load_state(state, model, optimizer)
     saved = time.monotonic()
-    whole_epochs = snapshot(model, optimizer)
+    # One value, so that an interrupt finds weights and history of the same epoch.
+    reached = snapshot(model, optimizer), history
     model.train()
     try:
         for epoch in range(len(history) + 1, spec["epochs"] + 1):
@@ -77,17 +78,16 @@ def train(
                     f"model {name}, seed {seed}: the loss is {entry['loss']} in epoch {epoch} at learning rate "
                     f"{learning_rate}; lower optimizer.learning_rate of {name}"
                 )
-            whole_epochs = snapshot(model, optimizer)
-            history.append(entry)
+            reached = snapshot(model, optimizer), [*reached[1], entry]
             report(entry)
             if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
-                save_state(state, whole_epochs, history)
+                save_state(state, *reached)
                 saved = time.monotonic()
     except KeyboardInterrupt:
         # The model itself is in the middle of an epoch, from where it could not be continued to the same bits.
-        save_state(state, whole_epochs, history)
+        save_state(state, *reached)
         raise
-    return history
+    return reached[1]
 
 
 def _train_epoch(

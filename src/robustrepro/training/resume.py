@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,9 @@ def locked(state: Path) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(f"{lock}: another process is training this model; wait for it or stop it") from None
+        # Its last holder may have removed the file between our opening and locking it.
+        if not lock.exists() or not os.path.samestat(os.fstat(stream.fileno()), lock.stat()):
+            raise UserError(f"{lock}: another process has just trained this model; run the same command again")
         try:
             yield
         finally:
@@ -81,16 +85,22 @@ def load_state(state: Path, model: nn.Module, optimizer: torch.optim.Optimizer) 
         with safe_open(state, "pt") as stored:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no mapping)
             history: list[dict[str, Any]] = json.loads(stored.metadata()["history"])
-    except (SafetensorError, OSError, ValueError):
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError):
         state.unlink()
         return []
     model.load_state_dict(
         {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
     )
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
             _, index, key = name.split(".", 2)
-            moments.setdefault(int(index), {})[key] = tensor
+            moments.setdefault(int(index), {})[key] = _laid_out_like(parameters[int(index)], tensor)
     optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
     return history
+
+
+def _laid_out_like(parameter: Tensor, stored: Tensor) -> Tensor:
+    """Return a moment in its parameter's memory format: the fused optimiser pairs the two element by element."""
+    return torch.empty_like(parameter).copy_(stored) if stored.shape == parameter.shape else stored

@@ -86,6 +86,8 @@ def train_step(
             "final": {"training_loss": epochs[-1]["loss"], "training_accuracy": epochs[-1]["accuracy"]}
             | {"test_accuracy": _test_accuracy(model, load(data, "test"), device)},
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            # Of all epochs, also those before an interruption; "seconds" is this process alone.
+            "training_seconds": round(sum(epoch["seconds"] for epoch in epochs), 3),
             "device": device_name(device),
             "commit": provenance.commit(),
             "versions": provenance.versions(),
