@@ -8,6 +8,7 @@ snakemake --config scale=reduced  another scale; every scale keeps its own folde
 """
 
 from contextlib import ExitStack, nullcontext
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
@@ -15,7 +16,11 @@ from robustrepro import warm
 from robustrepro.errors import UserError
 from robustrepro.spec.plan import Plan
 from robustrepro.spec.records import require_recorded
-from robustrepro.spec.surroundings import clear_stale_lock, use_mirror, use_own_interpreter
+from robustrepro.spec.surroundings import (
+    clear_stale_lock,
+    use_mirror,
+    use_own_interpreter,
+)
 
 
 configfile: "config.yaml"
@@ -77,7 +82,8 @@ onstart:
 
 onsuccess:
     during_run.close()
-    shell(f"python -m robustrepro show {plan.folder}")
+    if Path(f"{plan.folder}/scorecard.csv").exists():
+        shell(f"python -m robustrepro show {plan.folder}")
 
 
 onerror:

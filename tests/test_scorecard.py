@@ -162,11 +162,11 @@ def scale(tmp_path: Path) -> Path:
     path = folder / "papers/hrm/tables/table2.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(HOLDS["table2"]))
-    claims = {
-        "gain": {"says": "HRM is better.", "where": "Table 2", "holds_if": [CLAIM], "margins": "20"},
-        "other": {"says": "A, B", "where": "Table 9", "holds_if": ["table9[a, b] >= 0"], "margins": "none"},
-    }
-    spec = {"scale": "quick", "papers": {"hrm": {"claims": claims, "tables": ["table2"]}}}
+    claims = [
+        {"key": "gain", "says": "HRM is better.", "where": "Table 2", "holds_if": [CLAIM], "margins": "20"},
+        {"key": "other", "says": "A, B", "where": "Table 9", "holds_if": ["table9[a, b] >= 0"], "margins": "none"},
+    ]
+    spec = {"scale": "quick", "papers": [{"id": "hrm", "claims": claims, "tables": ["table2"]}]}
     scorecard_step(spec, folder)
     return folder
 

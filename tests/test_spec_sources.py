@@ -34,7 +34,7 @@ JOBS: dict[str, tuple[str, dict[str, Any]]] = {
     "boundary": ("measure-decision-boundary", {"architecture": MLP, "resolution": 20}),
     "table": ("table", {"training": {"a": '{"objective":{"name":"hrm"}}'}}),
     "figure": ("figure", {"figure": {"name": "decision_boundaries"}}),
-    "scorecard": ("scorecard", {"papers": {}}),
+    "scorecard": ("scorecard", {"papers": []}),
     "report": ("report", {"papers": []}),
 }
 TRAINED = {name for name in JOBS if name.startswith("train")}

@@ -18,6 +18,8 @@ from scipy.stats import binomtest, t
 
 from robustrepro.errors import UserError
 from robustrepro.measurements.store import write_measurement
+from robustrepro.spec.base import canonical_json
+from robustrepro.spec.paper import Table
 from robustrepro.tables.render import as_csv, as_markdown
 from robustrepro.tables.statistics import binomial_interval, of_accuracy, of_number, over_seeds
 from robustrepro.tables.step import table_step
@@ -250,3 +252,20 @@ def test_the_markdown_escapes_what_would_end_a_cell() -> None:
         "Scale `paper`, 2 seeds, ours ± standard deviation over seeds, [as printed]; "
         "intervals in the CSV: 95% over 2 seeds (Student t).\n"
     )
+
+
+def test_rows_and_columns_keep_the_papers_order_though_a_specs_keys_are_sorted() -> None:
+    line = {"label": "", "model": "image-erm"}
+    column = {"label": "", "measure": "clean"}
+    declared = Table.model_validate(
+        {
+            "where": "Table 1",
+            "caption": "",
+            "rows": {"erm": line, "cem": line, "hrm": line},
+            "columns": {"pgd": column, "clean": column},
+        }
+    )
+    found = Table.from_order(json.loads(canonical_json(declared.in_order())))
+    assert list(found.rows) == ["erm", "cem", "hrm"]
+    assert list(found.columns) == ["pgd", "clean"]
+    assert found == declared

@@ -27,19 +27,19 @@ def scorecard_step(spec: dict[str, Any], folder: Path) -> None:
     """
     lines = []
     metrics: dict[str, Any] = {}
-    for paper, declared in spec["papers"].items():
-        tables = {}
+    for declared in spec["papers"]:
+        paper, tables = declared["id"], {}
         for table in declared["tables"]:
             path = folder / "papers" / paper / "tables" / f"{table}.json"
             tables[table] = json.loads(path.read_text(encoding="utf-8"))
         verdicts: Counter[str] = Counter()
-        for key, claim in declared["claims"].items():
+        for claim in declared["claims"]:
             judged = judge_claim(claim["holds_if"], tables)
             verdicts[judged.verdict] += 1
             lines.append(
                 {
                     "paper": paper,
-                    "claim": key,
+                    "claim": claim["key"],
                     "says": claim["says"],
                     "where": claim["where"],
                     "verdict": judged.verdict,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -71,6 +71,22 @@ class Table(Declaration):
     row_header: str = ""
     rows: dict[Key, Row] = Field(min_length=1)
     columns: dict[Key, Column] = Field(min_length=1)
+
+    def in_order(self) -> dict[str, Any]:
+        """Return the declaration as plain data with rows and columns as lists, since a spec's keys are sorted."""
+        tree = self.model_dump(mode="json", exclude={"published"})
+        for part in ("rows", "columns"):
+            tree[part] = [{"key": key, **line} for key, line in tree[part].items()]
+        return tree
+
+    @classmethod
+    def from_order(cls, tree: dict[str, Any]) -> Table:
+        """Return the declaration that :meth:`in_order` was called on, without the file of its printed numbers."""
+        parts = {
+            part: {line["key"]: {name: value for name, value in line.items() if name != "key"} for line in tree[part]}
+            for part in ("rows", "columns")
+        }
+        return cls.model_validate({**tree, **parts})
 
 
 class Panel(Declaration):

@@ -116,7 +116,7 @@ class Plan:
                 "id": table,
                 "paper": paper,
                 "scale": self.scale_name,
-                "table": declaration.model_dump(mode="json", exclude={"published"}),
+                "table": declaration.in_order(),
                 "cells": cells,
                 # As text: a table shows what its models were trained with, but runs none of that code.
                 "training": {model: self.training_spec(model) for model in models},
@@ -137,10 +137,14 @@ class Plan:
 
     def scorecard_spec(self) -> str:
         """Return the spec of the job that gives every claim a verdict."""
-        papers = {
-            name: {"claims": paper.model_dump(mode="json")["claims"], "tables": list(paper.tables)}
+        papers = [
+            {
+                "id": name,
+                "claims": [{"key": key, **claim.model_dump(mode="json")} for key, claim in paper.claims.items()],
+                "tables": list(paper.tables),
+            }
             for name, paper in self.papers.items()
-        }
+        ]
         return canonical_json({"scale": self.scale_name, "papers": papers})
 
     def report_spec(self) -> str:

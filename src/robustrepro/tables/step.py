@@ -29,7 +29,7 @@ def table_step(spec: dict[str, Any], folder: Path, published: Path | None) -> No
     published
         The numbers as printed, if the paper has this table.
     """
-    declaration = Table.model_validate(spec["table"])
+    declaration = Table.from_order(spec["table"])
     printed = read_published(published, declaration) if published else {}
     cells = [_cell(cell, spec["training"], printed.get((cell["row"], cell["column"]))) for cell in spec["cells"]]
     table = {
