@@ -29,7 +29,7 @@ def show_scorecard(folder: Path) -> None:
         raise UserError(f"{path}: there is no such file; `make reproduce SCALE={folder.name}` makes it") from None
     table = Table(title=f"Scorecard, scale {folder.name}")
     for heading in ("paper", "claim", "where", "verdict"):
-        table.add_column(heading, no_wrap=heading == "verdict")
+        table.add_column(heading, no_wrap=heading == "verdict", overflow="fold")
     for line in lines:
         colour = COLOURS.get(line["verdict"], "yellow")
         table.add_row(line["paper"], line["claim"], line["where"], f"[{colour}]{line['verdict']}[/]")
