@@ -107,7 +107,8 @@ def test_dvc_compares_the_numbers_of_two_commits(colleague):
 def test_a_source_edited_while_a_step_waits_to_start_stops_the_step(colleague):
     target = "results/quick/models/small-hrm/seed0/weights.safetensors"
     recorded = colleague.snakemake("-n", "-p", "--force", target)
-    command = next(line for line in recorded.splitlines() if "python -m robustrepro train" in line).strip()
+    line = next(line for line in recorded.splitlines() if "python -m robustrepro train" in line)
+    command = line[line.index("python -m") :]
     path = colleague.folder / "src/robustrepro/objectives/hrm.py"
     path.write_text(path.read_text(encoding="utf-8") + "# Edited meanwhile.\n", encoding="utf-8")
     before = (colleague.folder / target).read_bytes()

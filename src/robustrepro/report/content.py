@@ -83,6 +83,7 @@ class Table(Content):
     where: str
     unit: str = ""
     decimals: int = 2
+    row_header: str = ""
     stand_in: bool = False
     stand_in_note: str | None = None
     rows: tuple[Heading, ...]
