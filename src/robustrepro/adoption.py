@@ -16,13 +16,15 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
 from robustrepro.measurements.store import columns_digest, read_measurement
-from robustrepro.spec.plan import Plan
 from robustrepro.spec.records import unrecorded_outputs
+
+if TYPE_CHECKING:  # every step imports this module, and the plan's declarations take long to build
+    from robustrepro.spec.plan import Plan
 
 VARIABLE = "ROBUSTREPRO_ADOPT"
 """Names the folder of the files that were set aside, for the steps of the run that takes them."""
