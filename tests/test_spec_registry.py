@@ -10,7 +10,7 @@ import pytest
 from robustrepro.errors import UserError
 from robustrepro.spec.attacks import AttackSpec
 from robustrepro.spec.paper import DecisionBoundaries
-from robustrepro.spec.registry import ARCHITECTURES, ATTACKS, FIGURES, OBJECTIVES, module_of, resolve, target_of
+from robustrepro.spec.registry import ARCHITECTURES, ATTACKS, FIGURES, OBJECTIVES, resolve, target_of
 from robustrepro.spec.sources import REGISTRIES
 from robustrepro.spec.training import Architecture, Objective
 
@@ -44,7 +44,7 @@ def test_every_registered_name_leads_to_something_that_can_be_called(kind: str, 
     registry, _ = SCHEMAS[kind]
     found = resolve(registry, kind, name)
     assert callable(found)
-    module = module_of(registry, kind, name)
+    module = target_of(registry, kind, name).partition(":")[0]
     assert found.__module__ == module
     assert target_of(registry, kind, name) == f"{module}:{found.__qualname__}"
 

@@ -59,7 +59,7 @@ def adopt(plan: Plan) -> list[Path]:
     return files
 
 
-def taken(outputs: Sequence[Path], inputs: Mapping[str, str]) -> bool:
+def taken(outputs: Sequence[Path], inputs: Mapping[str, Sequence[Path]]) -> bool:
     """Move outputs that were set aside for adoption to their place; return whether there were any.
 
     Parameters
@@ -67,7 +67,7 @@ def taken(outputs: Sequence[Path], inputs: Mapping[str, str]) -> bool:
     outputs
         What the step would compute.
     inputs
-        sha256 of what it would compute them from, under the names of the card's or measurement's keys.
+        The files that it would compute them from, by the card's or measurement's key that has their sha256.
 
     Raises
     ------
@@ -81,8 +81,8 @@ def taken(outputs: Sequence[Path], inputs: Mapping[str, str]) -> bool:
     if not all(path.exists() for path in staged):
         return False
     recorded = _origin(staged)
-    for key, expected in inputs.items():
-        found = recorded[key]
+    for key, files in inputs.items():
+        found, expected = recorded[key], ",".join(map(sha256_of, files))
         if found != expected:
             raise UserError(f"{outputs[0]}: computed from other inputs: {key} {found}, here {expected}")
     for path, output in zip(staged, outputs, strict=True):

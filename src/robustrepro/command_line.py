@@ -55,12 +55,11 @@ def train(
 ) -> None:
     """Train one model with one seed; continues an interrupted training."""
     from robustrepro.adoption import taken
-    from robustrepro.files import sha256_of
     from robustrepro.steps import running
     from robustrepro.training.step import train_step
 
     with running("train", spec, code, log) as resolved:
-        if taken([weights, history, card], {"data_manifest_sha256": sha256_of(data / "manifest.json")}):
+        if taken([weights, history, card], {"data_manifest_sha256": [data / "manifest.json"]}):
             return
         train_step(resolved, code, name=model, seed=seed, data=data, weights=weights, history=history, card=card)
 
@@ -71,13 +70,11 @@ def measure_attack(
 ) -> None:
     """Measure one model under one attack, image by image."""
     from robustrepro.adoption import taken
-    from robustrepro.files import sha256_of
     from robustrepro.measurements import attack
     from robustrepro.steps import running
 
     with running("measure-attack", spec, code, log) as resolved:
-        manifest = sha256_of(data / "manifest.json")
-        if taken([output], {"data_manifest_sha256": manifest, "weights_sha256": sha256_of(weights)}):
+        if taken([output], {"data_manifest_sha256": [data / "manifest.json"], "weights_sha256": [weights]}):
             return
         attack.measure_attack(resolved, code, model_name=model, seed=seed, data=data, weights=weights, output=output)
 
@@ -94,12 +91,11 @@ def measure_parameter_distance(
 ) -> None:
     """Measure how far apart the parameters of two models are."""
     from robustrepro.adoption import taken
-    from robustrepro.files import sha256_of
     from robustrepro.measurements import parameter_distance
     from robustrepro.steps import running
 
     with running("measure-parameter-distance", spec, code, log) as resolved:
-        if taken([output], {"weights_sha256": ",".join(map(sha256_of, weights))}):
+        if taken([output], {"weights_sha256": weights}):
             return
         parameter_distance.measure_parameter_distance(
             resolved,
@@ -117,13 +113,11 @@ def measure_decision_boundary(
 ) -> None:
     """Evaluate a model of points in the plane on a grid and on its training points."""
     from robustrepro.adoption import taken
-    from robustrepro.files import sha256_of
     from robustrepro.measurements import decision_boundary
     from robustrepro.steps import running
 
     with running("measure-decision-boundary", spec, code, log) as resolved:
-        manifest = sha256_of(data / "manifest.json")
-        if taken([output], {"data_manifest_sha256": manifest, "weights_sha256": sha256_of(weights)}):
+        if taken([output], {"data_manifest_sha256": [data / "manifest.json"], "weights_sha256": [weights]}):
             return
         decision_boundary.measure_decision_boundary(
             resolved, code, model_name=model, seed=seed, data=data, weights=weights, output=output

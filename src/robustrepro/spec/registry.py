@@ -41,11 +41,6 @@ def target_of(registry: Mapping[str, str], what: str, name: str) -> str:
     return registry[name]
 
 
-def module_of(registry: Mapping[str, str], what: str, name: str) -> str:
-    """Return the module that implements a name, without importing it."""
-    return target_of(registry, what, name).partition(":")[0]
-
-
 def resolve(registry: Mapping[str, str], what: str, name: str) -> Any:
     """Import and return what implements a name."""
     module, _, attribute = target_of(registry, what, name).partition(":")
