@@ -26,6 +26,9 @@ from robustrepro.spec.surroundings import (
 configfile: "config.yaml"
 
 
+# With a limit, every look at the queue starts a timer for the next look, one more for each finished job.
+workflow.scheduling_settings.max_jobs_per_timespan = None
+
 use_own_interpreter()
 living = clear_stale_lock()
 

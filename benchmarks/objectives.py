@@ -21,8 +21,8 @@ from robustrepro.datasets.prepare import prepare
 from robustrepro.datasets.tensors import as_float, load
 from robustrepro.models.build import build_model
 from robustrepro.spec.datasets import dataset_spec
-from robustrepro.spec.registry import OBJECTIVES, resolve
-from robustrepro.spec.training import TrainingSpec
+from robustrepro.spec.registry import OBJECTIVES, configured
+from robustrepro.spec.training import ModelDeclaration
 from robustrepro.training.loop import train
 
 TARGET = 1.03
@@ -41,13 +41,12 @@ def training_spec(objective: str, batch_size: int) -> dict[str, Any]:
         "epochs": 1,
         "batch_size": batch_size,
     }
-    return TrainingSpec.model_validate(declaration).model_dump(mode="json")
+    return ModelDeclaration.model_validate(declaration).training_spec()
 
 
 def seconds_per_step(spec: dict[str, Any], inputs: Tensor, labels: Tensor, folder: Path) -> float:
     """Train from the same weights as ever and return the processor seconds of a step."""
-    options = dict(spec["objective"])
-    objective = resolve(OBJECTIVES, "objective", options.pop("name"))(**options)
+    objective = configured(OBJECTIVES, "objective", spec["objective"])
     model = build_model(spec["architecture"], tuple(inputs.shape[1:]), 10)
     began = time.process_time()
     train(

@@ -33,7 +33,7 @@ from robustrepro.measurements.store import METADATA_KEY
 from robustrepro.spec.base import canonical_json
 from robustrepro.spec.datasets import dataset_spec
 from robustrepro.spec.sources import code_digest
-from robustrepro.spec.training import TrainingSpec
+from robustrepro.spec.training import ModelDeclaration
 from robustrepro.warm.link import OFF, VARIABLE, receive
 
 TARGET_SECONDS = 0.5
@@ -89,7 +89,7 @@ def small_steps(folder: Path) -> dict[str, list[str]]:
         "epochs": 1,
         "batch_size": 32,
     }
-    spec = TrainingSpec.model_validate(declaration).model_dump(mode="json")
+    spec = ModelDeclaration.model_validate(declaration).training_spec()
 
     def training(seed: int) -> list[str]:
         outputs = ("--weights", weights[seed], "--history", folder / "history.csv", "--card", folder / "card.json")

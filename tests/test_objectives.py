@@ -16,7 +16,7 @@ from robustrepro.objectives.base import Objective, cross_entropies, guarded_root
 from robustrepro.objectives.cem import CrossErrorRisk, cross_error_risk
 from robustrepro.objectives.erm import EmpiricalRisk
 from robustrepro.objectives.hrm import HollowRisk, hollow_risk
-from robustrepro.spec.registry import OBJECTIVES, resolve
+from robustrepro.spec.registry import OBJECTIVES, configured
 
 GUARD = 1e-8
 OURS = {
@@ -102,7 +102,7 @@ def test_gradients_are_finite_where_losses_are_zero(objective: Objective, right:
 def test_an_objective_is_its_formula_over_the_cross_entropies_of_the_model(name: str) -> None:
     model, inputs, labels = a_model_and_a_batch()
     options = {} if name == "erm" else {"guard": 0.01}
-    risk = resolve(OBJECTIVES, "objective", name)(**options)(model, inputs, labels)
+    risk = configured(OBJECTIVES, "objective", {"name": name, **options})(model, inputs, labels)
     logits = model(inputs)
     losses = torch.stack([-logits[i].log_softmax(0)[label] for i, label in enumerate(labels)])
     expected = losses.mean() if name == "erm" else over_pairs(losses, 0.01, diagonal=name == "cem")
@@ -138,4 +138,4 @@ def test_the_slope_at_a_loss_of_zero_is_that_of_the_guard() -> None:
 
 def test_an_unknown_objective_names_the_nearest_one() -> None:
     with pytest.raises(UserError, match="unknown objective: 'hrn'; did you mean 'hrm'"):
-        resolve(OBJECTIVES, "objective", "hrn")
+        configured(OBJECTIVES, "objective", {"name": "hrn"})

@@ -10,9 +10,17 @@ import pytest
 from robustrepro.errors import UserError
 from robustrepro.spec.attacks import AttackSpec
 from robustrepro.spec.paper import DecisionBoundaries
-from robustrepro.spec.registry import ARCHITECTURES, ATTACKS, FIGURES, OBJECTIVES, resolve, target_of
+from robustrepro.spec.registry import (
+    ARCHITECTURES,
+    ATTACKS,
+    AUGMENTATIONS,
+    FIGURES,
+    OBJECTIVES,
+    resolve,
+    target_of,
+)
 from robustrepro.spec.sources import REGISTRIES
-from robustrepro.spec.training import Architecture, Objective
+from robustrepro.spec.training import Architecture, CropAndFlip, Objective
 
 
 def schemas_of(union: Any) -> set[type]:
@@ -23,6 +31,7 @@ def schemas_of(union: Any) -> set[type]:
 SCHEMAS: dict[str, tuple[Mapping[str, str], set[type]]] = {
     "architecture": (ARCHITECTURES, schemas_of(Architecture)),
     "attack": (ATTACKS, schemas_of(AttackSpec)),
+    "augmentation": (AUGMENTATIONS, {CropAndFlip}),
     "figure": (FIGURES, {DecisionBoundaries}),
     "objective": (OBJECTIVES, schemas_of(Objective)),
 }

@@ -16,6 +16,7 @@ from robustrepro.objectives.base import Objective, Risk
 from robustrepro.objectives.erm import EmpiricalRisk
 from robustrepro.objectives.hrm import HollowRisk
 from robustrepro.training import loop
+from robustrepro.training.augmentation import CropAndFlip
 from robustrepro.training.resume import locked, state_path
 
 Weights = dict[str, Tensor]
@@ -34,6 +35,8 @@ def trained(
     seed: int = 0,
     learning_rate: float = 0.01,
     report: Callable[[loop.Epoch], None] = lambda _: None,
+    augment: loop.Augmentation | None = None,
+    observe: Callable[[nn.Module], None] | None = None,
 ) -> tuple[Weights, list[loop.Epoch]]:
     """Train on 33 random examples, two batches of 16 and one left over, and return weights and history."""
     architecture, shape, classes = NETWORKS[network]
@@ -50,6 +53,8 @@ def trained(
         seed=seed,
         state=state,
         report=report,
+        augment=augment,
+        observe=observe,
     )
     return model.state_dict(), history
 
@@ -207,3 +212,32 @@ def test_one_training_of_a_model_at_a_time(tmp_path: Path) -> None:
     with locked(state):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_training_with_augmentation_ends_in_the_same_bits(tmp_path: Path) -> None:
+    whole, _ = trained(tmp_path / "whole", "lenet5", augment=CropAndFlip(2))
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "cut", "lenet5", augment=CropAndFlip(2), report=stop_after(2))
+    resumed, _ = trained(tmp_path / "cut", "lenet5", augment=CropAndFlip(2))
+    plain, _ = trained(tmp_path / "plain", "lenet5")
+    assert same(whole, resumed)
+    assert not same(whole, plain)
+
+
+def test_an_observer_sees_the_gradient_of_every_update_and_changes_nothing(tmp_path: Path) -> None:
+    gradients: list[Tensor] = []
+    weights: list[Tensor] = []
+
+    def observe(model: nn.Module) -> None:
+        parameters = list(model.parameters())
+        gradients.append(torch.cat([value.grad.flatten() for value in parameters if value.grad is not None]).clone())
+        weights.append(torch.cat([value.detach().flatten() for value in parameters]).clone())
+
+    observed, _ = trained(tmp_path / "observed", observe=observe)
+    unobserved, _ = trained(tmp_path / "unobserved")
+    assert same(observed, unobserved)
+    assert len(gradients) == EPOCHS * 2  # two batches an epoch; the left-over example is none
+    # Adam's first step is the gradient's sign times the learning rate, wherever the gradient is well above its guard.
+    moved = (gradients[0].abs() > 1e-4).nonzero().flatten()
+    assert len(moved) > 20
+    torch.testing.assert_close((weights[0] - weights[1])[moved], 0.01 * gradients[0].sign()[moved], rtol=1e-3, atol=0)

@@ -15,7 +15,7 @@ from robustrepro.files import sha256_of
 from robustrepro.measurements.store import write_measurement
 from robustrepro.models.build import load_model
 from robustrepro.spec.attacks import attack_adapter
-from robustrepro.spec.registry import OBJECTIVES, resolve
+from robustrepro.spec.registry import OBJECTIVES, configured
 from robustrepro.steps import ProgressBar
 
 
@@ -47,8 +47,7 @@ def measure_attack(
     images, labels = as_float(split.inputs[:count]), split.labels[:count]
     training_loss = None
     if "objective" in spec:
-        options = dict(spec["objective"])
-        training_loss = resolve(OBJECTIVES, "objective", options.pop("name"))(**options).example_losses
+        training_loss = configured(OBJECTIVES, "objective", spec["objective"]).example_losses
     attack = attack_adapter.validate_python(spec["attack"])
     with claimed_device() as device:
         model = load_model(weights, spec["architecture"], tuple(images.shape[1:]), split.classes).to(device)

@@ -23,6 +23,10 @@ OBJECTIVES: Mapping[str, str] = {
     "hrm": "robustrepro.objectives.hrm:HollowRisk",
 }
 
+AUGMENTATIONS: Mapping[str, str] = {
+    "crop_and_flip": "robustrepro.training.augmentation:CropAndFlip",
+}
+
 ATTACKS: Mapping[str, str] = {
     "clean": "robustrepro.attacks.measure:measure",
     "fgsm": "robustrepro.attacks.fgsm:ascent_of",
@@ -45,3 +49,9 @@ def resolve(registry: Mapping[str, str], what: str, name: str) -> Any:
     """Import and return what implements a name."""
     module, _, attribute = target_of(registry, what, name).partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def configured(registry: Mapping[str, str], what: str, declared: Mapping[str, Any]) -> Any:
+    """Return what a declaration (``name`` and its options) stands for, made with its options."""
+    options = dict(declared)
+    return resolve(registry, what, options.pop("name"))(**options)

@@ -17,7 +17,7 @@ import grimp
 
 import robustrepro
 from robustrepro.errors import UserError
-from robustrepro.spec.registry import ARCHITECTURES, ATTACKS, FIGURES, OBJECTIVES, target_of
+from robustrepro.spec.registry import ARCHITECTURES, ATTACKS, AUGMENTATIONS, FIGURES, OBJECTIVES, target_of
 
 STEPS: Mapping[str, str] = {
     "data": "robustrepro.datasets.step",
@@ -34,6 +34,7 @@ STEPS: Mapping[str, str] = {
 REGISTRIES: Mapping[str, Mapping[str, str]] = {
     "architecture": ARCHITECTURES,
     "attack": ATTACKS,
+    "augmentation": AUGMENTATIONS,
     "figure": FIGURES,
     "objective": OBJECTIVES,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -55,6 +55,13 @@ class Adam(Declaration):
     learning_rate: float = Field(gt=0, allow_inf_nan=False)
 
 
+class CropAndFlip(Declaration):
+    """Random crops of the zero-padded image, and horizontal flips; ``padding`` is in pixels a side."""
+
+    name: Literal["crop_and_flip"]
+    padding: int = Field(default=4, ge=0)
+
+
 class TrainingSpec(Declaration):
     """Everything that decides a model's weights, but for the seed and the code."""
 
@@ -64,6 +71,7 @@ class TrainingSpec(Declaration):
     optimizer: Adam
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=2)
+    augmentation: CropAndFlip | None = None
 
 
 class ModelDeclaration(TrainingSpec):
@@ -71,6 +79,6 @@ class ModelDeclaration(TrainingSpec):
 
     seeds: int | None = Field(default=None, ge=1)
 
-    def training_spec(self) -> TrainingSpec:
-        """Return what one seed's training job depends on."""
-        return TrainingSpec.model_validate(self.model_dump(exclude={"seeds"}))
+    def training_spec(self) -> dict[str, Any]:
+        """Return what one seed's training job depends on, as plain data; what is not asked for is not in it."""
+        return self.model_dump(mode="json", exclude={"seeds"}, exclude_none=True)

@@ -16,6 +16,9 @@ from robustrepro.objectives.base import Objective
 from robustrepro.seeds import derive_seed
 from robustrepro.training.resume import load_state, save_state, snapshot
 
+Augmentation = Callable[[Tensor, torch.Generator], Tensor]
+"""Maps a batch of images to changed ones of the same shape, drawing from the generator only."""
+
 SECONDS_BETWEEN_SAVES = 20.0
 """At most this much work, and the epoch that was running, is lost to a kill."""
 
@@ -34,12 +37,14 @@ def train(
     seed: int,
     state: Path,
     report: Callable[[Epoch], None],
+    augment: Augmentation | None = None,
+    observe: Callable[[nn.Module], None] | None = None,
 ) -> list[Epoch]:
     """Train a model in place and return its history, one entry an epoch.
 
-    The order of the examples in an epoch depends on (seed, epoch) only, so that a resumed training gives the same bits
-    as an uninterrupted one, and models that share a seed see the same batches. A last batch of one example is left
-    out, since a pairwise objective has nothing to say about it.
+    The order of the examples in an epoch and what augmentation does to them depend on (seed, epoch) only, so that a
+    resumed training gives the same bits as an uninterrupted one, and models that share a seed see the same batches. A
+    last batch of one example is left out, since a pairwise objective has nothing to say about it.
 
     Parameters
     ----------
@@ -56,6 +61,10 @@ def train(
         until the caller has stored the weights.
     report
         Called after every epoch.
+    augment
+        Applied to the inputs of every batch, if given.
+    observe
+        Called in every update with the model, whose parameters hold the gradient that is about to change them.
 
     Raises
     ------
@@ -72,7 +81,9 @@ def train(
     model.train()
     try:
         for epoch in range(len(history) + 1, spec["epochs"] + 1):
-            entry = _train_epoch(model, objective, inputs, labels, optimizer, spec["batch_size"], seed, epoch)
+            entry = _train_epoch(
+                model, objective, inputs, labels, optimizer, spec["batch_size"], seed, epoch, augment, observe
+            )
             if not math.isfinite(entry["loss"]):
                 raise UserError(
                     f"model {name}, seed {seed}: the loss is {entry['loss']} in epoch {epoch} at learning rate "
@@ -99,21 +110,28 @@ def _train_epoch(
     batch_size: int,
     seed: int,
     epoch: int,
+    augment: Augmentation | None,
+    observe: Callable[[nn.Module], None] | None,
 ) -> Epoch:
     """Train one epoch and return its line of the history."""
     start = time.perf_counter()
     generator = torch.Generator().manual_seed(derive_seed(seed, "data order", epoch))
     order = torch.randperm(len(inputs), generator=generator).to(inputs.device)
+    changes = torch.Generator().manual_seed(derive_seed(seed, "augmentation", epoch))
     loss_sum = torch.zeros((), device=inputs.device, dtype=torch.float64)
     correct = torch.zeros((), device=inputs.device, dtype=torch.int64)
     seen = 0
     for batch in torch.split(order, batch_size):
         if len(batch) < 2:
             continue
-        batch_labels = labels[batch]
-        risk = objective(model, inputs[batch], batch_labels)
+        batch_inputs, batch_labels = inputs[batch], labels[batch]
+        if augment is not None:
+            batch_inputs = augment(batch_inputs, changes)
+        risk = objective(model, batch_inputs, batch_labels)
         optimizer.zero_grad(set_to_none=True)
         risk.value.backward()  # type: ignore[no-untyped-call]
+        if observe is not None:
+            observe(model)
         optimizer.step()
         loss_sum += risk.value.detach() * len(batch)
         correct += (risk.logits.detach().argmax(1) == batch_labels).sum()

@@ -17,7 +17,7 @@ from robustrepro.devices import claimed_device, device_name
 from robustrepro.files import atomic_path, sha256_of, write_text
 from robustrepro.models.build import build_model
 from robustrepro.spec.base import canonical_json
-from robustrepro.spec.registry import OBJECTIVES, resolve
+from robustrepro.spec.registry import AUGMENTATIONS, OBJECTIVES, configured
 from robustrepro.steps import LOGGER, ProgressBar
 from robustrepro.training.loop import Epoch, train
 from robustrepro.training.resume import locked, state_path
@@ -43,8 +43,8 @@ def train_step(
     """
     usage = provenance.Usage()
     split = load(data, "train")
-    objective_options = dict(spec["objective"])
-    objective = resolve(OBJECTIVES, "objective", objective_options.pop("name"))(**objective_options)
+    objective = configured(OBJECTIVES, "objective", spec["objective"])
+    augment = configured(AUGMENTATIONS, "augmentation", spec["augmentation"]) if "augmentation" in spec else None
     state = state_path(weights.parent, canonical_json(spec), str(seed), code, split.manifest_sha256)
     with claimed_device() as device, locked(state):
         model = build_model(spec["architecture"], tuple(split.inputs.shape[1:]), split.classes, seed=seed).to(device)
@@ -70,6 +70,7 @@ def train_step(
                 seed=seed,
                 state=state,
                 report=report,
+                augment=augment,
             )
         tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
         with atomic_path(weights) as partial:

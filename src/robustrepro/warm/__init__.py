@@ -34,7 +34,10 @@ PRELOADED = (
     "grimp",
     "pyarrow.parquet",
     "safetensors.torch",
-    "pydantic",
+    # Its package alone imports next to nothing; the first model also looks for plugins among all installed packages.
+    "pydantic.root_model",
+    "pydantic.functional_validators",
+    "pydantic.type_adapter",
     "typer.rich_utils",
     "rich.progress",
     "rich.table",
