@@ -27,7 +27,8 @@ configfile: "config.yaml"
 
 
 # With a limit, every look at the queue starts a timer for the next look, one more for each finished job.
-workflow.scheduling_settings.max_jobs_per_timespan = None
+if workflow.scheduling_settings is not None:
+    workflow.scheduling_settings.max_jobs_per_timespan = None
 
 use_own_interpreter()
 living = clear_stale_lock()
