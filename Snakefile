@@ -26,10 +26,6 @@ from robustrepro.spec.surroundings import (
 configfile: "config.yaml"
 
 
-# With a limit, every look at the queue starts a timer for the next look, one more for each finished job.
-if workflow.scheduling_settings is not None:
-    workflow.scheduling_settings.max_jobs_per_timespan = None
-
 use_own_interpreter()
 living = clear_stale_lock()
 
@@ -82,6 +78,10 @@ during_run = ExitStack()
 
 onstart:
     during_run.enter_context(warm.start() or nullcontext())
+    # A limit on submissions is for clusters. Here its timers pile up, one more for each finished job, and each of them
+    # looks through the whole queue once a second.
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
 
 
 onsuccess:
