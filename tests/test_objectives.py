@@ -16,6 +16,7 @@ from robustrepro.objectives.base import Objective, cross_entropies, guarded_root
 from robustrepro.objectives.cem import CrossErrorRisk, cross_error_risk
 from robustrepro.objectives.erm import EmpiricalRisk
 from robustrepro.objectives.hrm import HollowRisk, hollow_risk
+from robustrepro.objectives.v_matrix import VMatrixRisk
 from robustrepro.spec.registry import OBJECTIVES, configured
 
 GUARD = 1e-8
@@ -23,6 +24,14 @@ OURS = {
     "cem": lambda losses: cross_error_risk(guarded_roots(losses, GUARD)),
     "hrm": lambda losses: hollow_risk(guarded_roots(losses, GUARD)),
 }
+RBF = {"name": "rbf", "gamma": 0.1}
+EVERY_OBJECTIVE = [
+    EmpiricalRisk(),
+    CrossErrorRisk(GUARD),
+    HollowRisk(GUARD),
+    VMatrixRisk(RBF, hollow=False, guard=GUARD),
+    VMatrixRisk(RBF, hollow=True, guard=GUARD),
+]
 losses_of_a_batch = st.lists(st.floats(0, 20), min_size=2, max_size=7).map(
     lambda values: torch.tensor(values, dtype=torch.float64)
 )
@@ -82,14 +91,22 @@ def logits_with_losses_of_zero(count: int) -> tuple[Tensor, Tensor]:
     return logits, labels
 
 
-@pytest.mark.parametrize("objective", [CrossErrorRisk(0.25), HollowRisk(0.25)])
+@pytest.mark.parametrize(
+    "objective",
+    [
+        CrossErrorRisk(0.25),
+        HollowRisk(0.25),
+        VMatrixRisk(RBF, hollow=False, guard=0.25),
+        VMatrixRisk(RBF, hollow=True, guard=0.25),
+    ],
+)
 def test_the_guard_is_in_every_place_so_that_without_losses_the_risk_is_the_guard(objective: Objective) -> None:
     # In the first sum of HRM alone, it would come to N/(N − 1) times the guard.
     logits, labels = logits_with_losses_of_zero(4)
     assert objective(nn.Identity(), logits, labels).value.item() == pytest.approx(0.25, rel=1e-12)
 
 
-@pytest.mark.parametrize("objective", [EmpiricalRisk(), CrossErrorRisk(GUARD), HollowRisk(GUARD)])
+@pytest.mark.parametrize("objective", EVERY_OBJECTIVE)
 @pytest.mark.parametrize("right", [1, 4])
 def test_gradients_are_finite_where_losses_are_zero(objective: Objective, right: int) -> None:
     logits, labels = logits_with_losses_of_zero(4)
@@ -118,7 +135,7 @@ def a_model_and_a_batch() -> tuple[nn.Module, Tensor, Tensor]:
     return model, torch.randn(6, 3, generator=generator, dtype=torch.float64), torch.arange(6) % 4
 
 
-@pytest.mark.parametrize("objective", [EmpiricalRisk(), CrossErrorRisk(GUARD), HollowRisk(GUARD)])
+@pytest.mark.parametrize("objective", EVERY_OBJECTIVE)
 def test_an_attack_with_the_training_objective_points_where_cross_entropy_and_the_batch_point(
     objective: Objective,
 ) -> None:
