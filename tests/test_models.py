@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
 import torch
+from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import save_file
 from torch import nn
 
 from robustrepro.errors import UserError
 from robustrepro.models.build import build_model, load_model
+from robustrepro.spec.training import Architecture
 
 MLP = {"name": "mlp", "hidden": [16, 16, 16, 16]}
 LENET = {"name": "lenet5"}
+CONVNET = {"name": "convnet", "channels": [48, 96, 192]}
+RESNET = {"name": "resnet50"}
+COLOUR = (3, 32, 32)
 
 
 def weights_of(model: nn.Module) -> list[list[float]]:
@@ -22,9 +28,15 @@ def weights_of(model: nn.Module) -> list[list[float]]:
 
 @pytest.mark.parametrize(
     ("architecture", "shape", "classes", "parameters"),
-    [(MLP, (2,), 2, 898), (LENET, (1, 28, 28), 10, 61_706), (LENET, (3, 32, 32), 10, 62_006)],
+    [
+        (MLP, (2,), 2, 898),
+        (LENET, (1, 28, 28), 10, 61_706),
+        (LENET, (3, 32, 32), 10, 62_006),
+        (CONVNET, (1, 28, 28), 10, 238_858),
+        (CONVNET, (3, 32, 32), 10, 239_722),
+    ],
 )
-def test_networks_have_the_papers_number_of_parameters(
+def test_networks_have_the_number_of_parameters_that_they_state(
     architecture: dict[str, object], shape: tuple[int, ...], classes: int, parameters: int
 ) -> None:
     model = build_model(architecture, shape, classes)
@@ -56,6 +68,87 @@ def test_lenet_pads_small_images_so_that_both_sizes_meet_the_same_classifier() -
 def test_images_of_another_size_are_refused() -> None:
     with pytest.raises(UserError, match="lenet5: LeNet-5 takes images of 28x28 or 32x32, not 20x20"):
         build_model(LENET, (1, 20, 20), 10)
+
+
+@pytest.mark.parametrize("architecture", [CONVNET, RESNET], ids=["convnet", "resnet50"])
+def test_points_are_refused_where_images_are_expected(architecture: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=rf"{architecture['name']}: .* takes images .*, not \(2,\)"):
+        build_model(architecture, (2,), 2)
+
+
+@pytest.mark.parametrize("size", [28, 32])
+def test_each_convolution_of_the_convnet_halves_the_image(size: int) -> None:
+    model = build_model(CONVNET, (1, size, size), 10)
+    sizes = []
+    values = torch.zeros(1, 1, size, size)
+    for layer in model.get_submodule("features").children():
+        values = layer(values)
+        if isinstance(layer, nn.Conv2d):
+            sizes.append(values.shape[-1])
+    assert sizes == [size // 2, size // 4, 4]
+
+
+def test_a_convolutional_network_without_channels_is_refused() -> None:
+    with pytest.raises(ValidationError, match="at least 1 item"):
+        TypeAdapter(Architecture).validate_python({"name": "convnet", "channels": []})
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        TypeAdapter(Architecture).validate_python({"name": "convnet", "channels": [32, 0]})
+
+
+@pytest.fixture(scope="module")
+def resnet() -> nn.Module:
+    """Return a ResNet-50 whose batch norms have seen a batch."""
+    model = build_model(RESNET, COLOUR, 10, seed=1)
+    with torch.no_grad():
+        model(some_images(4))
+    return model.eval()
+
+
+def some_images(count: int) -> torch.Tensor:
+    return torch.rand(count, *COLOUR, generator=torch.Generator().manual_seed(count))
+
+
+def test_resnet_50_has_the_parameters_of_its_form_for_small_images(resnet: nn.Module) -> None:
+    assert sum(parameter.numel() for parameter in resnet.parameters()) == 23_520_842
+
+
+def test_the_stem_of_resnet_50_keeps_the_resolution(resnet: nn.Module) -> None:
+    sizes: dict[str, torch.Size] = {}
+    handles = [
+        resnet.get_submodule(f"network.layer{number}").register_forward_hook(
+            lambda _layer, _inputs, outputs, number=number: sizes.update({number: outputs.shape[1:]})
+        )
+        for number in (1, 4)
+    ]
+    logits = resnet(some_images(1))
+    for handle in handles:
+        handle.remove()
+    assert sizes == {1: (256, 32, 32), 4: (2048, 4, 4)}
+    assert logits.shape == (1, 10)
+
+
+def test_the_stem_of_resnet_50_is_initialised_as_the_rest_of_it(resnet: nn.Module) -> None:
+    for name, outputs_seen in (("conv1", 64 * 9), ("layer1.0.conv2", 64 * 9), ("layer4.0.conv2", 512 * 9)):
+        weight = resnet.get_parameter(f"network.{name}.weight")
+        assert weight.std().item() == pytest.approx((2 / outputs_seen) ** 0.5, rel=0.1)
+
+
+def test_a_checkpoint_of_resnet_50_brings_back_weights_and_batch_norms(resnet: nn.Module, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_file({name: value.contiguous() for name, value in resnet.state_dict().items()}, path)
+    loaded = load_model(path, RESNET, COLOUR, 10)
+    assert not loaded.training
+    assert loaded.get_buffer("network.bn1.num_batches_tracked").item() == 1
+    assert loaded.get_buffer("network.bn1.num_batches_tracked").dtype == torch.int64
+    assert torch.equal(loaded(some_images(2)), resnet(some_images(2)))
+
+
+def test_resnet_50_in_evaluation_sees_every_image_by_itself_in_double_precision(resnet: nn.Module) -> None:
+    model = copy.deepcopy(resnet).double()
+    images = some_images(3).double()
+    together = model(images)
+    assert together.dtype == torch.float64
+    torch.testing.assert_close(together[[1]], model(images[[1]]), rtol=1e-9, atol=1e-9)
 
 
 def test_a_checkpoint_gives_the_same_logits_in_evaluation_mode(tmp_path: Path) -> None:

@@ -15,12 +15,15 @@ from robustrepro.errors import unknown_name
 ARCHITECTURES: Mapping[str, str] = {
     "lenet5": "robustrepro.models.lenet5:LeNet5",
     "mlp": "robustrepro.models.mlp:MultiLayerPerceptron",
+    "convnet": "robustrepro.models.convnet:ConvNet",
+    "resnet50": "robustrepro.models.resnet:ResNet50",
 }
 
 OBJECTIVES: Mapping[str, str] = {
     "erm": "robustrepro.objectives.erm:EmpiricalRisk",
     "cem": "robustrepro.objectives.cem:CrossErrorRisk",
     "hrm": "robustrepro.objectives.hrm:HollowRisk",
+    "v_matrix": "robustrepro.objectives.v_matrix:VMatrixRisk",
 }
 
 AUGMENTATIONS: Mapping[str, str] = {
@@ -28,13 +31,23 @@ AUGMENTATIONS: Mapping[str, str] = {
 }
 
 ATTACKS: Mapping[str, str] = {
+    "autoattack": "robustrepro.attacks.autoattack:autoattack",
+    "bim": "robustrepro.attacks.bim:ascent_of",
     "clean": "robustrepro.attacks.measure:measure",
+    "curve": "robustrepro.attacks.curve:measure_curve",
     "fgsm": "robustrepro.attacks.fgsm:ascent_of",
+    "noise": "robustrepro.attacks.noise:ascent_of",
     "pgd": "robustrepro.attacks.pgd:ascent_of",
 }
 
 FIGURES: Mapping[str, str] = {
     "decision_boundaries": "robustrepro.figures.decision_boundaries:draw",
+    "gradient_pair": "robustrepro.figures.gradient_pair:draw",
+    "training_gradients": "robustrepro.figures.training_gradients:draw",
+    "training_paths": "robustrepro.figures.training_paths:draw",
+    "kernel_sketch": "robustrepro.figures.kernel_sketch:draw",
+    "diagonal_dominance": "robustrepro.figures.diagonal_dominance:draw",
+    "heat_map": "robustrepro.figures.heat_map:draw",
 }
 
 

@@ -22,7 +22,20 @@ class Mlp(Declaration):
     hidden: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
 
 
-Architecture = Annotated[Lenet5 | Mlp, Field(discriminator="name")]
+class ConvNet(Declaration):
+    """3x3 convolutions of stride 2 with ReLU, of the given numbers of channels, and a linear layer."""
+
+    name: Literal["convnet"]
+    channels: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
+
+
+class Resnet50(Declaration):
+    """ResNet-50 with a stem for small images."""
+
+    name: Literal["resnet50"]
+
+
+Architecture = Annotated[Lenet5 | Mlp | ConvNet | Resnet50, Field(discriminator="name")]
 
 
 class Erm(Declaration):
@@ -45,7 +58,48 @@ class Hrm(Declaration):
     guard: float = Field(default=1e-8, gt=0, allow_inf_nan=False)
 
 
-Objective = Annotated[Erm | Cem | Hrm, Field(discriminator="name")]
+class IdentityKernel(Declaration):
+    """What the paper calls the identity function: G = 1 for every pair."""
+
+    name: Literal["identity"]
+
+
+class RadialBasisKernel(Declaration):
+    """G = exp(−γ ‖xᵢ − xⱼ‖²); ``gamma`` is in inverse squares of the inputs' unit."""
+
+    name: Literal["rbf"]
+    gamma: float = Field(gt=0, allow_inf_nan=False)
+
+
+class HyperLaplacianKernel(Declaration):
+    """G = exp(−α ‖xᵢ − xⱼ‖ᵖ) with 0 < p < 1: at p = 1 it would be Laplacian."""
+
+    name: Literal["hyper_laplacian"]
+    alpha: float = Field(gt=0, allow_inf_nan=False)
+    p: float = Field(gt=0, lt=1)
+
+
+class ModifiedCosineKernel(Declaration):
+    """G = (1 + cos ∠(xᵢ, xⱼ)) / 2."""
+
+    name: Literal["modified_cosine"]
+
+
+Kernel = Annotated[
+    IdentityKernel | RadialBasisKernel | HyperLaplacianKernel | ModifiedCosineKernel, Field(discriminator="name")
+]
+
+
+class VMatrix(Declaration):
+    """The V-matrix objective, without its diagonal if ``hollow``; ``guard`` is δ in √(Lᵢ + δ), in nats."""
+
+    name: Literal["v_matrix"]
+    kernel: Kernel
+    hollow: bool
+    guard: float = Field(default=1e-8, gt=0, allow_inf_nan=False)
+
+
+Objective = Annotated[Erm | Cem | Hrm | VMatrix, Field(discriminator="name")]
 
 
 class Adam(Declaration):
