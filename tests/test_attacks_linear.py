@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor, nn
+from attack_cases import linear_case
+from torch import Tensor
 
 from robustrepro.attacks.fgsm import fgsm
 from robustrepro.attacks.losses import classification_margin, cross_entropy, margin
@@ -12,25 +13,6 @@ from robustrepro.attacks.threat_models import ThreatModel, unit_ball_noise
 from robustrepro.spec.attacks import Fgsm, Pgd
 
 SHAPES = [(6,), (2, 3, 4)]
-
-
-def linear_case(shape: tuple[int, ...], count: int = 40) -> tuple[nn.Module, Tensor, Tensor, Tensor]:
-    """A linear two-class model in float64, images, labels of which some are wrong, and each image's w_other − w_y."""
-    generator = torch.Generator().manual_seed(3)
-    features = int(torch.tensor(shape).prod())
-    layer = nn.Linear(features, 2).double()
-    with torch.no_grad():
-        layer.weight.copy_(torch.randn((2, features), generator=generator))
-    inputs = torch.rand((count, *shape), generator=generator, dtype=torch.float64)
-    with torch.no_grad():
-        # Centred, so that both classes occur and margins straddle what an attack can move.
-        layer.bias.copy_(-(inputs.flatten(1) @ layer.weight.T).mean(0))
-    model = nn.Sequential(nn.Flatten(), layer).eval()
-    with torch.no_grad():
-        labels = model(inputs).argmax(1)
-    labels[::7] = 1 - labels[::7]
-    uphill = layer.weight.detach()[1 - labels] - layer.weight.detach()[labels]
-    return model, inputs, labels, uphill.reshape(inputs.shape)
 
 
 def lowest_margin(norm, epsilon, box, model, inputs, labels, uphill) -> Tensor:

@@ -8,8 +8,8 @@ from typing import Any, get_args
 import pytest
 
 from robustrepro.errors import UserError
-from robustrepro.spec.attacks import AttackSpec
-from robustrepro.spec.paper import DecisionBoundaries
+from robustrepro.spec.attacks import AttackSpec, Curve
+from robustrepro.spec.figures import Drawing
 from robustrepro.spec.registry import (
     ARCHITECTURES,
     ATTACKS,
@@ -30,9 +30,9 @@ def schemas_of(union: Any) -> set[type]:
 
 SCHEMAS: dict[str, tuple[Mapping[str, str], set[type]]] = {
     "architecture": (ARCHITECTURES, schemas_of(Architecture)),
-    "attack": (ATTACKS, schemas_of(AttackSpec)),
+    "attack": (ATTACKS, schemas_of(AttackSpec) | {Curve}),
     "augmentation": (AUGMENTATIONS, {CropAndFlip}),
-    "figure": (FIGURES, {DecisionBoundaries}),
+    "figure": (FIGURES, schemas_of(Drawing)),
     "objective": (OBJECTIVES, schemas_of(Objective)),
 }
 
@@ -59,5 +59,7 @@ def test_every_registered_name_leads_to_something_that_can_be_called(kind: str, 
 
 
 def test_an_unknown_name_is_a_mistake_that_names_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"unknown attack: 'pgdd'; did you mean 'pgd'\? \(known: clean, fgsm, pgd"):
+    with pytest.raises(
+        UserError, match=r"unknown attack: 'pgdd'; did you mean 'pgd'\? \(known: autoattack, bim, clean"
+    ):
         resolve(ATTACKS, "attack", "pgdd")

@@ -1,8 +1,8 @@
-"""Gradient ascent inside a threat model: the step that FGSM, PGD and their relatives share."""
+"""Gradient ascent inside a threat model: the step that FGSM, BIM, PGD and their relatives share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,10 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from robustrepro.attacks.losses import PerExampleLoss
-from robustrepro.attacks.threat_models import ThreatModel, unit_ball_noise
+from robustrepro.attacks.precision import search_precision
+from robustrepro.attacks.threat_models import Box, ThreatModel, per_example, unit_ball_noise
+from robustrepro.spec.attacks import GradientAttack, Noise, Search
+from robustrepro.spec.registry import ATTACKS, resolve
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ascent:
     """A family's attack, reduced to what the active set needs to run it.
 
@@ -24,19 +27,26 @@ class Ascent:
     threat
         Where the adversary may go.
     steps, step_size
-        How many steps, each of which length in the threat model's norm.
+        How many steps, each of which length in the threat model's norm: one length for all examples, or one each,
+        shape (N,).
+    loss
+        Per-example loss to ascend.
     restarts
         How often an image that resists is attacked anew.
     from_noise
         Whether a restart begins at a random point of the ball or at the image itself.
+    search
+        The lower precision in which the iterates go through the model, if any.
     """
 
     name: str
     threat: ThreatModel
     steps: int
-    step_size: float
+    step_size: float | Tensor
+    loss: PerExampleLoss
     restarts: int = 1
     from_noise: bool = False
+    search: Search | None = None
 
     def start(self, origins: Tensor, *, seed: int, indices: Sequence[int], restarts: Sequence[int]) -> Tensor:
         """Return where each image's restart begins; origins have shape (N, ...)."""
@@ -45,9 +55,51 @@ class Ascent:
         noise = unit_ball_noise(self.threat.norm, origins.shape[1:], seed=seed, indices=indices, restarts=restarts)
         return self.threat.random_start(origins, noise.to(origins.device, origins.dtype))
 
+    def gradient(self, model: nn.Module, points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits and gradient at the points (see `input_gradient`), in the precision of the search."""
+        with search_precision(self.search, points.device):
+            return input_gradient(model, points, labels, self.loss)
+
     def advance(self, points: Tensor, origins: Tensor, gradient: Tensor) -> Tensor:
         """Return the points one step further up the gradient, projected back into the threat model."""
-        return self.threat.project(points + self.step_size * self.threat.direction(gradient), origins)
+        move = per_example(self.step_size, points) * self.threat.direction(gradient)
+        return self.threat.project(points + move, origins)
+
+    def climb(self, model: nn.Module, origins: Tensor, labels: Tensor, starts: Tensor) -> Tensor:
+        """Return every example's last iterate after all steps from its start, broken already or not.
+
+        Parameters
+        ----------
+        model
+            Maps inputs (N, ...) to logits; used in the mode it is in.
+        origins, starts
+            Images and where their ascent begins, shape (N, ...).
+        labels
+            int64, shape (N,).
+        """
+        origins, points = origins.detach(), starts.detach()
+        with weights_frozen(model):
+            for _ in range(self.steps):
+                _, gradient = self.gradient(model, points, labels)
+                points = self.advance(points, origins, gradient)
+        return points
+
+
+def declared_ascent(spec: GradientAttack | Noise, box: Box, training_loss: PerExampleLoss | None) -> Ascent:
+    """Return the declared attack as the active set runs it, from the attack's own file.
+
+    Parameters
+    ----------
+    spec
+        The attack.
+    box
+        Range of valid pixels, or None.
+    training_loss
+        Per-example loss that ``loss: training`` stands for, if any.
+    """
+    ascent_of: Callable[[GradientAttack | Noise, Box, PerExampleLoss | None], Ascent]
+    ascent_of = resolve(ATTACKS, "attack", spec.name)
+    return ascent_of(spec, box, training_loss)
 
 
 def input_gradient(model: nn.Module, points: Tensor, labels: Tensor, loss: PerExampleLoss) -> tuple[Tensor, Tensor]:
@@ -60,7 +112,7 @@ def input_gradient(model: nn.Module, points: Tensor, labels: Tensor, loss: PerEx
     points, labels
         Shapes (N, ...) and (N,).
     loss
-        Per-example loss.
+        Per-example loss; it gets the logits in the precision of the points, also where the model computed in another.
 
     Returns
     -------
@@ -73,7 +125,7 @@ def input_gradient(model: nn.Module, points: Tensor, labels: Tensor, loss: PerEx
     """
     with torch.enable_grad():
         variable = points.detach().requires_grad_(True)
-        logits = model(variable)
+        logits = model(variable).to(variable.dtype)
         losses = loss(logits, labels)
         if losses.shape != labels.shape:
             expected = f"({len(labels)},), one loss an example"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from robustrepro.attacks.ascent import Ascent, input_gradient, weights_frozen
-from robustrepro.attacks.losses import PerExampleLoss, cross_entropy
+from robustrepro.attacks.ascent import Ascent
+from robustrepro.attacks.losses import PerExampleLoss, attack_loss, cross_entropy
 from robustrepro.attacks.threat_models import UNIT_BOX, Box, ThreatModel
 from robustrepro.spec.attacks import Fgsm, Norm
 
@@ -47,12 +47,17 @@ def fgsm(
     ----------
     Goodfellow, Shlens & Szegedy, "Explaining and Harnessing Adversarial Examples", 2015.
     """
-    ascent = Ascent("fgsm", ThreatModel(norm, epsilon, box), steps=1, step_size=epsilon)
-    with weights_frozen(model):
-        _, gradient = input_gradient(model, inputs, labels, loss)
-    return ascent.advance(inputs.detach(), inputs.detach(), gradient)
+    ascent = Ascent("fgsm", ThreatModel(norm, epsilon, box), steps=1, step_size=epsilon, loss=loss)
+    return ascent.climb(model, inputs, labels, starts=inputs)
 
 
-def ascent_of(spec: Fgsm, box: Box) -> Ascent:
+def ascent_of(spec: Fgsm, box: Box, training_loss: PerExampleLoss | None) -> Ascent:
     """Return the declared attack as the active set runs it."""
-    return Ascent(spec.name, ThreatModel(spec.norm, spec.epsilon, box), steps=1, step_size=spec.epsilon)
+    return Ascent(
+        spec.name,
+        ThreatModel(spec.norm, spec.epsilon, box),
+        steps=1,
+        step_size=spec.epsilon,
+        loss=attack_loss(spec.loss, training_loss),
+        search=spec.search,
+    )

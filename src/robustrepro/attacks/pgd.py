@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from robustrepro.attacks.ascent import Ascent, input_gradient, weights_frozen
-from robustrepro.attacks.losses import PerExampleLoss, cross_entropy
+from robustrepro.attacks.ascent import Ascent
+from robustrepro.attacks.losses import PerExampleLoss, attack_loss, cross_entropy
 from robustrepro.attacks.threat_models import UNIT_BOX, Box, ThreatModel
 from robustrepro.spec.attacks import Norm, Pgd
 
@@ -26,7 +26,8 @@ def pgd(
     """Ascend every input's loss from its start and return the last iterate.
 
     Every input takes every step, whether it is broken already or not: what adversarial training and transfer
-    attacks need. To measure a model over a test set use `robustrepro.attacks.measure.measure`.
+    attacks need. To measure a model over a test set use `robustrepro.attacks.measure.measure`; to craft a test set's
+    points, `robustrepro.attacks.craft.craft`.
 
     Parameters
     ----------
@@ -57,16 +58,19 @@ def pgd(
     ----------
     Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks", 2018.
     """
-    ascent = Ascent("pgd", ThreatModel(norm, epsilon, box), steps, step_size)
-    origins, points = inputs.detach(), starts.detach()
-    with weights_frozen(model):
-        for _ in range(steps):
-            _, gradient = input_gradient(model, points, labels, loss)
-            points = ascent.advance(points, origins, gradient)
-    return points
+    ascent = Ascent("pgd", ThreatModel(norm, epsilon, box), steps, step_size, loss)
+    return ascent.climb(model, inputs, labels, starts)
 
 
-def ascent_of(spec: Pgd, box: Box) -> Ascent:
+def ascent_of(spec: Pgd, box: Box, training_loss: PerExampleLoss | None) -> Ascent:
     """Return the declared attack as the active set runs it."""
-    threat = ThreatModel(spec.norm, spec.epsilon, box)
-    return Ascent(spec.name, threat, spec.steps, spec.step_size, spec.restarts, from_noise=spec.random_start)
+    return Ascent(
+        spec.name,
+        ThreatModel(spec.norm, spec.epsilon, box),
+        spec.steps,
+        spec.step_size,
+        attack_loss(spec.loss, training_loss),
+        spec.restarts,
+        from_noise=spec.random_start,
+        search=spec.search,
+    )

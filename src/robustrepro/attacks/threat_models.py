@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -23,13 +24,25 @@ class OutsideThreatModelError(RuntimeError):
 
 def norm_of(difference: Tensor, norm: Norm) -> Tensor:
     """Return each example's ℓ∞ or ℓ2 norm, shape (N,), of differences of shape (N, ...)."""
-    flat = difference.flatten(1)
-    return flat.abs().amax(1) if norm == "linf" else flat.norm(dim=1)
+    # Over all dimensions at once, since flattening a channels-last batch would copy it.
+    own = tuple(range(1, difference.ndim))
+    return difference.abs().amax(own) if norm == "linf" else torch.linalg.vector_norm(difference, dim=own)
 
 
-def per_example(values: Tensor, like: Tensor) -> Tensor:
-    """Reshape one value an example, shape (N,), so that it broadcasts over examples of shape (N, ...)."""
-    return values.reshape(-1, *[1] * (like.ndim - 1))
+@overload
+def per_example(values: Tensor, like: Tensor) -> Tensor: ...
+
+
+@overload
+def per_example(values: float, like: Tensor) -> float: ...
+
+
+def per_example(values: float | Tensor, like: Tensor) -> float | Tensor:
+    """Reshape one value an example, shape (N,), so that it broadcasts over examples of shape (N, ...).
+
+    A number, the same for all, is returned as it is.
+    """
+    return values.reshape(-1, *[1] * (like.ndim - 1)) if isinstance(values, Tensor) else values
 
 
 @dataclass(frozen=True)
@@ -41,13 +54,13 @@ class ThreatModel:
     norm
         ``"linf"`` or ``"l2"``.
     epsilon
-        Radius, in units of the pixel range.
+        Radius, in units of the pixel range: one for all examples, or one each, shape (N,).
     box
         Lowest and highest valid pixel; None switches clipping off.
     """
 
     norm: Norm
-    epsilon: float
+    epsilon: float | Tensor
     box: Box = UNIT_BOX
 
     def project(self, points: Tensor, origins: Tensor) -> Tensor:
@@ -63,12 +76,14 @@ class ThreatModel:
             Shape (N, ...); every origin lies inside the box.
         """
         if self.norm == "linf":
-            inside = torch.clamp(points, origins - self.epsilon, origins + self.epsilon)
+            epsilon = per_example(self.epsilon, points)
+            inside = torch.clamp(points, origins - epsilon, origins + epsilon)
         else:
             difference = points - origins
-            length = per_example(norm_of(difference, "l2"), points)
-            shrunk = origins + difference * (self.epsilon / length.clamp_min(torch.finfo(points.dtype).tiny))
-            inside = torch.where(length <= self.epsilon, points, shrunk)
+            length = norm_of(difference, "l2")
+            factor = self.epsilon / length.clamp_min(torch.finfo(points.dtype).tiny)
+            shrunk = origins + difference * per_example(factor, points)
+            inside = torch.where(per_example(length <= self.epsilon, points), points, shrunk)
         return inside if self.box is None else inside.clamp(*self.box)
 
     def direction(self, gradient: Tensor) -> Tensor:
@@ -86,7 +101,7 @@ class ThreatModel:
 
     def random_start(self, origins: Tensor, noise: Tensor) -> Tensor:
         """Return the starting points for unit-ball noise (see `unit_ball_noise`), clipped to the box."""
-        return self.project(origins + self.epsilon * noise, origins)
+        return self.project(origins + per_example(self.epsilon, noise) * noise, origins)
 
     def check(self, points: Tensor, origins: Tensor, attack: str) -> None:
         """Raise unless every point lies in the ball and in the box.
@@ -100,20 +115,28 @@ class ThreatModel:
             Naming the attack, ε and the worst violation. NaN counts as a violation.
         """
         wide = points.double()
-        scale = max(1.0, float(origins.abs().max()))
-        rounding = 4 * torch.finfo(points.dtype).eps * (scale + self.epsilon)
+        epsilon = torch.as_tensor(self.epsilon, dtype=torch.float64, device=points.device).expand(len(points))
+        rounding = 4 * torch.finfo(points.dtype).eps * (origins.abs().max().clamp_min(1.0).double() + epsilon)
         allowed = rounding * (1.0 if self.norm == "linf" else points[0].numel() ** 0.5)
-        excess = float((norm_of(wide - origins.double(), self.norm) - self.epsilon).max())
-        if not excess <= allowed:
-            found = f"a point {excess:.3g} outside the {self.norm} ball of epsilon {self.epsilon:g}"
-            raise OutsideThreatModelError(f"attack '{attack}' returned {found} (rounding explains {allowed:.1g})")
+        beyond = norm_of(wide - origins.double(), self.norm) - epsilon
+        if (worst := _worst_violation(beyond, allowed)) is not None:
+            found = f"a point {beyond[worst]:.3g} outside the {self.norm} ball of epsilon {epsilon[worst]:g}"
+            explained = f"(rounding explains {allowed[worst]:.1g})"
+            raise OutsideThreatModelError(f"attack '{attack}' returned {found} {explained}")
         if self.box is None:
             return
         low, high = self.box
-        excess = float(torch.maximum(low - wide, wide - high).max())
-        if not excess <= rounding:
-            found = f"a pixel {excess:.3g} outside the box [{low:g}, {high:g}] at epsilon {self.epsilon:g}"
-            raise OutsideThreatModelError(f"attack '{attack}' returned {found} (rounding explains {rounding:.1g})")
+        beyond = torch.maximum(low - wide, wide - high).amax(tuple(range(1, wide.ndim)))
+        if (worst := _worst_violation(beyond, rounding)) is not None:
+            found = f"a pixel {beyond[worst]:.3g} outside the box [{low:g}, {high:g}] at epsilon {epsilon[worst]:g}"
+            explained = f"(rounding explains {rounding[worst]:.1g})"
+            raise OutsideThreatModelError(f"attack '{attack}' returned {found} {explained}")
+
+
+def _worst_violation(beyond: Tensor, allowed: Tensor) -> int | None:
+    """Return the example that lies farthest beyond what is allowed, both shape (N,); None where none does."""
+    worst = int((beyond - allowed).argmax())
+    return None if bool(beyond[worst] <= allowed[worst]) else worst
 
 
 def unit_ball_noise(
@@ -150,3 +173,8 @@ def unit_ball_noise(
             row.normal_(generator=generator)
             row.mul_(radius / row.norm())
     return noise
+
+
+def box_of(examples: Tensor) -> Box:
+    """Return the range of valid pixels of images, shape (N, C, H, W); points of the plane have none."""
+    return UNIT_BOX if examples.dim() == 4 else None

@@ -1,0 +1,168 @@
+"""AutoAttack, run through the library `pyautoattack`, whose numerics are its authors'."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyautoattack  # type: ignore[import-untyped]
+import torch
+from torch import Tensor, nn
+
+from robustrepro.attacks.active_set import Progress
+from robustrepro.attacks.losses import classification_margin
+from robustrepro.attacks.outcome import AttackOutcome
+from robustrepro.attacks.precision import tf32
+from robustrepro.attacks.subject import Subject, on_device, require_finite
+from robustrepro.attacks.threat_models import UNIT_BOX, ThreatModel, norm_of
+from robustrepro.errors import UserError
+from robustrepro.seeds import derive_seed
+from robustrepro.spec.attacks import AutoAttack
+
+NORMS = {"linf": "Linf", "l2": "L2"}
+
+# The targeted DLR loss divides by a difference that involves the fourth largest logit.
+FEWEST_CLASSES = 4
+
+# Square on ℓ2 lays tiles of a fifth of the image's height.
+LEAST_HEIGHT = 5
+
+# Without a handler of its own, logging would print the library's warnings; whoever sets logging up still gets them.
+logging.getLogger("auto-attack").addHandler(logging.NullHandler())
+
+
+class _CountedModel(nn.Module):
+    """The model, and how many rows have gone through it."""
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__()
+        self.subject = subject
+        self.rows = 0
+
+    def forward(self, points: Tensor) -> Tensor:
+        """Return the logits, and count."""
+        self.rows += len(points)
+        logits: Tensor = self.subject.model(on_device(points, self.subject.device))
+        return logits
+
+
+def autoattack(subject: Subject, spec: AutoAttack, outcome: AttackOutcome, progress: Progress | None) -> None:
+    """Attack the images that the model gets right, one attack of the ensemble after the other.
+
+    Only what still stands goes on to the next attack. Every point that the library returns must lie in the threat
+    model, and an image counts as broken only if the model, asked again, errs on its point. Here ``restart`` is the
+    number of the attack in the ensemble that broke the image. For an image that none broke the library returns the
+    image itself, so margin and distances are the clean ones.
+
+    ``queries`` is exact over each attack of the ensemble and its images together, but not for each image: the library
+    takes images out of its batches without saying which, so its passes are shared out equally among the images that
+    entered the attack. The few passes with which it looks a model over before each attack are counted too.
+
+    Parameters
+    ----------
+    subject
+        The model and the test set, in float32.
+    spec
+        The attack.
+    outcome
+        The clean outcome, to be filled in.
+    progress
+        Called with how many more images have been decided.
+
+    Raises
+    ------
+    UserError
+        If the model has too few classes, or the inputs are no images that AutoAttack can attack.
+    OutsideThreatModelError
+        If a returned point is not in the threat model.
+    """
+    standing = (outcome.clean_prediction == outcome.label).nonzero().flatten()
+    if progress is not None:
+        progress(len(outcome.label) - len(standing))
+    if len(standing) == 0:
+        return
+    counted = _CountedModel(subject)
+    ensemble = _ensemble(counted, subject, spec)
+    with tf32(allowed=False), _global_state_kept():
+        for number, attack in enumerate(tuple(ensemble.attacks_to_run)):
+            ensemble.attacks_to_run = [attack]
+            images, labels = subject.inputs[standing.to(subject.inputs.device)].cpu(), subject.labels[standing]
+            counted.rows = 0
+            found, _ = ensemble.run_standard_evaluation(images, labels, batch_size=subject.batch_size)
+            outcome.queries[standing] += round(counted.rows / len(standing))
+            ThreatModel(spec.norm, spec.epsilon, subject.box).check(found, images, f"{spec.name} ({attack})")
+            moved = (found != images).flatten(1).any(1)
+            broken = torch.zeros_like(moved)
+            broken[moved] = _record(subject, outcome, standing[moved], found[moved], images[moved], number)
+            standing = standing[~broken]
+            if progress is not None:
+                progress(int(broken.sum()))
+            if len(standing) == 0:
+                return
+    if progress is not None:
+        progress(len(standing))
+
+
+def _ensemble(counted: _CountedModel, subject: Subject, spec: AutoAttack) -> pyautoattack.AutoAttack:
+    """Return the library's ensemble, set up for the model at hand, or say why it cannot attack it."""
+    shape = tuple(subject.inputs.shape[1:])
+    if len(shape) != 3 or subject.box != UNIT_BOX:
+        pixels = "unbounded" if subject.box is None else f"in [{subject.box[0]:g}, {subject.box[1]:g}]"
+        raise UserError(
+            f"attack '{spec.name}' needs images with pixels in [0, 1]; found shape {shape}, values {pixels}"
+        )
+    if spec.norm == "l2" and shape[1] < LEAST_HEIGHT:
+        raise UserError(
+            f"attack '{spec.name}' with norm l2 needs images of height {LEAST_HEIGHT} at least; found {shape}"
+        )
+    with torch.no_grad():
+        classes = subject.model(subject.images(torch.tensor([0]))).shape[1]
+    if classes < FEWEST_CLASSES:
+        needed = f"attack '{spec.name}' needs a model with at least {FEWEST_CLASSES} classes, for its targeted DLR loss"
+        raise UserError(f"{needed}; this one has {classes}. Use 'pgd' with restarts and the loss 'margin' instead")
+    ensemble = pyautoattack.AutoAttack(
+        counted,
+        norm=NORMS[spec.norm],
+        eps=spec.epsilon,
+        seed=derive_seed(subject.seed, "autoattack"),
+        device=subject.device,
+        version=spec.version,
+    )
+    ensemble.verbose = False
+    ensemble.apgd.n_iter = ensemble.apgd_targeted.n_iter = ensemble.fab.n_iter = spec.steps
+    ensemble.square.n_queries = spec.square_queries
+    ensemble.fab.n_target_classes = ensemble.apgd_targeted.n_target_classes = min(9, classes - 1)
+    return ensemble
+
+
+def _record(
+    subject: Subject, outcome: AttackOutcome, positions: Tensor, points: Tensor, images: Tensor, number: int
+) -> Tensor:
+    """Ask the model about the points, write down those that it errs on, and return which these are."""
+    with torch.no_grad():
+        batches = torch.split(points, subject.batch_size)
+        logits = torch.cat([subject.model(on_device(batch, subject.device)).cpu() for batch in batches])
+    require_finite(logits, "under attack 'autoattack'")
+    outcome.queries[positions] += 1
+    broken = logits.argmax(1) != outcome.label[positions]
+    hit, difference = positions[broken], (points.double() - images.double())[broken]
+    outcome.prediction[hit] = logits.argmax(1)[broken]
+    outcome.margin[hit] = classification_margin(logits, outcome.label[positions])[broken]
+    outcome.linf[hit], outcome.l2[hit] = norm_of(difference, "linf"), norm_of(difference, "l2")
+    outcome.restart[hit] = number
+    if outcome.adversarial is not None:
+        outcome.adversarial[hit] = points[broken]
+    return broken
+
+
+@contextmanager
+def _global_state_kept() -> Iterator[None]:
+    """Give back, after the block, PyTorch's random state and the tracer, both of which the library sets."""
+    tracer = sys.gettrace()
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            yield
+    finally:
+        sys.settrace(tracer)

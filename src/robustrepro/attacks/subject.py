@@ -1,0 +1,172 @@
+"""What is attacked: a model and a test set, checked, and put where and how an attack needs them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from robustrepro.attacks.ascent import input_gradient
+from robustrepro.attacks.losses import PerExampleLoss
+from robustrepro.attacks.precision import tf32
+from robustrepro.attacks.threat_models import Box
+from robustrepro.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model and a test set that `subject_of` found fit to be attacked.
+
+    Attributes
+    ----------
+    model
+        A copy of the caller's: its weights frozen, in the attack's precision and the faster memory format.
+    inputs
+        Shape (N, ...), in the attack's precision, where the caller had them.
+    labels, indices
+        int64 on the CPU, shape (N,).
+    box
+        Range of valid pixels; None for inputs without one.
+    device
+        Where the model is.
+    batch_size
+        Most rows that go through the model at once.
+    seed
+        The seed that the user sees.
+    """
+
+    model: nn.Module
+    inputs: Tensor
+    labels: Tensor
+    indices: Tensor
+    box: Box
+    device: torch.device
+    batch_size: int
+    seed: int
+
+    def images(self, positions: Tensor) -> Tensor:
+        """Return some images on the model's device; positions are int64 on the CPU."""
+        return on_device(self.inputs[positions.to(self.inputs.device)], self.device)
+
+    def batches(self) -> Iterator[Tensor]:
+        """Yield the positions of the images that go through the model together."""
+        yield from torch.split(torch.arange(len(self.labels)), self.batch_size)
+
+    def classify(self) -> Tensor:
+        """Return the logits of every image, shape (N, classes), on the CPU."""
+        with torch.no_grad(), tf32(allowed=False):
+            answers = []
+            for positions in self.batches():
+                logits = self.model(self.images(positions))
+                self._require_sound(logits, len(positions))
+                answers.append(logits.cpu())
+        return torch.cat(answers)
+
+    def classify_with_gradient(self, loss: PerExampleLoss) -> tuple[Tensor, Tensor]:
+        """Return the logits of every image on the CPU, and the gradient of its loss, shape and place of the inputs."""
+
+        def checked_loss(logits: Tensor, labels: Tensor) -> Tensor:
+            self._require_sound(logits, len(labels))
+            return loss(logits, labels)
+
+        answers, gradients = [], torch.empty_like(self.inputs)
+        with tf32(allowed=False):
+            for positions in self.batches():
+                labels = self.labels[positions].to(self.device)
+                logits, gradient = input_gradient(self.model, self.images(positions), labels, checked_loss)
+                gradients[positions.to(gradients.device)] = gradient.to(gradients.device)
+                answers.append(logits.cpu())
+        return torch.cat(answers), gradients
+
+    def _require_sound(self, logits: Tensor, count: int) -> None:
+        """Refuse logits that are no answers about these labels."""
+        require_finite(logits, "on clean images")
+        if logits.ndim != 2 or len(logits) != count or logits.shape[1] < 2:
+            found = f"shape {tuple(logits.shape)} for {count} images"
+            raise ValueError(f"the model returned logits of {found}; expected (images, classes), two classes at least")
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < 0 or high >= logits.shape[1]:
+            expected = f"0 to {logits.shape[1] - 1}, the model's classes"
+            raise ValueError(f"labels run from {low} to {high}; expected {expected}")
+
+
+def subject_of(
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    indices: Tensor,
+    *,
+    precision: torch.dtype,
+    box: Box,
+    batch_size: int,
+    seed: int,
+) -> Subject:
+    """Check a model and a test set, and return them ready to be attacked; the arguments are those of `Subject`.
+
+    Raises
+    ------
+    ValueError
+        If a layer is in training mode, or inputs, labels, indices or batch size are not as described.
+    """
+    _check_arguments(model, inputs, labels, indices, box, batch_size)
+    device = next((weight.device for weight in model.parameters()), inputs.device)
+    working = copy.deepcopy(model).to(precision).requires_grad_(False)
+    if inputs.ndim == 4:
+        working = working.to(memory_format=torch.channels_last)
+    inputs = inputs.detach().to(precision)
+    return Subject(working, inputs, labels.cpu(), indices.cpu(), box, device, batch_size, seed)
+
+
+def _check_arguments(
+    model: nn.Module, inputs: Tensor, labels: Tensor, indices: Tensor, box: Box, batch_size: int
+) -> None:
+    """Refuse what would be measured wrongly rather than fail."""
+    training = next((name or "the model" for name, module in model.named_modules() if module.training), None)
+    if training is not None:
+        raise ValueError(f"{training} is in training mode; call model.eval() before an attack")
+    if inputs.ndim not in (2, 4) or not inputs.is_floating_point():
+        found = f"{inputs.dtype} of shape {tuple(inputs.shape)}"
+        raise ValueError(f"inputs are {found}; expected floats, (N, features) or (N, channels, height, width)")
+    for what, values in (("labels", labels), ("indices", indices)):
+        if values.dtype != torch.int64 or values.shape != inputs.shape[:1]:
+            found = f"{values.dtype} of shape {tuple(values.shape)}"
+            raise ValueError(f"{what} are {found}; expected int64 of shape ({len(inputs)},), one an input")
+    if len(inputs) == 0:
+        raise ValueError("there are no inputs; expected at least one")
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; expected at least 1")
+    low, high = inputs.min().item(), inputs.max().item()
+    allowed = box or (float("-inf"), float("inf"))
+    if not (allowed[0] <= low and high <= allowed[1]) or not bool(inputs.isfinite().all()):
+        expected = "finite values" if box is None else f"[{box[0]:g}, {box[1]:g}]"
+        raise ValueError(f"inputs run from {low:g} to {high:g}; expected {expected}. Pass box=None for unbounded data")
+
+
+def require_finite(logits: Tensor, when: str) -> None:
+    """Raise unless all logits are finite: a NaN would otherwise pass for a prediction.
+
+    Raises
+    ------
+    UserError
+        Saying when it was seen.
+    """
+    if not bool(logits.isfinite().all()):
+        raise UserError(
+            f"the model's logits are not finite {when}; expected finite numbers. "
+            "Check that training did not diverge, then train the model again"
+        )
+
+
+def on_device(images: Tensor, device: torch.device) -> Tensor:
+    """Return a batch on the model's device, images channels-last: up to twice as fast a convolution."""
+    return images.to(device, memory_format=torch.channels_last if images.ndim == 4 else torch.preserve_format)
+
+
+@torch.no_grad()
+def predictions(model: nn.Module, images: Tensor, device: torch.device, batch_size: int = 256) -> Tensor:
+    """Return a model's prediction for each image, int64, shape (N,), on the CPU."""
+    batches = (on_device(batch, device) for batch in torch.split(images, batch_size))
+    return torch.cat([model(batch).argmax(1).cpu() for batch in batches])
