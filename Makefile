@@ -4,6 +4,7 @@ PYTHON ?= python3
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
 READY := .venv/.ready
+PEERS := .venv/peers/.ready
 
 # What the command line of make passes on to Snakemake.
 SETTINGS := $(if $(SCALE),scale=$(SCALE)) $(if $(PAPERS),papers=$(PAPERS)) $(CONFIG)
@@ -58,7 +59,12 @@ format: $(READY) ## format sources and rules
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
-bench: $(READY) ## measure speed beside the peers (minutes)
+# Beside the environment, not in it: torchattacks pins a requests that the environment's own packages have left behind.
+$(PEERS): $(READY)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target $(@D) torchattacks==3.5.1
+	@touch $@
+
+bench: $(READY) $(PEERS) ## measure speed beside the peers (minutes)
 	for script in objectives training attacks startup; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 lock: $(READY) ## resolve requirements.lock anew from pyproject.toml

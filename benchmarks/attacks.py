@@ -1,15 +1,18 @@
-"""PGD with early stopping beside Foolbox 3 and beside a plain loop: same model, images, steps and process.
+"""PGD beside Foolbox 3, torchattacks and a plain loop, and a curve of FGSM beside separate attacks, in one process.
 
 Trains a small convolutional network on scikit-learn's digits, finds the ε at which PGD leaves about a fifth of
-the images robust, and times each way to attack all of them, with one restart and with several. Repetitions
-alternate between the ways, and the fastest of each is reported.
+the images robust, and times each way to attack all of them, with one restart and with several; then FGSM at many ε.
+Repetitions alternate between the ways, and the fastest of each is reported.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import foolbox
 import torch
@@ -18,10 +21,14 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
+from robustrepro.attacks.curve import measure_curve
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.pgd import pgd
 from robustrepro.attacks.threat_models import ThreatModel, unit_ball_noise
-from robustrepro.spec.attacks import Pgd
+from robustrepro.spec.attacks import Curve, CurveFgsm, Pgd
+
+PEERS = Path(__file__).parent.parent / ".venv" / "peers"
+"""Where ``make bench`` puts torchattacks, whose old pins would hold back the environment's own packages."""
 
 Attack = Callable[[], Tensor]
 """Attacks every image and returns whether each resisted, bool, shape (N,)."""
@@ -65,6 +72,41 @@ def in_foolbox(model: nn.Module, inputs: Tensor, labels: Tensor, spec: Pgd, batc
     return run
 
 
+def in_torchattacks(model: nn.Module, inputs: Tensor, labels: Tensor, spec: Pgd, batch_size: int) -> Attack:
+    """Return torchattacks' PGD, which knows no restarts: run on every image as often, worst of all."""
+    attack = torchattacks_pgd(model, spec)
+    return lambda: torch.stack(
+        [resisting(attack, model, inputs, labels, batch_size) for _ in range(spec.restarts)]
+    ).all(0)
+
+
+def in_multi_attack(model: nn.Module, inputs: Tensor, labels: Tensor, spec: Pgd, batch_size: int) -> Attack:
+    """Return torchattacks' `MultiAttack` of as many PGDs, each on the images that resisted those before."""
+    import torchattacks
+
+    attack = torchattacks.MultiAttack([torchattacks_pgd(model, spec) for _ in range(spec.restarts)])
+    return lambda: resisting(attack, model, inputs, labels, batch_size)
+
+
+def torchattacks_pgd(model: nn.Module, spec: Pgd) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return torchattacks' PGD with one random start."""
+    import torchattacks
+
+    return torchattacks.PGD(model, eps=spec.epsilon, alpha=spec.step_size, steps=spec.steps, random_start=True)
+
+
+def resisting(
+    attack: Callable[[Tensor, Tensor], Tensor], model: nn.Module, inputs: Tensor, labels: Tensor, batch_size: int
+) -> Tensor:
+    """Return which images are classified correctly, clean and at the points that an attack returns."""
+    resisted = []
+    for images, truth in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
+        found = attack(images, truth)
+        with torch.no_grad():
+            resisted.append((model(found).argmax(1) == truth) & (model(images).argmax(1) == truth))
+    return torch.cat(resisted)
+
+
 def in_a_plain_loop(model: nn.Module, inputs: Tensor, labels: Tensor, spec: Pgd, batch_size: int) -> Attack:
     """Return PGD that takes every step of every restart on every image, with our own noise."""
     threat = ThreatModel("linf", spec.epsilon)
@@ -99,6 +141,25 @@ def in_the_active_set(model: nn.Module, inputs: Tensor, labels: Tensor, spec: Pg
     return lambda: measure(model, inputs, labels, indices, spec, seed=0, batch_size=batch_size).robust
 
 
+def as_a_curve(model: nn.Module, inputs: Tensor, labels: Tensor, spec: Curve, batch_size: int) -> Attack:
+    """Return our curve, all ε in one go."""
+    indices = torch.arange(len(labels))
+    return lambda: measure_curve(model, inputs, labels, indices, spec, seed=0, batch_size=batch_size).robust
+
+
+def one_by_one(model: nn.Module, inputs: Tensor, labels: Tensor, spec: Curve, batch_size: int) -> Attack:
+    """Return our measurement at one ε after the other."""
+    indices = torch.arange(len(labels))
+
+    def run() -> Tensor:
+        outcomes = [
+            measure(model, inputs, labels, indices, attack, seed=0, batch_size=batch_size) for attack in spec.attacks()
+        ]
+        return torch.stack([outcome.robust for outcome in outcomes], dim=1).flatten()
+
+    return run
+
+
 def epsilon_for(model: nn.Module, inputs: Tensor, labels: Tensor, steps: int, target: float) -> float:
     """Return the ε at which PGD leaves about ``target`` of the images robust, by bisection."""
     low, high = 0.0, 0.5
@@ -123,11 +184,24 @@ def timed(attacks: dict[str, Attack], repetitions: int) -> dict[str, tuple[float
     return results
 
 
+def show(results: dict[str, tuple[float, Tensor]]) -> None:
+    """Print each way's time, and its verdicts beside those of the first, which is ours."""
+    ours, verdicts = next(iter(results.values()))
+    for name, (seconds, resisted) in results.items():
+        agreement = (resisted == verdicts).float().mean().item()
+        robust = resisted.float().mean().item()
+        print(
+            f"  {name:<16} {seconds:8.3f} s   {seconds / ours:6.2f} x our time   "
+            f"robust {robust:6.1%}   same verdict {agreement:6.1%}"
+        )
+
+
 def main() -> None:
     """Train, attack, and print times, ratios and agreement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=20, help="steps of PGD (default: %(default)s)")
     parser.add_argument("--restarts", type=int, default=10, help="restarts beside one (default: %(default)s)")
+    parser.add_argument("--points", type=int, default=20, help="points of the curve (default: %(default)s)")
     parser.add_argument("--robust", type=float, default=0.2, help="robust accuracy aimed at (default: %(default)s)")
     parser.add_argument("--images", type=int, default=600, help="images attacked (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=256, help="images a batch (default: %(default)s)")
@@ -144,20 +218,27 @@ def main() -> None:
     inputs, labels = inputs[: options.images], labels[: options.images]
     epsilon = epsilon_for(model, inputs, labels, options.steps, options.robust)
 
+    sys.path.append(str(PEERS))
+    has_torchattacks = importlib.util.find_spec("torchattacks") is not None
     for restarts in (1, options.restarts):
         spec = Pgd(name="pgd", epsilon=epsilon, steps=options.steps, step_size=epsilon / 8, restarts=restarts)
         ways = {"active set": in_the_active_set, "plain loop": in_a_plain_loop, "Foolbox 3": in_foolbox}
+        if has_torchattacks:
+            ways["torchattacks"] = in_torchattacks
+        if has_torchattacks and restarts > 1:
+            ways["MultiAttack"] = in_multi_attack
         attacks = {name: way(model, inputs, labels, spec, options.batch_size) for name, way in ways.items()}
-        results = timed(attacks, options.repetitions)
-        ours, verdicts = results["active set"]
         print(f"PGD-{options.steps}, {restarts} restart(s), epsilon {epsilon:.4f}, {len(labels)} images")
-        for name, (seconds, resisted) in results.items():
-            agreement = (resisted == verdicts).float().mean().item()
-            robust = resisted.float().mean().item()
-            print(
-                f"  {name:<11} {seconds:8.3f} s   {seconds / ours:6.2f} x the active set's time   "
-                f"robust {robust:6.1%}   same verdict {agreement:6.1%}"
-            )
+        show(timed(attacks, options.repetitions))
+        if not has_torchattacks:
+            print("  torchattacks     not measured: run make bench")
+
+    epsilons = [2 * epsilon * point / options.points for point in range(1, options.points + 1)]
+    curve = Curve(name="curve", epsilons=epsilons, attack=CurveFgsm(name="fgsm"))
+    ways_of_curves = {"curve": as_a_curve, "separate attacks": one_by_one}
+    attacks = {name: way(model, inputs, labels, curve, options.batch_size) for name, way in ways_of_curves.items()}
+    print(f"FGSM at {options.points} epsilons up to {epsilons[-1]:.4f}, {len(labels)} images")
+    show(timed(attacks, options.repetitions))
 
 
 if __name__ == "__main__":
