@@ -3,6 +3,7 @@ Regenerate the tables and figures of the papers under papers/, at one scale.
 
 snakemake                         everything that config.yaml asks for
 snakemake hrm                     one paper
+snakemake hrm_table2              one table or figure; `snakemake --list` has all targets
 snakemake -n                      what would run, and why
 snakemake --config scale=reduced  another scale; every scale keeps its own folder under results/
 """
@@ -18,6 +19,7 @@ from robustrepro.spec.plan import Plan
 from robustrepro.spec.records import require_recorded
 from robustrepro.spec.surroundings import (
     clear_stale_lock,
+    note_sources,
     use_mirror,
     use_own_interpreter,
 )
@@ -27,6 +29,7 @@ configfile: "config.yaml"
 
 
 use_own_interpreter()
+note_sources()
 living = clear_stale_lock()
 
 try:
@@ -45,6 +48,7 @@ wildcard_constraints:
     other=r"[\w.-]+",
     measure=r"[\w.-]+",
     resolution=r"\d+",
+    every=r"\d+",
 
 
 include: "workflow/rules/data.smk"
@@ -62,14 +66,14 @@ rule all:
         f"{plan.folder}/report/index.html",
 
 
-for paper in plan.papers:
+# One target a paper, a table and a figure: hrm, hrm_table2, hrm_figure4.
+for target, files in plan.targets():
 
     rule:
         name:
-            paper
+            target
         input:
-            list(plan.tables_of([paper])),
-            list(plan.figures_of([paper])),
+            files,
 
 
 # While the run lasts, steps start in forks of a process that has the libraries imported already.

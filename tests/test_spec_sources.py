@@ -14,6 +14,7 @@ import pytest
 
 import robustrepro
 from robustrepro.errors import UserError
+from robustrepro.spec import sources
 from robustrepro.spec.sources import STEPS, code_digest, require_unchanged
 
 TRAINING = {"dataset": "mnist", "optimizer": {"name": "adam"}, "epochs": 1, "batch_size": 8}
@@ -30,22 +31,48 @@ JOBS: dict[str, tuple[str, dict[str, Any]]] = {
         "measure-attack",
         {"attack": {"name": "pgd"}, "architecture": LENET, "objective": {"name": "hrm"}},
     ),
+    "transfer": (
+        "measure-transfer",
+        {"attacks": [{"name": "pgd"}], "architecture": LENET, "targets": [{"architecture": LENET}]},
+    ),
+    "battery": (
+        "measure-audit",
+        {
+            "balls": [
+                {
+                    "attacks": {"one-step": {"name": "fgsm"}},
+                    "smaller": {"attack": {"name": "curve", "attack": {"name": "pgd"}}},
+                    "noise": {"attack": {"name": "noise"}},
+                }
+            ],
+            "architecture": LENET,
+        },
+    ),
+    "losses": ("measure-losses", {"architecture": MLP, "split": "train"}),
+    "path": (
+        "measure-training-path",
+        {"training": {**TRAINING, "architecture": MLP, "objective": {"name": "cem"}}, "every": 1},
+    ),
     "distance": ("measure-parameter-distance", {"models": ["a", "b"]}),
     "boundary": ("measure-decision-boundary", {"architecture": MLP, "resolution": 20}),
     "table": ("table", {"training": {"a": '{"objective":{"name":"hrm"}}'}}),
     "figure": ("figure", {"figure": {"name": "decision_boundaries"}}),
+    "audit": ("audit", {"papers": []}),
     "scorecard": ("scorecard", {"papers": []}),
     "report": ("report", {"papers": []}),
 }
 TRAINED = {name for name in JOBS if name.startswith("train")}
-ATTACKED = {name for name in JOBS if name.startswith("attack")}
+ATTACKED = {name for name in JOBS if name.startswith("attack")} | {"transfer", "battery"}
 EDITS: dict[str, tuple[str, set[str]]] = {
     "one objective": ("objectives/hrm.py", {"train lenet5 hrm", "attack pgd hrm"}),
-    "one attack": ("attacks/pgd.py", {"attack pgd", "attack pgd hrm"}),
-    "one architecture": ("models/mlp.py", {"train mlp cem", "boundary"}),
-    "the training loop": ("training/loop.py", TRAINED),
-    "what training and attacks share": ("datasets/tensors.py", TRAINED | ATTACKED | {"boundary"}),
-    "statistics": ("tables/statistics.py", {"table", "scorecard"}),
+    "one attack": ("attacks/pgd.py", {"attack pgd", "attack pgd hrm", "transfer", "battery"}),
+    "an attack inside the audit": ("attacks/noise.py", {"battery"}),
+    "one architecture": ("models/mlp.py", {"train mlp cem", "boundary", "losses", "path"}),
+    "the training loop": ("training/loop.py", TRAINED | {"path"}),
+    "what training and attacks share": ("datasets/tensors.py", TRAINED | ATTACKED | {"boundary", "losses", "path"}),
+    "an alarm": ("audit/alarms.py", {"battery"}),
+    "how claims survive": ("audit/claims.py", {"audit"}),
+    "statistics": ("tables/statistics.py", {"table", "audit", "scorecard"}),
     "a drawing": ("figures/decision_boundaries.py", {"figure"}),
     "a declaration": ("spec/plan.py", set()),
     "the command line": ("command_line.py", set()),
@@ -133,3 +160,29 @@ def test_a_job_starts_with_the_sources_it_was_scheduled_with_only(digests: dict[
     require_unchanged(step, spec, digests[""]["train lenet5 hrm"])
     with pytest.raises(UserError, match="were edited while it waited to start"):
         require_unchanged(step, spec, digests["objectives/hrm.py"]["train lenet5 hrm"])
+
+
+def test_sources_that_nobody_has_written_since_the_run_began_are_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "attacks").mkdir()
+    file = tmp_path / "attacks/pgd.py"
+    file.write_text("steps = 40")
+    monkeypatch.setattr(sources, "PACKAGE", tmp_path)
+    monkeypatch.setenv(sources.STATE, sources.state_of_the_sources())
+    step, spec = JOBS["attack pgd"]
+    require_unchanged(step, spec, "computed before the state was noted")
+    file.write_text("steps = 20")
+    os.utime(file, (0, 0))
+    with pytest.raises(UserError, match="were edited while it waited to start"):
+        require_unchanged(step, spec, "computed before the state was noted")
+
+
+def test_a_new_source_file_changes_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "PACKAGE", tmp_path)
+    before = sources.state_of_the_sources()
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__/pgd.pyc").write_bytes(b"byte code")
+    assert sources.state_of_the_sources() == before
+    (tmp_path / "new.py").touch()
+    assert sources.state_of_the_sources() != before

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from robustrepro.spec.sources import STATE, state_of_the_sources
+
 LOCKS = Path(".snakemake/locks")
 LIVING = Path(".snakemake/living.lock")
 """Locked by a run as long as it lives; the system lets go of it when the process ends, however it ends."""
@@ -30,6 +32,11 @@ def clear_stale_lock() -> TextIO | None:
     for lock in LOCKS.glob("*.lock"):
         lock.unlink()
     return stream
+
+
+def note_sources() -> None:
+    """Tell the steps the state of the sources before their digests are computed."""
+    os.environ[STATE] = state_of_the_sources()
 
 
 def use_own_interpreter() -> None:

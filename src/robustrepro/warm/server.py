@@ -24,6 +24,7 @@ import socket
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -94,8 +95,12 @@ def main(arguments: Sequence[str]) -> None:
     connection = None
     try:
         owner = os.pidfd_open(int(arguments[1]))
-        found = link.circumstances()
+        circumstances = link.circumstances()  # before anything is imported
         _preload(arguments[2:])
+        about = {"circumstances": circumstances, **_preloaded()}
+        _keep_exits()
+        gc.collect()
+        gc.freeze()  # keeps the collector of a child from touching, and so copying, what it shares with the server
         if len(list(Path("/proc/self/task").iterdir())) == 1:  # a fork would lose the other threads
             connection = _serve(listener, owner)
     finally:
@@ -104,7 +109,7 @@ def main(arguments: Sequence[str]) -> None:
                 address.unlink()
                 address.parent.rmdir()
     if connection is not None:
-        _run_step(connection, server, found)
+        _run_step(connection, server, about)
 
 
 def _preload(modules: Sequence[str]) -> None:
@@ -112,8 +117,23 @@ def _preload(modules: Sequence[str]) -> None:
     for name in modules:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
-    gc.collect()
-    gc.freeze()  # keeps the collector of a child from touching, and so copying, what it shares with the server
+
+
+def _preloaded() -> dict[str, Any]:
+    """Return which modules are there now and from where: once, since a child would copy every module it touches."""
+    ours = {"__main__", "robustrepro"}
+    tops = {name: module for name, module in sys.modules.items() if "." not in name and name not in ours}
+    folders = {_folder_of(module) for module in tops.values()} & set(sys.path)
+    return {"path": sys.path, "modules": list(tops), "folders": list(folders)}
+
+
+def _keep_exits() -> None:
+    """Keep to the server what the libraries want done at their exit: it would be most of what a short step costs."""
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False
+    dynamo: Any = sys.modules.get("torch._dynamo.utils")
+    if dynamo is not None:
+        atexit.unregister(dynamo.dump_compile_times)
 
 
 def _serve(listener: socket.socket, owner: int) -> socket.socket | None:
@@ -197,7 +217,7 @@ def _fork(connection: socket.socket) -> int:
         raise
 
 
-def _run_step(connection: socket.socket, server: int, circumstances: object) -> None:
+def _run_step(connection: socket.socket, server: int, about: Mapping[str, Any]) -> None:
     """Become the process that the client would have been, and run its command.
 
     Returns at once if the client prefers its own process.
@@ -208,8 +228,8 @@ def _run_step(connection: socket.socket, server: int, circumstances: object) -> 
         To the client.
     server
         Process id of the server, without which the step is not to run.
-    circumstances
-        Those of the server when it started, before it imported anything.
+    about
+        What the server says of itself, for the client to decide whether it suits.
     """
     libc = ctypes.CDLL(None)
     libc.prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
@@ -220,16 +240,8 @@ def _run_step(connection: socket.socket, server: int, circumstances: object) -> 
         signal.signal(stopping, signal.default_int_handler if stopping == signal.SIGINT else signal.SIG_DFL)
     for name in [name for name in sys.modules if name.partition(".")[0] == "robustrepro"]:
         del sys.modules[name]
-    tops = {name: module for name, module in sys.modules.items() if "." not in name and name != "__main__"}
-    greeting = {
-        "process": os.getpid(),
-        "circumstances": circumstances,
-        "path": sys.path,
-        "modules": list(tops),
-        "folders": list({_folder_of(module) for module in tops.values()} & set(sys.path)),
-    }
     try:
-        link.send(connection, greeting)
+        link.send(connection, {"process": os.getpid(), **about})
         request, descriptors = link.receive(connection)
     except (OSError, EOFError):
         return  # the client runs in its own process
@@ -260,6 +272,9 @@ def _run_step(connection: socket.socket, server: int, circumstances: object) -> 
         if not isinstance(end.code, int | None):
             raise  # a message, which the interpreter prints
         status = end.code or 0
+    except Exception:
+        sys.excepthook(*sys.exc_info())  # as the interpreter does
+        status = 1
     _end(status, libc)
 
 
