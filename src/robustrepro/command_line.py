@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -64,19 +65,66 @@ def train(
         train_step(resolved, code, name=model, seed=seed, data=data, weights=weights, history=history, card=card)
 
 
+def _add_model_measurement(step: str, says: str) -> None:
+    """Add the command of a step that measures one model with one seed."""
+
+    @app.command(step, help=says, rich_help_panel=STEP)
+    def measure(
+        spec: Spec, code: Code, model: Model, seed: Seed, data: Data, weights: Weights, output: Output, log: Log = None
+    ) -> None:
+        from robustrepro.adoption import taken
+        from robustrepro.spec.sources import STEPS
+        from robustrepro.steps import running
+
+        with running(step, spec, code, log) as resolved:
+            if taken([output], {"data_manifest_sha256": [data / "manifest.json"], "weights_sha256": [weights]}):
+                return
+            measured = getattr(importlib.import_module(STEPS[step]), step.replace("-", "_"))
+            measured(resolved, code, model_name=model, seed=seed, data=data, weights=weights, output=output)
+
+
+_add_model_measurement("measure-attack", "Measure one model under one attack, image by image.")
+_add_model_measurement("measure-audit", "Measure one model under every attack of the audit.")
+_add_model_measurement("measure-losses", "Measure the cross-entropy of one model on every example of a split.")
+_add_model_measurement(
+    "measure-decision-boundary", "Evaluate a model of points in the plane on a grid and on its training points."
+)
+_add_model_measurement(
+    "measure-training-path", "Repeat the training of one model; record parameters and gradients along the way."
+)
+
+
 @app.command(rich_help_panel=STEP)
-def measure_attack(
-    spec: Spec, code: Code, model: Model, seed: Seed, data: Data, weights: Weights, output: Output, log: Log = None
+def measure_transfer(
+    spec: Spec,
+    code: Code,
+    model: Model,
+    seed: Seed,
+    data: Data,
+    weights: Weights,
+    output: Output,
+    target_weights: Annotated[list[Path], typer.Option(help="Checkpoints of the targets, in the spec's order.")],
+    log: Log = None,
 ) -> None:
-    """Measure one model under one attack, image by image."""
+    """Make adversarial examples for one model and try them on others."""
     from robustrepro.adoption import taken
-    from robustrepro.measurements import attack
+    from robustrepro.measurements import transfer
     from robustrepro.steps import running
 
-    with running("measure-attack", spec, code, log) as resolved:
-        if taken([output], {"data_manifest_sha256": [data / "manifest.json"], "weights_sha256": [weights]}):
+    with running("measure-transfer", spec, code, log) as resolved:
+        used = {"data_manifest_sha256": [data / "manifest.json"], "weights_sha256": [weights, *target_weights]}
+        if taken([output], used):
             return
-        attack.measure_attack(resolved, code, model_name=model, seed=seed, data=data, weights=weights, output=output)
+        transfer.measure_transfer(
+            resolved,
+            code,
+            model_name=model,
+            seed=seed,
+            data=data,
+            weights=weights,
+            target_weights=target_weights,
+            output=output,
+        )
 
 
 @app.command(rich_help_panel=STEP)
@@ -104,23 +152,6 @@ def measure_parameter_distance(
             seed=seed,
             weights=(weights[0], weights[1]),
             output=output,
-        )
-
-
-@app.command(rich_help_panel=STEP)
-def measure_decision_boundary(
-    spec: Spec, code: Code, model: Model, seed: Seed, data: Data, weights: Weights, output: Output, log: Log = None
-) -> None:
-    """Evaluate a model of points in the plane on a grid and on its training points."""
-    from robustrepro.adoption import taken
-    from robustrepro.measurements import decision_boundary
-    from robustrepro.steps import running
-
-    with running("measure-decision-boundary", spec, code, log) as resolved:
-        if taken([output], {"data_manifest_sha256": [data / "manifest.json"], "weights_sha256": [weights]}):
-            return
-        decision_boundary.measure_decision_boundary(
-            resolved, code, model_name=model, seed=seed, data=data, weights=weights, output=output
         )
 
 
@@ -153,6 +184,21 @@ def figure(
 
     with running("figure", spec, code, log) as resolved:
         figure_step(resolved, folder)
+
+
+@app.command(rich_help_panel=STEP)
+def audit(
+    spec: Spec,
+    code: Code,
+    folder: Annotated[Path, typer.Option(help="Folder of the scale, which receives audit.csv and audit.json.")],
+    log: Log = None,
+) -> None:
+    """Judge every claim about robustness again, on the worst case an image over all attacks."""
+    from robustrepro.audit.step import audit_step
+    from robustrepro.steps import running
+
+    with running("audit", spec, code, log) as resolved:
+        audit_step(resolved, folder)
 
 
 @app.command(rich_help_panel=STEP)

@@ -9,9 +9,10 @@ import torch
 
 from robustrepro import provenance
 from robustrepro.attacks.measure import measure
+from robustrepro.attacks.threat_models import box_of
 from robustrepro.datasets.tensors import as_float, load
 from robustrepro.devices import claimed_device, device_name
-from robustrepro.files import sha256_of
+from robustrepro.measurements.origin import origin_of
 from robustrepro.measurements.store import write_measurement
 from robustrepro.models.build import load_model
 from robustrepro.spec.attacks import attack_adapter
@@ -43,7 +44,7 @@ def measure_attack(
     """
     usage = provenance.Usage()
     split = load(data, spec["split"])
-    count = min(spec["examples"] or len(split.labels), len(split.labels))
+    count = min(spec.get("examples") or len(split.labels), len(split.labels))
     images, labels = as_float(split.inputs[:count]), split.labels[:count]
     training_loss = None
     if "objective" in spec:
@@ -60,7 +61,7 @@ def measure_attack(
                 attack,
                 seed=seed,
                 training_loss=training_loss,
-                box=(0.0, 1.0) if images.dim() == 4 else None,
+                box=box_of(images),
                 progress=progress.advance,
             )
         used = device_name(device)
@@ -76,16 +77,14 @@ def measure_attack(
         "queries": outcome.queries,
         "restart": outcome.restart,
     }
-    origin = {
-        "kind": "attack",
-        "spec": spec,
-        "code": code,
-        "models": [{"model": model_name, "seed": seed, "weights_sha256": sha256_of(weights)}],
-        "data_manifest_sha256": split.manifest_sha256,
-        "data_verified": split.verified,
-        "device": used,
-        "commit": provenance.commit(),
-        "versions": provenance.versions(),
-        **usage.measured(),
-    }
+    origin = origin_of(
+        "attack",
+        spec,
+        code,
+        [(model_name, seed, weights)],
+        usage,
+        device=used,
+        data_manifest_sha256=split.manifest_sha256,
+        data_verified=split.verified,
+    )
     write_measurement(output, {name: values.numpy() for name, values in columns.items()}, origin)

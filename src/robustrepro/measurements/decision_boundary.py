@@ -11,7 +11,7 @@ from torch import Tensor
 
 from robustrepro import provenance
 from robustrepro.datasets.tensors import load
-from robustrepro.files import sha256_of
+from robustrepro.measurements.origin import origin_of
 from robustrepro.measurements.store import write_measurement
 from robustrepro.models.build import load_model
 
@@ -69,16 +69,13 @@ def measure_decision_boundary(
         "prediction": probabilities.argmax(1).numpy(),
         "probability": probabilities[:, 1].numpy(),
     }
-    origin = {
-        "kind": "decision_boundary",
-        "spec": spec,
-        "code": code,
-        "models": [{"model": model_name, "seed": seed, "weights_sha256": sha256_of(weights)}],
-        "data_manifest_sha256": split.manifest_sha256,
-        "data_verified": split.verified,
-        "device": "cpu",
-        "commit": provenance.commit(),
-        "versions": provenance.versions(),
-        **usage.measured(),
-    }
+    origin = origin_of(
+        "decision_boundary",
+        spec,
+        code,
+        [(model_name, seed, weights)],
+        usage,
+        data_manifest_sha256=split.manifest_sha256,
+        data_verified=split.verified,
+    )
     write_measurement(output, columns, origin)

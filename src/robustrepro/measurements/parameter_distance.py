@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 from robustrepro import provenance
 from robustrepro.errors import UserError
-from robustrepro.files import sha256_of
+from robustrepro.measurements.origin import origin_of
 from robustrepro.measurements.store import write_measurement
 
 
@@ -64,17 +64,6 @@ def measure_parameter_distance(
         "parameters": np.array([tensors[0][name].size for name in squares]),
         "squared_difference": np.array(list(squares.values())),
     }
-    origin = {
-        "kind": "parameter_distance",
-        "spec": spec,
-        "code": code,
-        "models": [
-            {"model": name, "seed": seed, "weights_sha256": sha256_of(path)}
-            for name, path in zip(names, weights, strict=True)
-        ],
-        "device": "cpu",
-        "commit": provenance.commit(),
-        "versions": provenance.versions(),
-        **usage.measured(),
-    }
+    models = [(name, seed, path) for name, path in zip(names, weights, strict=True)]
+    origin = origin_of("parameter_distance", spec, code, models, usage)
     write_measurement(output, columns, origin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +64,23 @@ def columns_digest(table: pa.Table) -> str:
             values = values.astype(str)
         digest.update(f"{name}\0{values.dtype.str}\0{len(values)}\0".encode() + np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()
+
+
+def stacked(parts: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the columns of several parts below one another.
+
+    Parameters
+    ----------
+    parts
+        Each with the same columns; a column is an array of one value a row, or one value for all rows of the part.
+    """
+    lengths = [max(len(value) for value in part.values() if isinstance(value, np.ndarray)) for part in parts]
+    return {
+        name: np.concatenate(
+            [
+                part[name] if isinstance(part[name], np.ndarray) else np.repeat(part[name], length)
+                for part, length in zip(parts, lengths, strict=True)
+            ]
+        )
+        for name in parts[0]
+    }
