@@ -37,12 +37,12 @@ def measure(path: Path, *, slope: float = 1.0, points: int = 3) -> str:
     return str(path)
 
 
-def spec_of(*measurements: str) -> dict[str, Any]:
+def spec_of(*measurements: str, columns: int | None = None) -> dict[str, Any]:
     panels = [
         {"label": f"Panel {number}", "model": f"model-{number}", "seed": 3, "measurement": path}
         for number, path in enumerate(measurements)
     ]
-    figure = {"name": "decision_boundaries", "resolution": SIDE, "panels": panels}
+    figure = {"name": "decision_boundaries", "resolution": SIDE, "columns": columns, "panels": panels}
     return {"id": "figure2", "scale": "quick", "figure": figure}
 
 
@@ -51,7 +51,14 @@ def test_every_declared_panel_is_drawn_and_counts_what_its_model_ignores(tmp_pat
     paths = [measure(tmp_path / f"{number}.parquet", slope=number + 1) for number in range(panels)]
     drawn = draw(spec_of(*paths))
     assert [axis.get_title() for axis in drawn.axes] == [f"Panel {n}: ignores 1 of 3" for n in range(panels)]
-    assert "scale quick, seed 3" in drawn.get_suptitle()
+    assert drawn.get_suptitle().startswith("scale quick; seed 3; ")
+
+
+def test_panels_stand_in_as_many_columns_as_declared(tmp_path: Path) -> None:
+    path = measure(tmp_path / "0.parquet")
+    drawn = draw(spec_of(path, path, path, columns=2))
+    places = [axis.get_subplotspec() for axis in drawn.axes]
+    assert [(place.rowspan.start, place.colspan.start) for place in places if place] == [(0, 0), (0, 1), (1, 0)]
 
 
 def test_a_panel_has_the_regions_the_right_way_up_and_every_point_in_its_place(tmp_path: Path) -> None:
@@ -67,13 +74,14 @@ def test_a_panel_has_the_regions_the_right_way_up_and_every_point_in_its_place(t
 
 def test_a_model_that_says_the_same_everywhere_is_no_figure(tmp_path: Path) -> None:
     paths = [measure(tmp_path / "0.parquet"), measure(tmp_path / "1.parquet", slope=0.0)]
-    with pytest.raises(UserError, match="figure2, panel Panel 1: the model model-1 says the same everywhere"):
+    message = f"figure2, panel Panel 1: {paths[1]}: the model model-1 says the same everywhere"
+    with pytest.raises(UserError, match=message):
         draw(spec_of(*paths))
 
 
 def test_a_panel_without_points_is_no_figure(tmp_path: Path) -> None:
     path = measure(tmp_path / "0.parquet", points=0)
-    with pytest.raises(UserError, match=f"figure2, panel Panel 0: {path} has no training points"):
+    with pytest.raises(UserError, match=f"figure2, panel Panel 0: {path}: there are no training points"):
         draw(spec_of(path))
 
 

@@ -10,22 +10,22 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from robustrepro.errors import UserError
+from robustrepro.figures import style
 from robustrepro.measurements.store import read_measurement
 
-# Two hues that colour-blind readers tell apart (Okabe & Ito 2008), with different markers.
-CLASS_COLOURS = ("#0072B2", "#D55E00")
+# The two classes have different markers, too.
+CLASS_COLOURS = (style.BLUE, style.VERMILLION)
 CLASS_MARKERS = ("o", "s")
 REGIONS = LinearSegmentedColormap.from_list("regions", [CLASS_COLOURS[0], "#ffffff", CLASS_COLOURS[1]])
 
 
 def draw(spec: dict[str, Any]) -> Figure:
-    """Draw one panel a model, side by side.
+    """Draw one panel a model, row by row.
 
     Parameters
     ----------
     spec
-        The figure's spec: ``figure.panels``, each with a label, a model and its measurement.
+        The figure's spec: ``figure.panels``, each with a label, a model and its measurement, and ``figure.columns``.
 
     Raises
     ------
@@ -33,13 +33,11 @@ def draw(spec: dict[str, Any]) -> Figure:
         If a panel has no training points, or its model says the same everywhere.
     """
     panels = spec["figure"]["panels"]
-    figure = Figure(figsize=(3.2 * len(panels), 3.4), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    figure, axes = style.panels(len(panels), columns=spec["figure"]["columns"])
     for axis, panel in zip(axes, panels, strict=True):
         _draw_panel(axis, panel, spec["id"])
-    figure.suptitle(
-        f"scale {spec['scale']}, seed {panels[0]['seed']}; ringed: training points a model ignores", fontsize=8
-    )
+    seeds = style.seeds_of([panel["seed"] for panel in panels])
+    style.note(figure, spec["scale"], f"{seeds}; ringed: training points a model ignores")
     return figure
 
 
@@ -48,9 +46,10 @@ def _draw_panel(axis: Axes, panel: dict[str, Any], name: str) -> None:
     column = {key: measured.column(key).to_numpy() for key in measured.column_names}
     grid, points = column["part"] == "grid", column["part"] == "train"
     if not points.any():
-        raise UserError(f"{name}, panel {panel['label']}: {panel['measurement']} has no training points")
+        raise style.unusable(name, panel["label"], panel["measurement"], "there are no training points")
     if np.ptp(column["probability"][grid]) == 0:
-        raise UserError(f"{name}, panel {panel['label']}: the model {panel['model']} says the same everywhere")
+        why = f"the model {panel['model']} says the same everywhere"
+        raise style.unusable(name, panel["label"], panel["measurement"], why)
     x, y = np.unique(column["x"][grid]), np.unique(column["y"][grid])
     probability = column["probability"][grid].reshape(len(y), len(x))
     axis.pcolormesh(x, y, probability, cmap=REGIONS, vmin=0, vmax=1, alpha=0.45, shading="nearest", rasterized=True)
@@ -64,6 +63,6 @@ def _draw_panel(axis: Axes, panel: dict[str, Any], name: str) -> None:
     axis.scatter(
         column["x"][ignored], column["y"][ignored], s=80, facecolors="none", edgecolors="black", linewidths=1.1
     )
-    axis.set_title(f"{panel['label']}: ignores {ignored.sum()} of {points.sum()}", fontsize=10)
+    axis.set_title(f"{panel['label']}: ignores {ignored.sum()} of {points.sum()}", fontsize=style.TITLE)
     axis.set_xticks([])
     axis.set_yticks([])

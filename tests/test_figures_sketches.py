@@ -1,0 +1,100 @@
+"""Figures without measurements: the mathematics that they draw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from robustrepro.figures import gradient_pair, kernel_sketch
+from robustrepro.objectives.cem import cross_error_risk
+from robustrepro.objectives.hrm import hollow_risk
+
+POINTS = [[0.0, 0.0], [1.0, 0.2], [0.3, 1.0], [1.4, 1.1], [0.6, -0.8]]
+RISKS: dict[str, Callable[[Tensor], Tensor]] = {
+    "ERM": torch.mean,
+    "HRM": lambda losses: hollow_risk(losses.sqrt()),
+    "CEM": lambda losses: cross_error_risk(losses.sqrt()),
+}
+PAIR: dict[str, Any] = {"name": "gradient_pair", "losses": [0.5, 2.0], "lengths": [1.0, 1.2], "angle": 70.0}
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for axis in figure.axes for text in axis.texts]
+
+
+@given(
+    st.tuples(st.floats(0.1, 5), st.floats(0.1, 5)),
+    st.lists(st.floats(-3, 3), min_size=4, max_size=4),
+)
+def test_the_gradients_of_a_pair_are_those_of_automatic_differentiation(
+    losses: tuple[float, float], slopes: list[float]
+) -> None:
+    first, second = np.array(slopes[:2]), np.array(slopes[2:])
+    found = gradient_pair.gradients(losses, first, second)
+    for name, risk in RISKS.items():
+        # Losses that are linear in two parameters, with the given values and gradients at 0.
+        parameters = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+        values = torch.tensor(losses, dtype=torch.float64) + torch.tensor(np.stack([first, second])) @ parameters
+        (gradient,) = torch.autograd.grad(risk(values), parameters)
+        assert found[name] == pytest.approx(gradient.numpy(), rel=1e-9, abs=1e-12)
+
+
+def test_the_printed_hrm_is_twice_too_long_and_the_printed_cem_points_elsewhere() -> None:
+    first, second = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    right = gradient_pair.gradients([1.0, 4.0], first, second)
+    printed = gradient_pair.printed_gradients([1.0, 4.0], first, second)
+    assert printed["ERM"].tolist() == right["ERM"].tolist() == [0.5, 0.5]
+    assert printed["HRM"].tolist() == (2 * right["HRM"]).tolist() == [2.0, 0.5]
+    assert right["CEM"].tolist() == [0.75, 0.375]
+    assert printed["CEM"].tolist() == [2.5, 1.0]
+
+
+@pytest.mark.parametrize("turn", [-170, -90, 0, 30, 179])
+def test_an_angle_is_measured_without_its_sign(turn: float) -> None:
+    first, second = (np.array([math.cos(angle), math.sin(angle)]) for angle in (0.4, 0.4 + math.radians(turn)))
+    assert gradient_pair.angle_between(first, 3 * second) == pytest.approx(abs(turn), abs=1e-9)
+
+
+def test_the_pair_is_drawn_right_and_as_printed_and_the_difference_is_said() -> None:
+    drawn = gradient_pair.draw({"id": "figure1", "scale": "quick", "figure": PAIR})
+    first, second = np.array([1.0, 0.0]), 1.2 * np.array([math.cos(math.radians(70)), math.sin(math.radians(70))])
+    both = [
+        formulas([0.5, 2.0], first, second) for formulas in (gradient_pair.gradients, gradient_pair.printed_gradients)
+    ]
+    for axis, risks in zip(drawn.axes, both, strict=True):
+        tips = {text.get_text(): np.array(text.xy) for text in axis.texts if text.get_text()}  # type: ignore[attr-defined]
+        expected = {"∇L₁": first, "∇L₂": second, **risks}
+        assert {name: tip.tolist() for name, tip in tips.items()} == {
+            name: pytest.approx(tip.tolist()) for name, tip in expected.items()
+        }
+    cosine = both[0]["CEM"] @ both[1]["CEM"] / np.linalg.norm(both[0]["CEM"]) / np.linalg.norm(both[1]["CEM"])
+    off = f"CEM {math.degrees(math.acos(cosine)):.1f}° off its direction"
+    assert drawn.axes[1].get_title() == f"as printed: HRM is twice too long, {off}"
+    assert drawn.get_suptitle().startswith("scale quick; L₁ = 0.5, L₂ = 2")
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_the_sketch_says_every_kernel_value_of_the_pair_and_their_product(gamma: float) -> None:
+    figure = {"name": "kernel_sketch", "points": POINTS, "gamma": gamma}
+    drawn = kernel_sketch.draw({"id": "figure5", "scale": "quick", "figure": figure})
+
+    def kernel(one: int, other: int) -> float:
+        return math.exp(-gamma * math.dist(POINTS[one - 1], POINTS[other - 1]) ** 2)
+
+    entry = sum(kernel(k, 1) * kernel(k, 2) for k in range(1, 6))
+    assert drawn.axes[0].get_title().endswith(f"= {entry:.3f}")
+    shown = dict(text.split(" = ") for text in texts(drawn) if " = " in text)
+    pairs = {"G₂₁": (2, 1)} | {
+        f"G{k}{i}": (n, m) for n, k in ((3, "₃"), (4, "₄"), (5, "₅")) for m, i in ((1, "₁"), (2, "₂"))
+    }
+    assert shown == {name: f"{kernel(*pair):.2f}" for name, pair in pairs.items()}
+    assert {"x₁", "x₂", "x₃", "x₄", "x₅"} <= set(texts(drawn))
