@@ -60,6 +60,7 @@ HRM_OUTPUTS = {
 DRAWN = {
     "papers/small/tables/accuracy.json",
     "papers/small/figures/boundaries.png",
+    "audit.csv",
     "scorecard.csv",
     "report/index.html",
 }

@@ -99,6 +99,18 @@ SCALES: dict[str, Any] = {
     },
     "paper": {"description": "as the paper", "seeds": 3},
 }
+AUDIT: dict[str, Any] = {
+    "examples": 20,
+    "attacks": {
+        "fgsm": {"name": "fgsm"},
+        "pgd": {"name": "pgd", "steps": 5},
+        "pgd-margin": {"name": "pgd", "loss": "margin", "steps": 5},
+    },
+    "transfer": {"name": "pgd", "loss": "log_odds", "steps": 5},
+    "escalation": {"pgd-margin-2": {"name": "pgd", "loss": "margin", "steps": 5, "restarts": 2}},
+    "smaller": {"shares": [0.5], "attack": {"name": "pgd", "steps": 5, "relative_step": 0.5}},
+    "noises": 2,
+}
 PUBLISHED = ",Clean,PGD\nERM,98.71%,3.25%\nHRM,98.54%,56.22%\n"
 
 
@@ -110,6 +122,7 @@ class Declarations:
     config: dict[str, Any] = field(default_factory=lambda: {"scale": "quick", "papers": ["small"]})
     papers: dict[str, Any] = field(default_factory=lambda: {"small": copy.deepcopy(PAPER)})
     scales: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(SCALES))
+    audit: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(AUDIT))
     published: dict[str, str] = field(default_factory=lambda: {"accuracy.csv": PUBLISHED})
 
     @property
@@ -126,6 +139,7 @@ class Declarations:
                 path = self.root / folder.format(name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(tree if isinstance(tree, str) else yaml.safe_dump(tree, sort_keys=False))
+        (self.root / "workflow/audit.yaml").write_text(yaml.safe_dump(self.audit, sort_keys=False))
         for name, text in self.published.items():
             path = self.root / "papers/small/published" / name
             path.parent.mkdir(parents=True, exist_ok=True)

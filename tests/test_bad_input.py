@@ -63,7 +63,7 @@ MISTAKES: dict[str, tuple[Change, list[str]]] = {
     "unknown key": (configure(1, "paperz"), ["config.yaml: paperz: unknown key; did you mean 'papers'?", "scale"]),
     "unknown key below": (
         configure(1, "overrides", "seed"),
-        ["config.yaml: overrides.seed: unknown key; did you mean 'seeds'?", "known: measures, models, seeds"],
+        ["config.yaml: overrides.seed: unknown key; did you mean 'seeds'?", "known: audit, measures, models, seeds"],
     ),
     "unknown paper": (configure(["smal"], "papers"), ["paper in config.yaml: 'smal'; did you mean 'small'?"]),
     "no paper": (configure([], "papers"), ["config.yaml: papers", "found []", "at least 1 item"]),
@@ -170,7 +170,7 @@ MISTAKES: dict[str, tuple[Change, list[str]]] = {
     ),
     "unknown attack": (
         put("pdg", *PGD, "name"),
-        ["measures.pgd: attack.name: unknown name 'pdg'; did you mean 'pgd'?", "clean, fgsm, pgd"],
+        ["measures.pgd: attack.name: unknown name 'pdg'; did you mean 'pgd'?", "fgsm, noise, pgd"],
     ),
     "negative epsilon": (put(-0.1, *PGD, "epsilon"), ["measures.pgd: attack.epsilon: found -0.1", "greater than or"]),
     "unknown option of an attack": (
@@ -197,7 +197,7 @@ MISTAKES: dict[str, tuple[Change, list[str]]] = {
     ),
     "a column of both kinds": (
         put(["a", "b"], "tables", "accuracy", "columns", "pgd", "distance"),
-        [f"{PAPER}: tables.accuracy.columns.pgd: expected either 'measure' or 'distance'"],
+        [f"{PAPER}: tables.accuracy.columns.pgd: expected either 'measure', 'distance' or 'transfer'"],
     ),
     "an attack on two models": (
         put({"label": "PGD", "measure": "pgd"}, "tables", "distances", "columns", "pgd"),
@@ -217,7 +217,7 @@ MISTAKES: dict[str, tuple[Change, list[str]]] = {
     ),
     "unknown figure": (
         put("boundaries", "figures", "regions", "figure", "name"),
-        [f"{PAPER}: figures.regions.figure.name: found 'boundaries'", "decision_boundaries"],
+        [f"{PAPER}: figures.regions.figure.name: unknown name 'boundaries'", "did you mean 'decision_boundaries'"],
     ),
     "claim about an unknown table": (
         put(["acuracy[hrm, pgd] >= 1"], *CLAIM),

@@ -162,9 +162,11 @@ def scale(tmp_path: Path) -> Path:
     path = folder / "papers/hrm/tables/table2.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(HOLDS["table2"]))
+    (folder / "audit.csv").write_text("paper,claim,verdict,taken_down_by\nhrm,gain,does not survive,margin: 3.00\n")
     claims = [
         {"key": "gain", "says": "HRM is better.", "where": "Table 2", "holds_if": [CLAIM], "margins": "20"},
         {"key": "other", "says": "A, B", "where": "Table 9", "holds_if": ["table9[a, b] >= 0"], "margins": "none"},
+        {"key": "clean", "says": "C", "where": "Table 2", "holds_if": ["table2[hrm, pgd] >= 1"], "margins": "none"},
     ]
     spec = {"scale": "quick", "papers": [{"id": "hrm", "claims": claims, "tables": ["table2"]}]}
     scorecard_step(spec, folder)
@@ -174,16 +176,18 @@ def scale(tmp_path: Path) -> Path:
 def test_the_scorecard_has_a_line_a_claim_and_the_metrics_every_number(scale: Path) -> None:
     with (scale / "scorecard.csv").open(newline="") as stream:
         lines = list(csv.DictReader(stream))
-    assert [(line["paper"], line["claim"], line["verdict"]) for line in lines] == [
-        ("hrm", "gain", "reproduced"),
-        ("hrm", "other", "not measured"),
+    shown = ("paper", "claim", "verdict", "audit", "taken_down_by")
+    assert [tuple(line[column] for column in shown) for line in lines] == [
+        ("hrm", "gain", "reproduced", "does not survive", "margin: 3.00"),
+        ("hrm", "other", "not measured", "not measured", ""),
+        ("hrm", "clean", "reproduced", "not applicable", ""),
     ]
     assert (lines[0]["says"], lines[0]["where"], lines[0]["margins"]) == ("HRM is better.", "Table 2", "20")
     assert lines[0]["measured"].startswith(CLAIM)
     metrics = json.loads((scale / "metrics.json").read_text())
     assert metrics == {
         "hrm": {
-            "verdicts": {"not measured": 1, "reproduced": 1},
+            "verdicts": {"not measured": 1, "reproduced": 2},
             "table2": {"erm": {"pgd": 3.033}, "hrm": {"pgd": 56.0}},
         }
     }

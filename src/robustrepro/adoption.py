@@ -137,25 +137,16 @@ def _model_refusal(plan: Plan, model: str, seed: int, file: Path) -> str | None:
 def _measurement_refusal(plan: Plan, match: re.Match[str], file: Path) -> str | None:
     model, seed, what = match["model"], int(match["seed"]), match["what"]
     step = f"measure-{match['kind'].replace('_', '-')}"
-    models = [model]
-    match match["kind"]:
-        case "attack":
-            spec = plan.attack_spec(model, what)
-        case "parameter_distance":
-            spec, models = plan.distance_spec(model, what), [model, what]
-        case "decision_boundary" if what.startswith("grid") and what[4:].isdigit():
-            spec = plan.boundary_spec(model, what[4:])
-        case _:
-            return "no rule makes such a measurement"
+    spec, models = plan.measurement(match["kind"], model, seed, what)
     table, origin = read_measurement(file)
     differing = _differing(origin, {"spec": json.loads(spec), "code": plan.code(step, spec)})
     if differing:
         return differing
     if origin["columns_sha256"] != columns_digest(table):
         return "its columns are not those that its metadata describe"
-    for used, name in zip(origin["models"], models, strict=True):
-        weights = Path(plan.weights(name, seed))
-        if (used["model"], used["seed"]) != (name, seed):
+    for used, (name, their_seed) in zip(origin["models"], models, strict=True):
+        weights = Path(plan.weights(name, their_seed))
+        if (used["model"], used["seed"]) != (name, their_seed):
             return f"it was measured on {used['model']}, seed {used['seed']}"
         if not weights.exists():
             return f"{weights}, which it was measured on, is not here"

@@ -13,7 +13,14 @@ from robustrepro.errors import UserError
 from robustrepro.files import sha256_of, write_text
 from robustrepro.measurements.store import read_measurement
 
-COPIED = ("papers/*/tables/*.csv", "papers/*/tables/*.md", "papers/*/figures/*.png", "metrics.json", "scorecard.csv")
+COPIED = (
+    "papers/*/tables/*.csv",
+    "papers/*/tables/*.md",
+    "papers/*/figures/*.png",
+    "metrics.json",
+    "audit.csv",
+    "scorecard.csv",
+)
 
 
 def publish(source: Path, destination: Path) -> list[Path]:
@@ -56,15 +63,15 @@ def publish(source: Path, destination: Path) -> list[Path]:
 
 
 def scorecard_markdown(scorecard: Path) -> str:
-    """Return the scorecard as Markdown: claim, verdict, what was measured."""
+    """Return the scorecard as Markdown: claim, verdict, whether it survives the audit, what was measured."""
     with scorecard.open(encoding="utf-8", newline="") as stream:
         lines = list(csv.DictReader(stream))
     rows = [
         f"| {line['paper']} | “{' '.join(line['says'].split())}” ({line['where']}) | **{line['verdict']}** "
-        f"| {line['measured'].replace('; ', ';<br>')} |"
+        f"| **{line['audit']}** {line['taken_down_by']} | {line['measured'].replace('; ', ';<br>')} |"
         for line in lines
     ]
-    header = ["| paper | claim | verdict | measured |", "| --- | --- | --- | --- |"]
+    header = ["| paper | claim | reproduced? | survives the audit? | measured |", "| --- | --- | --- | --- | --- |"]
     return "\n".join([*header, *rows]) + "\n"
 
 

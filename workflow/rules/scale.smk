@@ -1,14 +1,39 @@
 """
-What is said about a scale as a whole: a verdict on every claim, the numbers for DVC, the report.
+What is said about a scale as a whole: a verdict on every claim, whether it survives, the numbers for DVC, the report.
 
-reads    every table and figure of the papers asked for
-writes   results/{scale}/ scorecard.csv, metrics.json, report/index.html
+reads    every table and figure of the papers asked for, and all attacks on the models that claims rest on
+writes   results/{scale}/ audit.csv, audit.json, scorecard.csv, metrics.json, report/index.html
 """
+
+
+rule audit:
+    input:
+        tables=list(plan.tables_of()),
+        measurements=plan.audit_inputs(),
+    output:
+        csv="results/{scale}/audit.csv",
+        json="results/{scale}/audit.json",
+    log:
+        "results/{scale}/logs/audit.log",
+    benchmark:
+        "results/{scale}/benchmarks/audit.tsv"
+    conda:
+        "../environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        spec=lambda w: plan.claims_audit_spec(),
+        code=lambda w: plan.code("audit", plan.claims_audit_spec()),
+    shell:
+        "python -m robustrepro audit --log {log} --spec {params.spec:q} --code {params.code}"
+        " --folder $(dirname {output.csv})"
 
 
 rule scorecard:
     input:
         tables=list(plan.tables_of()),
+        audit="results/{scale}/audit.csv",
     output:
         scorecard="results/{scale}/scorecard.csv",
         metrics="results/{scale}/metrics.json",
@@ -32,6 +57,7 @@ rule scorecard:
 rule report:
     input:
         scorecard="results/{scale}/scorecard.csv",
+        audit="results/{scale}/audit.json",
         tables=list(plan.tables_of()),
         figures=list(plan.figures_of()),
     output:

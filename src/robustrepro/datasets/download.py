@@ -1,4 +1,4 @@
-"""Downloads from the official hosts, whose addresses torchvision keeps; the only module that imports torchvision."""
+"""Downloads from the official hosts, whose addresses torchvision keeps."""
 
 from __future__ import annotations
 

@@ -10,7 +10,17 @@ from rich.table import Table
 
 from robustrepro.errors import UserError
 
-COLOURS = {"reproduced": "green", "not reproduced": "red", "indicative: holds": "green", "indicative: does not": "red"}
+COLOURS = {
+    "reproduced": "green",
+    "not reproduced": "red",
+    "indicative: holds": "green",
+    "indicative: does not": "red",
+    "survives": "green",
+    "does not survive": "red",
+    "indicative: survives": "green",
+    "indicative: does not survive": "red",
+    "not applicable": "dim",
+}
 
 
 def show_scorecard(folder: Path) -> None:
@@ -28,11 +38,11 @@ def show_scorecard(folder: Path) -> None:
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file; `make reproduce SCALE={folder.name}` makes it") from None
     table = Table(title=f"Scorecard, scale {folder.name}")
-    for heading in ("paper", "claim", "where", "verdict"):
-        table.add_column(heading, no_wrap=heading == "verdict", overflow="fold")
+    for heading in ("paper", "claim", "where", "reproduced?", "survives the audit?"):
+        table.add_column(heading, overflow="fold")
     for line in lines:
-        colour = COLOURS.get(line["verdict"], "yellow")
-        table.add_row(line["paper"], line["claim"], line["where"], f"[{colour}]{line['verdict']}[/]")
+        verdicts = (f"[{COLOURS.get(verdict, 'yellow')}]{verdict}[/]" for verdict in (line["verdict"], line["audit"]))
+        table.add_row(line["paper"], line["claim"], line["where"], *verdicts)
     console = Console()
     console.print(table)
     console.print(f"Report: {folder / 'report' / 'index.html'}", soft_wrap=True)

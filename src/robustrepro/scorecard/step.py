@@ -12,19 +12,21 @@ from typing import Any
 from robustrepro.files import write_text
 from robustrepro.scorecard.verdicts import judge_claim
 
-COLUMNS = ("paper", "claim", "says", "where", "verdict", "measured", "why", "margins")
+COLUMNS = ("paper", "claim", "says", "where", "verdict", "audit", "taken_down_by", "measured", "why", "margins")
 
 
 def scorecard_step(spec: dict[str, Any], folder: Path) -> None:
-    """Judge every claim and write ``scorecard.csv`` and ``metrics.json``.
+    """Judge every claim, set the audit's verdict beside it, and write ``scorecard.csv`` and ``metrics.json``.
 
     Parameters
     ----------
     spec
         The claims and the tables of every paper.
     folder
-        The scale's folder, which holds ``papers/{paper}/tables/``.
+        The scale's folder, which holds ``papers/{paper}/tables/`` and ``audit.csv``.
     """
+    with (folder / "audit.csv").open(encoding="utf-8", newline="") as stream_of_audit:
+        audited = {(line["paper"], line["claim"]): line for line in csv.DictReader(stream_of_audit)}
     lines = []
     metrics: dict[str, Any] = {}
     for declared in spec["papers"]:
@@ -36,6 +38,7 @@ def scorecard_step(spec: dict[str, Any], folder: Path) -> None:
         for claim in declared["claims"]:
             judged = judge_claim(claim["holds_if"], tables)
             verdicts[judged.verdict] += 1
+            survival = audited.get((paper, claim["key"]))
             lines.append(
                 {
                     "paper": paper,
@@ -43,6 +46,8 @@ def scorecard_step(spec: dict[str, Any], folder: Path) -> None:
                     "says": claim["says"],
                     "where": claim["where"],
                     "verdict": judged.verdict,
+                    "audit": survival["verdict"] if survival else _without_audit(judged.verdict),
+                    "taken_down_by": survival["taken_down_by"] if survival else "",
                     "measured": judged.measured,
                     "why": judged.why,
                     "margins": claim["margins"],
@@ -55,6 +60,11 @@ def scorecard_step(spec: dict[str, Any], folder: Path) -> None:
     writer.writerows(lines)
     write_text(folder / "scorecard.csv", stream.getvalue())
     write_text(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+
+
+def _without_audit(verdict: str) -> str:
+    """Return what is said of a claim that the audit does not hold: it rests on no attack, or was not measured."""
+    return verdict if verdict == "not measured" else "not applicable"
 
 
 def _numbers(tables: dict[str, Any]) -> dict[str, Any]:

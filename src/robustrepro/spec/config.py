@@ -22,12 +22,13 @@ class Overlay(Declaration):
     """What a scale or a user lays over the papers' declarations.
 
     ``models`` and ``measures`` map a name, or a pattern such as ``mnist-*``, to the keys to replace. ``seeds`` is the
-    number of seeds of every model that does not say its own.
+    number of seeds of every model that does not say its own. ``audit`` replaces keys of ``workflow/audit.yaml``.
     """
 
     seeds: int | None = Field(default=None, ge=1)
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
     measures: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    audit: dict[str, Any] = Field(default_factory=dict)
 
 
 class Scale(Overlay):
@@ -46,16 +47,20 @@ class DataConfig(Declaration):
 
 
 class Config(Declaration):
-    """What a user edits."""
+    """What a user edits.
+
+    ``leave_out`` has models, or patterns, that are not trained; tables and figures that show them are not measured.
+    """
 
     scale: str
     papers: list[str] = Field(min_length=1)
+    leave_out: list[str] = Field(default_factory=list)
     data: DataConfig = Field(default_factory=DataConfig)
     overrides: Overlay = Field(default_factory=Overlay)
 
-    @field_validator("papers", mode="before")
+    @field_validator("papers", "leave_out", mode="before")
     @classmethod
-    def _papers_as_text(cls, value: object) -> object:
+    def _list_as_text(cls, value: object) -> object:
         """Accept ``--config papers=hrm,hamming``."""
         return value.split(",") if isinstance(value, str) else value
 

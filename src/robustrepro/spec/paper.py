@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from robustrepro.spec.attacks import AttackSpec
-from robustrepro.spec.base import Declaration
+from robustrepro.spec.base import Declaration, Key
+from robustrepro.spec.figures import Figure
 from robustrepro.spec.training import ModelDeclaration
-
-Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-"""A name that becomes part of a path, a target, or a claim's condition."""
 
 
 class Measure(Declaration):
@@ -38,13 +36,31 @@ class Row(Declaration):
             raise ValueError("expected either 'model' or 'models'")
         return self
 
+    @property
+    def all_models(self) -> list[str]:
+        """The row's models, one or several."""
+        return [self.model] if self.model else list((self.models or {}).values())
+
+
+class Transfer(Declaration):
+    """The accuracy of ``target`` on the examples that the row's model makes under ``measure``.
+
+    The target is trained independently, from another seed. Where it is the row's own model, ``white_box`` asks for the
+    very network that was attacked instead.
+    """
+
+    target: Key
+    measure: Key
+    white_box: bool = False
+
 
 class Column(Declaration):
-    """A column of a table: the accuracy under a measure, or the distance between two of the row's models."""
+    """A column of a table: an accuracy under a measure, one by transfer, or the distance of two of the row's models."""
 
     label: str
     measure: Key | None = None
     distance: tuple[Key, Key] | None = None
+    transfer: Transfer | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -54,9 +70,9 @@ class Column(Declaration):
         return value
 
     @model_validator(mode="after")
-    def _has_one_of_both(self) -> Column:
-        if (self.measure is None) == (self.distance is None):
-            raise ValueError("expected either 'measure' or 'distance'")
+    def _has_one_of_them(self) -> Column:
+        if sum(value is not None for value in (self.measure, self.distance, self.transfer)) != 1:
+            raise ValueError("expected either 'measure', 'distance' or 'transfer'")
         return self
 
 
@@ -87,30 +103,6 @@ class Table(Declaration):
             for part in ("rows", "columns")
         }
         return cls.model_validate({**tree, **parts})
-
-
-class Panel(Declaration):
-    """One panel of a figure: a model with one seed."""
-
-    label: str
-    model: Key
-    seed: int = Field(default=0, ge=0)
-
-
-class DecisionBoundaries(Declaration):
-    """Decision regions of models on points of the plane; ``resolution`` is the grid's points a side."""
-
-    name: Literal["decision_boundaries"]
-    resolution: int = Field(default=200, ge=20)
-    panels: list[Panel] = Field(min_length=1)
-
-
-class Figure(Declaration):
-    """A figure: what it shows, and how it is drawn."""
-
-    where: str
-    caption: str
-    figure: DecisionBoundaries
 
 
 class Claim(Declaration):

@@ -1,4 +1,4 @@
-"""The plan of a run: declarations, scale and overrides resolved into one spec per job.
+"""The plan of a run: one spec per job, and the files between the jobs.
 
 Snakemake asks this module what each job depends on. Every answer is a function of names alone (a model, a seed, a
 measure, a table), so that equal declarations give equal jobs.
@@ -9,17 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from robustrepro.errors import UserError, unknown_name
+from robustrepro.errors import UserError
+from robustrepro.spec.audit import attack_at
 from robustrepro.spec.base import canonical_json
-from robustrepro.spec.claims import parse_condition
-from robustrepro.spec.config import Config, Scale, Tree, laid_over, merged, read_yaml, validated
-from robustrepro.spec.datasets import DATASETS, dataset_spec
-from robustrepro.spec.paper import Column, Figure, Measure, Panel, Paper, Row, Table
-from robustrepro.spec.published import read_published
+from robustrepro.spec.config import Config, Tree
+from robustrepro.spec.datasets import dataset_spec
+from robustrepro.spec.declarations import Declared
+from robustrepro.spec.layout import AUDIT, Layout
+from robustrepro.spec.paper import Paper
+from robustrepro.spec.robustness import Robustness
+from robustrepro.spec.shown import Shown
 from robustrepro.spec.sources import code_digest
 from robustrepro.spec.training import ModelDeclaration
 
@@ -41,41 +43,31 @@ class Plan:
     """
 
     def __init__(self, config: Mapping[str, Any], root: Path = Path()) -> None:
-        self._root = root
-        self.config = validated(Config, dict(config), "config.yaml")
-        scales = {path.stem: path for path in sorted((root / "workflow/scales").glob("*.yaml"))}
-        if self.config.scale not in scales:
-            raise unknown_name("scale in config.yaml", self.config.scale, scales)
-        self.scale_name = self.config.scale
-        self._scale_file = str(scales[self.scale_name].relative_to(root))
-        self.scale = validated(Scale, read_yaml(scales[self.scale_name]), self._scale_file)
-        self._check_datasets()
-        everything = {path.parent.name: path for path in sorted((root / "papers").glob("*/paper.yaml"))}
-        for name in self.config.papers:
-            if name not in everything:
-                raise unknown_name("paper in config.yaml", name, everything)
-        self._declared = {name: read_yaml(path) for name, path in everything.items()}
-        self._models = self._resolve_models()
-        self._measures = self._resolve_measures()
-        self.papers = {name: self._resolve_paper(name) for name in dict.fromkeys(self.config.papers)}
-        self._check_claims()
-
-    # -- names ---------------------------------------------------------------------------------------------------
+        self.declared = Declared(config, root)
+        self.scale_name = self.declared.scale_name
+        self.folder = f"results/{self.scale_name}"
+        """Where everything that this scale makes lies."""
+        self._layout = Layout(self.folder)
+        self.robustness = Robustness(self.declared)
+        self._shown = Shown(self.declared, self._layout, self.robustness)
 
     @property
-    def folder(self) -> str:
-        """Where everything that this scale makes lies."""
-        return f"results/{self.scale_name}"
+    def config(self) -> Config:
+        """What the user asked for."""
+        return self.declared.config
+
+    @property
+    def papers(self) -> Mapping[str, Paper]:
+        """The papers asked for."""
+        return self.declared.papers
 
     def model(self, name: str) -> ModelDeclaration:
         """Return a model's declaration at this scale."""
-        if name not in self._models:
-            raise unknown_name("model", name, self._models)
-        return self._models[name]
+        return self.declared.model(name)
 
     def seeds(self, name: str) -> range:
         """Return the seeds that a model is trained with."""
-        return range(self.model(name).seeds or self.config.overrides.seeds or self.scale.seeds)
+        return self.declared.seeds(name)
 
     # -- one spec a job: canonical JSON, from names alone --------------------------------------------------------
 
@@ -90,7 +82,44 @@ class Plan:
 
     def attack_spec(self, model: str, measure: str) -> str:
         """Return the spec of the job that measures a model under an attack."""
-        return canonical_json(self._attack_tree(model, measure))
+        tree = self.declared.measure(measure).model_dump(mode="json", exclude_none=True)
+        return canonical_json({**tree, **self._attacked(model, tree["attack"])})
+
+    def transfer_spec(self, model: str, seed: int | str, measure: str) -> str:
+        """Return the spec of the job that attacks other models with one model's adversarial examples."""
+        if measure == AUDIT:
+            audit = self.declared.audit
+            attacks = [
+                attack_at(audit.transfer, norm, epsilon) for norm, epsilon in self.robustness.balls_beside(model)
+            ]
+            tree: Tree = {"split": "test", "examples": audit.examples}
+        else:
+            tree = self.declared.measure(measure).model_dump(mode="json", exclude_none=True)
+            attacks = [tree.pop("attack")]
+        targets = [
+            {"model": target, "seed": other, "architecture": self._architecture(target)}
+            for target, other in self.robustness.transfer_targets(model, seed, measure)
+        ]
+        return canonical_json({**tree, "attacks": attacks, "targets": targets, **self._attacked(model, *attacks)})
+
+    def audit_spec(self, model: str) -> str:
+        """Return the spec of the job that runs the audit's attacks on a model."""
+        audit = self.declared.audit
+        balls = [
+            {
+                "norm": norm,
+                "epsilon": epsilon,
+                "attacks": {key: attack_at(template, norm, epsilon) for key, template in audit.attacks.items()},
+                "escalation": {
+                    "attacks": {key: attack_at(template, norm, epsilon) for key, template in audit.escalation.items()}
+                },
+                "noise": {"attack": attack_at({"name": "noise", "draws": audit.noises}, norm, epsilon)},
+                "smaller": {"attack": audit.smaller.curve(norm, epsilon)},
+            }
+            for norm, epsilon in self.robustness.audited[model]
+        ]
+        tree = {"balls": balls, "examples": audit.examples}
+        return canonical_json({**tree, "architecture": self._architecture(model)})
 
     def distance_spec(self, model: str, other: str) -> str:
         """Return the spec of the job that measures how far apart two models' parameters are."""
@@ -98,15 +127,48 @@ class Plan:
 
     def boundary_spec(self, model: str, resolution: int | str) -> str:
         """Return the spec of the job that evaluates a model on a grid over the plane."""
-        declaration = self.model(model)
-        architecture = declaration.architecture.model_dump(mode="json")
-        return canonical_json({"architecture": architecture, "resolution": int(resolution)})
+        return canonical_json({"architecture": self._architecture(model), "resolution": int(resolution)})
+
+    def path_spec(self, model: str, every: int | str) -> str:
+        """Return the spec of the job that records the gradients and parameters of a training."""
+        return canonical_json({"training": self.model(model).training_spec(), "every": int(every)})
+
+    def losses_spec(self, model: str) -> str:
+        """Return the spec of the job that measures a model's losses on its training examples."""
+        return canonical_json({"architecture": self._architecture(model), "split": "train", "examples": None})
+
+    def measurement(self, kind: str, model: str, seed: int, what: str) -> tuple[str, list[tuple[str, int]]]:
+        """Return the spec of a measurement and the models, with their seeds, that it is of.
+
+        Raises
+        ------
+        UserError
+            If no rule makes such a measurement.
+        """
+        number = what.lstrip("abcdefghijklmnopqrstuvwxyz")
+        match kind, what.removesuffix(number):
+            case "attack", _:
+                return self.attack_spec(model, what), [(model, seed)]
+            case "transfer", _:
+                targets = self.robustness.transfer_targets(model, seed, what)
+                return self.transfer_spec(model, seed, what), [(model, seed), *targets]
+            case "parameter_distance", _:
+                return self.distance_spec(model, what), [(model, seed), (what, seed)]
+            case "audit", "audit" if model in self.robustness.audited and not number:
+                return self.audit_spec(model), [(model, seed)]
+            case "losses", "train" if not number:
+                return self.losses_spec(model), [(model, seed)]
+            case "decision_boundary", "grid" if number.isdigit():
+                return self.boundary_spec(model, number), [(model, seed)]
+            case "training_path", "every" if number.isdigit():
+                return self.path_spec(model, number), [(model, seed)]
+        raise UserError("no rule makes such a measurement")
 
     def table_spec(self, paper: str, table: str) -> str:
         """Return the spec of the job that makes a table: its declaration and the source of every cell."""
-        declaration = self._table(paper, table)
+        declaration = self.declared.table(paper, table)
         cells = [
-            {"row": row_key, "column": column_key, **self._cell(row, column)}
+            {"row": row_key, "column": column_key, **self._shown.cell(row, column)}
             for row_key, row in declaration.rows.items()
             for column_key, column in declaration.columns.items()
         ]
@@ -127,13 +189,34 @@ class Plan:
 
     def figure_spec(self, paper: str, figure: str) -> str:
         """Return the spec of the job that draws a figure."""
-        declaration = self._figure(paper, figure)
+        declaration = self.declared.figure(paper, figure)
         tree = declaration.model_dump(mode="json")
-        for panel, file in zip(tree["figure"]["panels"], self.figure_inputs(paper, figure), strict=True):
-            panel["measurement"] = file
-        models = [panel.model for panel in declaration.figure.panels]
+        tree["figure"] |= self._shown.drawing(paper, figure)
+        models = list(self.declared.figure_models(paper, figure))
         tree |= {"stand_ins": self.stand_ins(models), "unverified": self.unverified(models)}
         return canonical_json({"id": figure, "paper": paper, "scale": self.scale_name, **tree})
+
+    def claims_audit_spec(self) -> str:
+        """Return the spec of the job that judges every claim about robustness again, on the worst case an image."""
+        papers = [
+            {
+                "id": name,
+                "claims": [
+                    {"key": key, "holds_if": claim.holds_if, "cells": cells}
+                    for key, claim in paper.claims.items()
+                    if (cells := self.robustness.robust_cells(name, claim.holds_if))
+                ],
+                "tables": [table for table in paper.tables if self.declared.is_made(name, table)],
+                "seeds": {model: len(self.seeds(model)) for model in self.robustness.audited if model in paper.models},
+                "sources": {
+                    model: self.robustness.sources(name, model)
+                    for model in self.robustness.audited
+                    if model in paper.models
+                },
+            }
+            for name, paper in self.papers.items()
+        ]
+        return canonical_json({"folder": self.folder, "papers": papers})
 
     def scorecard_spec(self) -> str:
         """Return the spec of the job that gives every claim a verdict."""
@@ -141,7 +224,7 @@ class Plan:
             {
                 "id": name,
                 "claims": [{"key": key, **claim.model_dump(mode="json")} for key, claim in paper.claims.items()],
-                "tables": list(paper.tables),
+                "tables": [table for table in paper.tables if self.declared.is_made(name, table)],
             }
             for name, paper in self.papers.items()
         ]
@@ -156,7 +239,9 @@ class Plan:
                 "authors": paper.authors,
                 "summary": paper.summary,
                 "departures": [departure.model_dump(mode="json") for departure in paper.departures],
-                "tables": list(paper.tables),
+                "tables": [
+                    {"id": key, "where": table.where, "caption": table.caption} for key, table in paper.tables.items()
+                ],
                 "figures": [
                     {"id": key, "where": figure.where, "caption": figure.caption}
                     for key, figure in paper.figures.items()
@@ -164,11 +249,11 @@ class Plan:
             }
             for name, paper in self.papers.items()
         ]
-        models = list(self._used_models())
+        models = list(self.declared.used_models())
         return canonical_json(
             {
                 "scale": self.scale_name,
-                "scale_description": self.scale.description,
+                "scale_description": self.declared.scale.description,
                 "stand_ins": self.stand_ins(models),
                 "unverified": self.unverified(models),
                 "papers": papers,
@@ -188,12 +273,12 @@ class Plan:
 
     def published_path(self, paper: str, table: str) -> Path | None:
         """Return the file with a table's numbers as printed."""
-        name = self._table(paper, table).published
-        return self._root / "papers" / paper / "published" / name if name else None
+        name = self.declared.table(paper, table).published
+        return self.declared.root / "papers" / paper / "published" / name if name else None
 
     def published_option(self, paper: str, table: str) -> str:
         """Return the option that hands a table's printed numbers to its step; empty when there are none."""
-        name = self._table(paper, table).published
+        name = self.declared.table(paper, table).published
         return f"--published papers/{paper}/published/{name}" if name else ""
 
     def manifest(self, model: str) -> str:
@@ -202,209 +287,95 @@ class Plan:
 
     def weights(self, model: str, seed: int | str) -> str:
         """Return a model's checkpoint."""
-        return f"{self.folder}/models/{model}/seed{seed}/weights.safetensors"
+        return self._layout.weights(model, seed)
+
+    def transfer_weights(self, model: str, seed: int | str, measure: str) -> list[str]:
+        """Return the checkpoints of the models that a model's adversarial examples are tried on."""
+        return [self.weights(target, other) for target, other in self.robustness.transfer_targets(model, seed, measure)]
+
+    def transfer_options(self, model: str, seed: int | str, measure: str) -> str:
+        """Return the options that hand these checkpoints to the step, in the order of its spec."""
+        return " ".join(f"--target-weights {path}" for path in self.transfer_weights(model, seed, measure))
 
     def table_inputs(self, paper: str, table: str) -> list[str]:
         """Return the measurements that a table is made from."""
-        declaration = self._table(paper, table)
+        declaration = self.declared.table(paper, table)
         cells = [
-            self._cell(row, column) for row in declaration.rows.values() for column in declaration.columns.values()
+            self._shown.cell(row, column)
+            for row in declaration.rows.values()
+            for column in declaration.columns.values()
         ]
         return list(dict.fromkeys(file for cell in cells for file in cell["measurements"].values()))
 
-    def table_cards(self, paper: str, table: str) -> list[str]:
-        """Return the cards of the models that a table is about."""
-        declaration = self._table(paper, table)
-        models = dict.fromkeys(model for row in declaration.rows.values() for model in _row_models(row))
-        return [self._card(model, seed) for model in models for seed in self.seeds(model)]
-
     def figure_inputs(self, paper: str, figure: str) -> list[str]:
-        """Return the measurements that a figure is drawn from."""
-        drawn = self._figure(paper, figure).figure
-        return [self._panel_file(panel, drawn.resolution) for panel in drawn.panels]
+        """Return the measurements, or the table, that a figure is drawn from."""
+        return list(dict.fromkeys(_files_in(self._shown.drawing(paper, figure))))
+
+    def audit_inputs(self) -> list[str]:
+        """Return the measurements that the claims are audited with."""
+        files = [
+            self._layout.worst_case(cell, paper["sources"][cell["model"]], seed)
+            for paper in json.loads(self.claims_audit_spec())["papers"]
+            for claim in paper["claims"]
+            for cell in claim["cells"]
+            for seed in range(paper["seeds"][cell["model"]])
+        ]
+        return list(dict.fromkeys(_files_in(files)))
 
     def tables_of(self, papers: Iterable[str] | None = None) -> Iterator[str]:
-        """Yield every table's JSON file."""
+        """Yield the JSON file of every table that is made."""
         for name in self.papers if papers is None else papers:
-            yield from (f"{self.folder}/papers/{name}/tables/{table}.json" for table in self.papers[name].tables)
+            for table in self.papers[name].tables:
+                if self.declared.is_made(name, table):
+                    yield self._layout.table(name, table)
 
     def figures_of(self, papers: Iterable[str] | None = None) -> Iterator[str]:
-        """Yield every figure's PNG file."""
+        """Yield the PNG file of every figure that is drawn."""
         for name in self.papers if papers is None else papers:
-            yield from (f"{self.folder}/papers/{name}/figures/{figure}.png" for figure in self.papers[name].figures)
+            for figure in self.papers[name].figures:
+                if self.declared.is_drawn(name, figure):
+                    yield self._layout.figure(name, figure)
+
+    def targets(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield what can be asked for by name, with its files: a paper, and each of its tables and figures."""
+        for name in self.papers:
+            files = [*self.tables_of([name]), *self.figures_of([name])]
+            yield name, files
+            for file in files:
+                yield f"{name}_{Path(file).stem}".replace("-", "_").replace(".", "_"), [file]
 
     # -- honesty -------------------------------------------------------------------------------------------------
 
     def stand_ins(self, models: Iterable[str]) -> dict[str, str]:
         """Return which of these models' data sets another one stands in for: {the paper's: the one used}."""
-        originals = {self._declared_models[model]["dataset"] for model in models}
-        return {name: self.scale.datasets[name] for name in sorted(originals) if name in self.scale.datasets}
+        stand_ins = self.declared.scale.datasets
+        originals = {self.declared.dataset_in_paper(model) for model in models}
+        return {name: stand_ins[name] for name in sorted(originals) if name in stand_ins}
 
     def unverified(self, models: Iterable[str]) -> list[str]:
         """Return the data sets of these models whose bytes need not be the official ones."""
         return sorted({self.model(model).dataset for model in models} & set(self.config.data.allow_unverified))
 
-    # -- resolution ----------------------------------------------------------------------------------------------
+    # -- the parts of specs --------------------------------------------------------------------------------------
 
-    def _check_datasets(self) -> None:
-        for name in (*self.scale.datasets, *self.scale.datasets.values()):
-            if name not in DATASETS:
-                raise unknown_name(f"data set in {self._scale_file}", name, DATASETS)
-        for name in self.config.data.allow_unverified:
-            if name not in DATASETS:
-                raise unknown_name("data set in config.yaml: data.allow_unverified", name, DATASETS)
+    def _architecture(self, model: str) -> Tree:
+        return self.model(model).architecture.model_dump(mode="json")
 
-    @cached_property
-    def _declared_models(self) -> dict[str, Tree]:
-        return self._gathered("models")
-
-    def _gathered(self, kind: str) -> dict[str, Tree]:
-        """Return all papers' declarations of one kind; names are global."""
-        found: dict[str, Tree] = {}
-        origin: dict[str, str] = {}
-        for paper, content in self._declared.items():
-            declarations = content.get(kind)
-            if not isinstance(declarations, dict):
-                raise UserError(f"papers/{paper}/paper.yaml: {kind}: expected a mapping of names to declarations")
-            for name, tree in declarations.items():
-                if not isinstance(tree, dict):
-                    raise UserError(f"papers/{paper}/paper.yaml: {kind}.{name}: expected a mapping, found {tree!r}")
-                if name in found and found[name] != tree:
-                    raise UserError(
-                        f"papers/{paper}/paper.yaml: {kind}.{name}: declared differently in papers/{origin[name]}/"
-                        "paper.yaml; names are global, so give one of them another name"
-                    )
-                found[name] = tree
-                origin.setdefault(name, paper)
-        return found
-
-    def _layered(self, kind: str, trees: dict[str, Tree]) -> dict[str, Tree]:
-        singular = kind.removesuffix("s")
-        trees = laid_over(trees, getattr(self.scale, kind), singular, self._scale_file)
-        return laid_over(trees, getattr(self.config.overrides, kind), singular, "config.yaml: overrides")
-
-    def _resolve_models(self) -> dict[str, ModelDeclaration]:
-        declared = self._declared_models
-        for name, tree in declared.items():
-            if "dataset" in tree and tree["dataset"] not in DATASETS:
-                raise unknown_name(f"data set of model {name}", str(tree["dataset"]), DATASETS)
-        substituted = {
-            name: merged(tree, {"dataset": self.scale.datasets.get(tree.get("dataset", ""), tree.get("dataset"))})
-            for name, tree in declared.items()
-        }
-        resolved = {
-            name: validated(ModelDeclaration, tree, f"models.{name}")
-            for name, tree in self._layered("models", substituted).items()
-        }
-        for name, model in resolved.items():
-            if model.dataset not in DATASETS:
-                raise unknown_name(f"data set of model {name}", model.dataset, DATASETS)
-        return resolved
-
-    def _resolve_measures(self) -> dict[str, Measure]:
-        layered = self._layered("measures", self._gathered("measures"))
-        return {name: validated(Measure, tree, f"measures.{name}") for name, tree in layered.items()}
-
-    def _resolve_paper(self, name: str) -> Paper:
-        source = f"papers/{name}/paper.yaml"
-        paper = validated(Paper, self._declared[name], source)
-        for key, table in paper.tables.items():
-            where = f"{source}: tables.{key}"
-            for row_key, row in table.rows.items():
-                for model in _row_models(row):
-                    if model not in self._models:
-                        raise unknown_name(f"model in {where}.rows.{row_key}", model, self._models)
-                for column_key, column in table.columns.items():
-                    self._check_cell(where, row_key, row, column_key, column)
-            if table.published:
-                read_published(self._root / "papers" / name / "published" / table.published, table)
-        for key, figure in paper.figures.items():
-            for panel in figure.figure.panels:
-                if panel.model not in self._models:
-                    raise unknown_name(f"model in {source}: figures.{key}", panel.model, self._models)
-        return paper
-
-    def _check_cell(self, where: str, row_key: str, row: Row, column_key: str, column: Column) -> None:
-        if column.measure is not None:
-            if column.measure not in self._measures:
-                raise unknown_name(f"measure in {where}.columns.{column_key}", column.measure, self._measures)
-            if row.model is None:
-                raise UserError(f"{where}.rows.{row_key}: column {column_key} measures one model; expected 'model'")
-        for key in column.distance or ():
-            if key not in (row.models or {}):
-                raise unknown_name(f"model of row {row_key} in {where}.columns.{column_key}", key, row.models or {})
-
-    def _check_claims(self) -> None:
-        for name, paper in self.papers.items():
-            for key, claim in paper.claims.items():
-                where = f"papers/{name}/paper.yaml: claims.{key}"
-                for text in claim.holds_if:
-                    try:
-                        condition = parse_condition(text)
-                    except UserError as error:
-                        raise UserError(f"{where}: {error}") from None
-                    for _, cell in condition.terms:
-                        if cell.table not in paper.tables:
-                            raise unknown_name(f"table in {where}", cell.table, paper.tables)
-                        table = paper.tables[cell.table]
-                        if cell.row not in table.rows:
-                            raise unknown_name(f"row of {cell.table} in {where}", cell.row, table.rows)
-                        if cell.column not in table.columns:
-                            raise unknown_name(f"column of {cell.table} in {where}", cell.column, table.columns)
-
-    def _table(self, paper: str, table: str) -> Table:
-        tables = self.papers[paper].tables
-        if table not in tables:
-            raise unknown_name(f"table of {paper}", table, tables)
-        return tables[table]
-
-    def _figure(self, paper: str, figure: str) -> Figure:
-        figures = self.papers[paper].figures
-        if figure not in figures:
-            raise unknown_name(f"figure of {paper}", figure, figures)
-        return figures[figure]
-
-    def _attack_tree(self, model: str, measure: str) -> Tree:
-        if measure not in self._measures:
-            raise unknown_name("measure", measure, self._measures)
-        declaration = self.model(model)
-        tree: Tree = {
-            **self._measures[measure].model_dump(mode="json"),
-            "architecture": declaration.architecture.model_dump(mode="json"),
-        }
-        if tree["attack"].get("loss") == "training":
-            tree["objective"] = declaration.objective.model_dump(mode="json")
+    def _attacked(self, model: str, *attacks: Tree) -> Tree:
+        """Return what a job knows of the model that it attacks: its objective only where an attack ascends it."""
+        tree: Tree = {"architecture": self._architecture(model)}
+        if any(attack.get("loss") == "training" for attack in attacks):
+            tree["objective"] = self.model(model).objective.model_dump(mode="json")
         return tree
 
-    def _cell(self, row: Row, column: Column) -> Tree:
-        """Return what a cell is computed from: its kind, models, and one measurement a seed."""
-        if column.distance is not None:
-            models = row.models or {}
-            first, second = (models[key] for key in column.distance)
-            seeds = range(min(len(self.seeds(first)), len(self.seeds(second))))
-            files = {str(seed): self._measurement("parameter_distance", first, seed, second) for seed in seeds}
-            return {"kind": "parameter_distance", "models": [first, second], "measurements": files}
-        model, measure = str(row.model), str(column.measure)
-        files = {str(seed): self._measurement("attack", model, seed, measure) for seed in self.seeds(model)}
-        return {"kind": "attack", "models": [model], "measurements": files}
 
-    def _measurement(self, kind: str, model: str, seed: int, what: str) -> str:
-        return f"{self.folder}/measurements/{kind}/{model}/seed{seed}/{what}.parquet"
-
-    def _card(self, model: str, seed: int) -> str:
-        return f"{self.folder}/models/{model}/seed{seed}/card.json"
-
-    def _panel_file(self, panel: Panel, resolution: int) -> str:
-        return self._measurement("decision_boundary", panel.model, panel.seed, f"grid{resolution}")
-
-    def _used_models(self) -> Iterator[str]:
-        for paper in self.papers.values():
-            for table in paper.tables.values():
-                for row in table.rows.values():
-                    yield from _row_models(row)
-            for figure in paper.figures.values():
-                yield from (panel.model for panel in figure.figure.panels)
-
-
-def _row_models(row: Row) -> list[str]:
-    return [row.model] if row.model else list((row.models or {}).values())
+def _files_in(tree: Any) -> Iterator[str]:
+    """Yield every file of results in a spec, in order."""
+    if isinstance(tree, Mapping):
+        for value in tree.values():
+            yield from _files_in(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _files_in(value)
+    elif isinstance(tree, str) and tree.startswith("results/"):
+        yield tree

@@ -59,22 +59,32 @@ def _cell(cell: dict[str, Any], training: dict[str, str], printed: str | None) -
     values: list[dict[str, Any]] = []
     for seed, file in cell["measurements"].items():
         measured, origin = read_measurement(Path(file))
-        value, count = _accuracy(measured) if cell["kind"] == "attack" else _distance(measured)
+        models = origin["models"]
+        match cell["kind"]:
+            case "attack":
+                value, count = _accuracy(measured)
+            case "transfer":
+                target = (cell["target"], cell["target_seeds"][seed])
+                value, count = _accuracy(_on_target(measured, *target))
+                models = [models[0], *(model for model in models[1:] if (model["model"], model["seed"]) == target)]
+            case _:
+                value, count = _distance(measured)
         sources = [
             {
                 "model": model["model"],
                 "weights_sha256": model["weights_sha256"],
                 "training_spec": json.loads(training[model["model"]]),
                 "measurement": file,
-                "attack_spec": origin["spec"] if cell["kind"] == "attack" else None,
+                "attack_spec": None if cell["kind"] == "parameter_distance" else _attack_of(origin["spec"]),
                 "commit": origin["commit"],
                 "device": origin["device"],
             }
-            for model in origin["models"]
+            for model in models
         ]
         values.append({"seed": int(seed), "value": value, "count": count, "sources": sources})
     numbers = [value["value"] for value in values]
-    estimate = of_accuracy(numbers, values[0]["count"]) if cell["kind"] == "attack" else of_number(numbers)
+    is_accuracy = cell["kind"] != "parameter_distance"
+    estimate = of_accuracy(numbers, values[0]["count"]) if is_accuracy else of_number(numbers)
     printed_number = printed_value(printed) if printed is not None else None
     return {
         "row": cell["row"],
@@ -95,6 +105,20 @@ def _accuracy(measured: pa.Table) -> tuple[float, int]:
     """Return the accuracy in percent and the number of images. An image misclassified when clean is not robust."""
     correct = measured.column("prediction").to_numpy() == measured.column("label").to_numpy()
     return 100 * float(correct.mean()), len(correct)
+
+
+def _on_target(measured: pa.Table, target: str, seed: int) -> pa.Table:
+    """Return the rows of one target; an example that an already misclassified image was made into stays wrong."""
+    chosen = (measured.column("target").to_numpy() == target) & (measured.column("target_seed").to_numpy() == seed)
+    rows = measured.filter(pa.array(chosen))
+    clean, found = (rows.column(name).to_numpy() for name in ("clean_prediction", "prediction"))
+    right = clean == rows.column("label").to_numpy()
+    return rows.set_column(rows.column_names.index("prediction"), "prediction", pa.array(np.where(right, found, clean)))
+
+
+def _attack_of(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return what a reader needs of an attack's spec; the list of a transfer's targets is not part of it."""
+    return {key: value for key, value in spec.items() if key != "targets"}
 
 
 def _distance(measured: pa.Table) -> tuple[float, int]:

@@ -1,0 +1,114 @@
+"""The worst case an image over every attack on a model in one ball, read from the measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from robustrepro.errors import UserError
+from robustrepro.measurements.store import read_measurement
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """One model with one seed in one ball.
+
+    Attributes
+    ----------
+    resisted
+        By attack: which of the audit's images resist it; bool, shape (N,). A misclassified image resists nothing.
+    smaller
+        The same at smaller ε, by ε.
+    own
+        The claim's own measure, a key of ``resisted``.
+    constant
+        Whether the model gives every image the same class.
+    alarms
+        What the alarms said.
+    """
+
+    resisted: Mapping[str, Mask]
+    smaller: Mapping[float, Mask]
+    own: str
+    constant: bool
+    alarms: list[dict[str, Any]]
+
+    def accuracy(self, *attacks: str) -> float:
+        """Return the share of images, in percent, that resist each of these attacks; all attacks when none is named."""
+        masks = [self.resisted[name] for name in attacks or self.resisted]
+        return 100 * float(np.logical_and.reduce(masks).mean())
+
+    @property
+    def images(self) -> int:
+        """How many images every attack was tried on."""
+        return len(self.resisted[self.own])
+
+
+def read_worst_case(cell: Mapping[str, Any], files: Mapping[str, Any], seed: int) -> WorstCase:
+    """Read all that attacked a model in one ball.
+
+    Parameters
+    ----------
+    cell
+        ``model``, ``norm``, ``epsilon`` and ``measure`` (the claim's own).
+    files
+        The measurements, as :meth:`robustrepro.spec.layout.Layout.worst_case` returns them.
+    seed
+        The model's.
+
+    Raises
+    ------
+    UserError
+        If a measurement is missing or unreadable, or is of other images.
+    """
+    battery, origin = read_measurement(Path(files["battery"]))
+    balls = [(ball["norm"], ball["epsilon"]) for ball in origin["spec"]["balls"]]
+    ball = (cell["norm"], cell["epsilon"])
+    ours = _rows(battery, norm=ball[0], ball=ball[1])
+    count = int(ours.column("index").to_numpy().max()) + 1
+    resisted: dict[str, Mask] = {}
+    for name, file in files["attacks"].items():
+        measured, _ = read_measurement(Path(file))
+        resisted[name] = _resisted(measured, count, file)
+    smaller = {}
+    names, epsilons = (ours.column(name).to_pylist() for name in ("attack", "epsilon"))
+    for attack, epsilon in dict.fromkeys(zip(names, epsilons, strict=True)):
+        mask = _resisted(_rows(ours, attack=attack, epsilon=epsilon), count, files["battery"])
+        if attack == "smaller":
+            smaller[epsilon] = mask
+        else:
+            resisted[f"audit: {attack}"] = mask
+    for source, file in files["transfer"].items():
+        measured, _ = read_measurement(Path(file))
+        rows = _rows(measured, target=cell["model"], target_seed=seed, norm=ball[0], epsilon=ball[1])
+        resisted[f"transfer from {source}"] = _resisted(rows, count, file)
+    clean = ours.column("clean_prediction").to_numpy()
+    return WorstCase(
+        resisted, smaller, cell["measure"], bool((clean == clean[0]).all()), origin["alarms"][balls.index(ball)]
+    )
+
+
+def _rows(table: pa.Table, **values: object) -> pa.Table:
+    """Return the rows that have these values."""
+    keep = np.ones(len(table), dtype=bool)
+    for name, value in values.items():
+        keep &= table.column(name).to_numpy() == value
+    return table.filter(pa.array(keep))
+
+
+def _resisted(rows: pa.Table, count: int, file: str) -> Mask:
+    """Return which of the first ``count`` images are right both as they are and under attack."""
+    index = rows.column("index").to_numpy()[:count]
+    if not np.array_equal(index, np.arange(count)):
+        raise UserError(f"{file}: expected the images 0 to {count - 1} in order; delete it and run again")
+    label, clean, found = (rows.column(name).to_numpy()[:count] for name in ("label", "clean_prediction", "prediction"))
+    resisted: Mask = (clean == label) & (found == label)
+    return resisted

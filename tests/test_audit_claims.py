@@ -1,0 +1,262 @@
+"""A claim about robustness judged again: on models whose truth is known, and on made-up worst cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robustrepro.attacks.craft import craft
+from robustrepro.attacks.losses import cross_entropy
+from robustrepro.attacks.measure import measure
+from robustrepro.attacks.pgd import pgd
+from robustrepro.audit.battery import Battery
+from robustrepro.audit.claims import Survival, judge_survival
+from robustrepro.audit.worst_case import WorstCase
+from robustrepro.spec.attacks import attack_adapter
+from robustrepro.spec.audit import Smaller, attack_at
+
+EPSILON = 0.2
+SEEDS = (0, 1, 2)
+BALL = {
+    "norm": "linf",
+    "epsilon": EPSILON,
+    "attacks": {
+        name: attack_at(template, "linf", EPSILON)
+        for name, template in {
+            "fgsm": {"name": "fgsm"},
+            "pgd": {"name": "pgd", "steps": 20},
+            "pgd-margin": {"name": "pgd", "loss": "margin", "steps": 20},
+            "pgd-log-odds": {"name": "pgd", "loss": "log_odds", "steps": 20},
+        }.items()
+    },
+    "escalation": {"attacks": {"pgd-5": attack_at({"name": "pgd", "steps": 20, "restarts": 5}, "linf", EPSILON)}},
+    "noise": {"attack": attack_at({"name": "noise", "draws": 5}, "linf", EPSILON)},
+    "smaller": {
+        "attack": Smaller.model_validate(
+            {"shares": [0.25], "attack": {"name": "pgd", "steps": 10, "relative_step": 0.25}}
+        ).curve("linf", EPSILON)
+    },
+}
+CLAIM = ["table[defended, own] >= table[plain, own] + 20"]
+KEYS = {
+    name: ("table", name.partition("[")[2].partition(",")[0], "own")
+    for name in ("table[defended, own]", "table[plain, own]")
+}
+
+
+class Scaled(nn.Module):
+    """A model with its logits multiplied: the same predictions, and gradients that rounding takes."""
+
+    def __init__(self, model: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.model, self.factor = model, factor
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.factor * self.model(inputs)
+
+
+class Quantisation(nn.Module):
+    """Pixels rounded to eight levels: no gradient passes."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return (inputs * 7).round() / 7
+
+
+class Constant(nn.Module):
+    """A model that answers everything with the same class."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor([1.0, *[0.0] * 9]))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.logits + 0 * inputs.flatten(1).sum(1, keepdim=True)
+
+
+@cache
+def digits() -> tuple[Tensor, Tensor]:
+    """Return scikit-learn's digits, 8x8 pixels in [0, 1]."""
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    return torch.tensor(data.images, dtype=torch.float32).unsqueeze(1) / 16, torch.tensor(data.target)
+
+
+@cache
+def trained(seed: int, *, adversarially: bool) -> nn.Module:
+    """Return a small network trained on all digits but the last 300, with or without PGD."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+    images, labels = (part[:-300] for part in digits())
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(25):
+        for batch in torch.randperm(len(labels)).split(128):
+            inputs = images[batch]
+            if adversarially:
+                start = (inputs + torch.empty_like(inputs).uniform_(-EPSILON, EPSILON)).clamp(0, 1)
+                inputs = pgd(
+                    model, inputs, labels[batch], epsilon=EPSILON, steps=7, step_size=EPSILON / 4, starts=start
+                )
+            optimizer.zero_grad()
+            cross_entropy(model(inputs), labels[batch]).mean().backward()
+            optimizer.step()
+    return model.eval()
+
+
+DEFENCES: dict[str, tuple[Callable[[int], nn.Module], str]] = {
+    "logits x 10": (lambda seed: Scaled(trained(seed, adversarially=False), 10).eval(), "does not survive"),
+    "logits x 1000": (lambda seed: Scaled(trained(seed, adversarially=False), 1000).eval(), "does not survive"),
+    "quantised": (lambda seed: nn.Sequential(Quantisation(), trained(seed, adversarially=False)), "does not survive"),
+    "adversarially trained": (lambda seed: trained(seed, adversarially=True), "survives"),
+    "adversarially trained, quantised": (
+        lambda seed: nn.Sequential(Quantisation(), trained(seed, adversarially=True)),
+        "survives",
+    ),
+    "constant": (lambda seed: Constant(), "vacuous"),  # noqa: ARG005
+}
+
+
+@cache
+def worst_case(which: str, seed: int) -> WorstCase:
+    """Run the battery, the claim's own PGD, and transfer from the undefended network on one model."""
+    images, labels = (part[-300:-200] for part in digits())
+    make = DEFENCES[which][0] if which in DEFENCES else (lambda seed: trained(seed, adversarially=False))
+    model = make(seed).eval()
+    battery = Battery(model, images, labels, seed=seed, box=(0.0, 1.0))
+    outcome = battery.run(BALL)
+    indices = torch.arange(len(labels))
+    own = attack_adapter.validate_python(attack_at({"name": "pgd", "steps": 10}, "linf", EPSILON))
+    found = {"own": measure(model, images, labels, indices, own, seed=seed).prediction, **outcome.predictions}
+    made = craft(trained((seed + 1) % len(SEEDS), adversarially=False), images, labels, indices, own, seed=seed)
+    with torch.no_grad():
+        found["transfer"] = torch.where(battery.clean == labels, model(made).argmax(1), battery.clean)
+    resisted = {name: (prediction == labels).numpy() for name, prediction in found.items()}
+    smaller = {epsilon: (prediction == labels).numpy() for epsilon, prediction in outcome.smaller.items()}
+    constant = bool((battery.clean == battery.clean[0]).all())
+    return WorstCase(resisted, smaller, "own", constant, [alarm.as_data() for alarm in outcome.alarms])
+
+
+def table_of(cells: Mapping[str, Mapping[int, WorstCase]]) -> dict[str, Any]:
+    """Return the table that the claim compares, as measured under its own attack."""
+    return {
+        "table": {
+            "decimals": 2,
+            "stand_in": False,
+            "stand_in_note": "",
+            "cells": [
+                {
+                    "row": KEYS[name][1],
+                    "column": "own",
+                    "mean": np.mean([case.accuracy("own") for case in cases.values()]),
+                    "interval": None,
+                    "values": [{"seed": seed, "value": case.accuracy("own")} for seed, case in cases.items()],
+                }
+                for name, cases in cells.items()
+            ],
+        }
+    }
+
+
+def judged(which: str) -> Survival:
+    cells = {
+        "table[defended, own]": {seed: worst_case(which, seed) for seed in SEEDS},
+        "table[plain, own]": {seed: worst_case("plain", seed) for seed in SEEDS},
+    }
+    return judge_survival(CLAIM, table_of(cells), cells, KEYS)
+
+
+@pytest.mark.parametrize("which", DEFENCES)
+def test_a_defence_whose_truth_is_known_is_judged_right(which: str) -> None:
+    survival = judged(which)
+    assert survival.verdict == DEFENCES[which][1], survival
+
+
+def test_a_masked_defence_seems_to_hold_until_it_is_audited() -> None:
+    # Under its own attack the claim holds for logits x 1000; the exact direction takes it down alone.
+    case = worst_case("logits x 1000", 0)
+    assert case.accuracy("own") > 80
+    assert case.accuracy() < 20
+    assert "pgd" in judged("logits x 1000").taken_down_by
+
+
+def test_alarms_accuse_the_attack_and_not_the_model() -> None:
+    def going_off(which: str) -> set[str]:
+        return {alarm["name"] for alarm in worst_case(which, 0).alarms if alarm["goes_off"]}
+
+    assert going_off("adversarially trained") == set()
+    # Truly robust, and yet nothing that follows a gradient can say so.
+    assert {"zero gradients", "noise beats gradients", "robust beyond reason"} <= going_off(
+        "adversarially trained, quantised"
+    )
+    assert "zero gradients" in going_off("logits x 1000")
+
+
+def test_an_alarm_brings_the_examples_of_differentiable_copies() -> None:
+    added = {name for name in worst_case("quantised", 0).resisted if "copy" in name}
+    assert added == {"pgd-5, rescaled copy", "pgd-5, straight-through copy"}
+    assert worst_case("quantised", 0).accuracy("pgd") > 80
+    assert worst_case("quantised", 0).accuracy("pgd-5, straight-through copy") < 20
+    assert not any("copy" in name for name in worst_case("adversarially trained", 0).resisted)
+
+
+def made_up(own: float, **others: float) -> WorstCase:
+    """Return a worst case in which the first so many of 100 images resist each attack."""
+    shares = {"own": own, **others}
+    masks = {name: np.arange(100) < share for name, share in shares.items()}
+    smaller = {0.1: np.arange(100) < 60, 0.05: np.arange(100) < 90}
+    return WorstCase(masks, smaller, "own", False, [])
+
+
+def survival_of(defended: list[WorstCase], plain: list[WorstCase]) -> Survival:
+    cells = {
+        "table[defended, own]": dict(enumerate(defended)),
+        "table[plain, own]": dict(enumerate(plain)),
+    }
+    return judge_survival(CLAIM, table_of(cells), cells, KEYS)
+
+
+def test_the_attack_that_takes_a_claim_down_is_named_with_what_is_left() -> None:
+    defended = [made_up(80, weak=70, strong=10), made_up(81, weak=71, strong=11)]
+    survival = survival_of(defended, [made_up(5, weak=5, strong=5), made_up(6, weak=6, strong=6)])
+    assert survival.verdict == "does not survive"
+    assert survival.taken_down_by.startswith("strong: ")
+    assert "= 10.50" in survival.taken_down_by
+
+
+def test_attacks_that_only_together_take_a_claim_down_are_named_together() -> None:
+    case = made_up(60)
+    halves = {"first": np.arange(100) >= 30, "second": np.arange(100) < 30}
+    broken = WorstCase({**case.resisted, **halves}, case.smaller, "own", False, [])
+    survival = survival_of([broken, broken], [made_up(5, first=5, second=5)] * 2)
+    assert survival.verdict == "does not survive"
+    assert survival.taken_down_by.startswith("all attacks together: ")
+
+
+def test_what_did_not_hold_before_has_nothing_to_take_down() -> None:
+    survival = survival_of([made_up(10)] * 2, [made_up(5)] * 2)
+    assert survival.verdict == "does not survive"
+    assert survival.taken_down_by.startswith("nothing to take down")
+
+
+def test_a_comparison_that_crosses_its_bound_is_inconclusive() -> None:
+    assert survival_of([made_up(20), made_up(40)], [made_up(5)] * 2).verdict == "inconclusive"
+
+
+def test_where_every_side_is_at_zero_the_comparison_is_repeated_at_smaller_epsilon() -> None:
+    broken = survival_of([made_up(50, strong=0)] * 2, [made_up(5, strong=0)] * 2)
+    assert broken.smaller.startswith("at ε = 0.1: ")
+    assert "at ε = 0.05: " in broken.smaller
+    assert survival_of([made_up(50, strong=30)] * 2, [made_up(5, strong=0)] * 2).smaller == ""
+
+
+def test_one_constant_model_makes_a_claim_vacuous() -> None:
+    constant = WorstCase(made_up(50).resisted, {}, "own", True, [])
+    survival = survival_of([constant, constant], [made_up(5)] * 2)
+    assert survival.verdict == "vacuous"
+    assert "table[defended, own]" in survival.why
