@@ -1,4 +1,4 @@
-"""What the report shows: papers, tables, numbers with their sources, figures, claims."""
+"""What the report shows: papers, tables, numbers with their sources, figures."""
 
 from __future__ import annotations
 
@@ -7,23 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
-VERDICTS = (
-    "reproduced",
-    "not reproduced",
-    "inconclusive",
-    "indicative: holds",
-    "indicative: does not",
-    "indicative: inconclusive",
-    "not measured",
-)
-
-
-class Content(BaseModel):
-    """Data as written by the steps before; what the page does not show may be there, too."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+from robustrepro.report.base import Content
+from robustrepro.report.claims import AUDIT_VERDICTS, VERDICTS, Claim
 
 
 class Source(Content):
@@ -96,10 +83,11 @@ class Table(Content):
         return {(cell.row, cell.column): cell for cell in self.cells}
 
 
-class FigureSpec(Content):
-    """A figure that the paper declares."""
+class Declared(Content):
+    """A table or figure that the paper declares; ``where`` is what the paper calls it."""
 
     id: str
+    where: str
     caption: str = ""
 
 
@@ -120,8 +108,8 @@ class PaperSpec(Content):
     authors: str = ""
     summary: str = ""
     departures: tuple[Departure, ...] = ()
-    tables: tuple[str, ...] = ()
-    figures: tuple[FigureSpec, ...] = ()
+    tables: tuple[Declared, ...] = ()
+    figures: tuple[Declared, ...] = ()
 
 
 class ReportSpec(Content):
@@ -129,23 +117,9 @@ class ReportSpec(Content):
 
     scale: str
     scale_description: str = ""
-    stand_ins: dict[str, str] = {}
+    stand_ins: dict[str, str] = Field(default_factory=dict)
     unverified: tuple[str, ...] = ()
     papers: tuple[PaperSpec, ...] = ()
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A row of the scorecard; ``anchor`` is the place on the page that it is judged by."""
-
-    paper: str
-    claim: str
-    says: str
-    where: str
-    verdict: str
-    measured: str
-    why: str
-    anchor: str
 
 
 @dataclass(frozen=True)
@@ -155,6 +129,7 @@ class DeclaredTable:
     label: str
     anchor: str
     path: str
+    caption: str
     table: Table | None
 
 
@@ -183,18 +158,25 @@ class Paper:
 
 @dataclass(frozen=True)
 class Contents:
-    """Everything on the page. ``has_scorecard`` is false while no claim was judged yet."""
+    """Everything on the page. ``has_scorecard`` and ``has_audit`` are false while no claim was judged by them yet."""
 
     spec: ReportSpec
     papers: list[Paper]
     claims: list[Claim]
     has_scorecard: bool
+    has_audit: bool
 
     @cached_property
     def verdict_counts(self) -> dict[str, int]:
         """How many claims have each verdict that occurs, in the order of ``VERDICTS``."""
         counts = Counter(claim.verdict for claim in self.claims)
         return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
+
+    @cached_property
+    def audit_counts(self) -> dict[str, int]:
+        """How many claims have each of the audit's verdicts that occurs, in the order of ``AUDIT_VERDICTS``."""
+        counts = Counter(claim.audit for claim in self.claims)
+        return {verdict: counts[verdict] for verdict in AUDIT_VERDICTS if counts[verdict]}
 
     @property
     def tables(self) -> list[DeclaredTable]:

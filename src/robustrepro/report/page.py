@@ -14,6 +14,7 @@ from robustrepro.report import presentation
 from robustrepro.report.reading import read_contents
 
 FOLDER = Path(__file__).parent
+STYLES = ("style.css", "audit.css")
 
 
 def build_report(spec: dict[str, Any], scale_folder: Path) -> str:
@@ -43,7 +44,7 @@ def build_report(spec: dict[str, Any], scale_folder: Path) -> str:
         lstrip_blocks=True,
     )
     environment.globals["presentation"] = presentation
-    style = (FOLDER / "style.css").read_text(encoding="utf-8")
+    style = "".join((FOLDER / name).read_text(encoding="utf-8") for name in STYLES)
     script = (FOLDER / "script.js").read_text(encoding="utf-8")
     policy = (
         f"default-src 'none'; img-src data:; style-src {_source_hash(style)}; script-src {_source_hash(script)}; "

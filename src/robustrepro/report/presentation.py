@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from robustrepro.report.content import VERDICTS, Cell
+from robustrepro.report.claims import AUDIT_VERDICTS, VERDICTS, AlarmOverSeeds, AuditedCell
+from robustrepro.report.content import Cell
+from robustrepro.spec.attacks import Norm
 
 MINUS = "\u2212"
 
@@ -20,7 +23,16 @@ BADGES = {
     "indicative: does not": ("cross", "bad indicative"),
     "indicative: inconclusive": ("wave", "open indicative"),
     "not measured": ("dash", "absent"),
+    "survives": ("check", "good"),
+    "does not survive": ("cross", "bad"),
+    "vacuous": ("void", "open"),
+    "indicative: survives": ("check", "good indicative"),
+    "indicative: does not survive": ("cross", "bad indicative"),
+    "indicative: vacuous": ("void", "open indicative"),
+    "not applicable": ("dot", "absent"),
 }
+
+NORMS: dict[Norm, str] = {"linf": "ℓ∞", "l2": "ℓ2"}
 
 
 @dataclass(frozen=True)
@@ -121,3 +133,35 @@ def distinct_specs(cell: Cell, kind: str) -> list[tuple[str, list[tuple[str, str
 def verdict_rank(verdict: str) -> int:
     """Return the place of a verdict in the order in which the scorecard sorts them."""
     return VERDICTS.index(verdict)
+
+
+def audit_rank(verdict: str) -> int:
+    """Return the place of an audit's verdict in the order in which the scorecard sorts them."""
+    return AUDIT_VERDICTS.index(verdict)
+
+
+def conditions(measured: str) -> list[str]:
+    """Return what was measured of each condition of a claim by itself, with its margin."""
+    return re.split("; (?!margin )", measured)
+
+
+def smaller_epsilons(said: str) -> list[str]:
+    """Return what is said at each smaller ε by itself."""
+    return re.split("; (?=at ε = )", said)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 seed``, ``3 seeds``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def ball(norm: Norm, epsilon: float, images: int, seeds: int) -> str:
+    """Return in words where and on how much a model was attacked."""
+    return f"{NORMS[norm]}, ε = {epsilon:.4g}, {plural(images, 'image')}, {plural(seeds, 'seed')}"
+
+
+def alarm_values(alarm: AlarmOverSeeds, cell: AuditedCell) -> str:
+    """Return an alarm's value against its bound in percent; of the worst seed where there are several."""
+    worst = alarm.worst
+    seed = f" (seed {worst.seed}, the worst)" if cell.seeds > 1 else ""
+    return f"{number(100 * worst.value, 1, '%')} against {number(100 * worst.bound, 1, '%')}{seed}"

@@ -10,25 +10,26 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from PIL import Image, UnidentifiedImageError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from robustrepro.errors import UserError, unknown_name
+from robustrepro.report.claims import AUDIT_VERDICTS, VERDICTS, AuditedClaims, Claim, Survival
 from robustrepro.report.content import (
-    VERDICTS,
-    Claim,
-    Content,
     Contents,
+    Declared,
     DeclaredFigure,
     DeclaredTable,
-    FigureSpec,
     Paper,
     PaperSpec,
     ReportSpec,
     Table,
 )
 
-SCORECARD_COLUMNS = ("paper", "claim", "says", "where", "verdict", "measured", "why")
-Checked = TypeVar("Checked", bound=Content)
+SCORECARD_COLUMNS = ("paper", "claim", "says", "where", "verdict", "audit", "taken_down_by", "measured", "why")
+AUDIT_COLUMNS = ("paper", "claim", "measured", "why", "smaller_epsilon")
+Checked = TypeVar("Checked", bound=BaseModel)
+ClaimKey = tuple[str, str]
+"""Paper and claim."""
 
 
 def read_contents(spec: dict[str, Any], scale_folder: Path) -> Contents:
@@ -39,7 +40,8 @@ def read_contents(spec: dict[str, Any], scale_folder: Path) -> Contents:
     spec
         The plain form of a ``ReportSpec``.
     scale_folder
-        ``results/<scale>``: holds ``scorecard.csv`` and ``papers/<paper>/{tables,figures}``; any may be missing.
+        ``results/<scale>``: holds ``scorecard.csv``, ``audit.json`` with ``audit.csv``, and
+        ``papers/<paper>/{tables,figures}``; any may be missing.
 
     Raises
     ------
@@ -47,23 +49,25 @@ def read_contents(spec: dict[str, Any], scale_folder: Path) -> Contents:
         If a file is there and is not what it should be.
     """
     checked = _checked(ReportSpec, spec, "the report's spec")
-    rows = _read_scorecard(scale_folder / "scorecard.csv")
+    rows = _read_scorecard(scale_folder / "scorecard.csv", [paper.id for paper in checked.papers])
+    judged = [(row["paper"], row["claim"]) for row in rows or []]
+    survivals = _read_audit(scale_folder, judged) if (scale_folder / "audit.json").exists() else None
     papers = []
     for paper in checked.papers:
         tables = [_read_table(scale_folder, paper.id, table) for table in paper.tables]
         figures = [_read_figure(scale_folder, paper.id, figure) for figure in paper.figures]
         claims = [
-            Claim(**row, anchor=_claim_anchor(row, paper, tables, figures))
+            Claim(
+                **row,
+                anchor=_claim_anchor(row, paper, tables, figures),
+                survival=(survivals or {}).get((paper.id, row["claim"])),
+            )
             for row in rows or []
             if row["paper"] == paper.id
         ]
         papers.append(Paper(paper, tables, figures, claims))
-    strangers = {row["paper"] for row in rows or []} - {paper.id for paper in checked.papers}
-    if strangers:
-        raise unknown_name(
-            f"paper in {scale_folder / 'scorecard.csv'}", min(strangers), [paper.id for paper in checked.papers]
-        )
-    return Contents(checked, papers, [claim for paper in papers for claim in paper.claims], rows is not None)
+    claims = [claim for paper in papers for claim in paper.claims]
+    return Contents(checked, papers, claims, rows is not None, survivals is not None)
 
 
 def _checked(kind: type[Checked], data: object, what: str) -> Checked:
@@ -77,41 +81,66 @@ def _checked(kind: type[Checked], data: object, what: str) -> Checked:
         raise UserError(message) from error
 
 
-def _read_scorecard(path: Path) -> list[dict[str, str]] | None:
+def _read_scorecard(path: Path, papers: list[str]) -> list[dict[str, str]] | None:
     if not path.exists():
         return None
-    with path.open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
-        missing = set(SCORECARD_COLUMNS) - set(reader.fieldnames or ())
-        if missing:
-            raise UserError(
-                f"{path}: no column '{min(missing)}'; expected {', '.join(SCORECARD_COLUMNS)}. Make it again."
-            )
-        rows = [{column: row[column] or "" for column in SCORECARD_COLUMNS} for row in reader]
+    rows = _read_columns(path, SCORECARD_COLUMNS)
     for row in rows:
+        if row["paper"] not in papers:
+            raise unknown_name(f"paper in {path}", row["paper"], papers)
         if row["verdict"] not in VERDICTS:
             raise unknown_name(f"verdict of the claim '{row['claim']}' in {path}", row["verdict"], VERDICTS)
+        if row["audit"] not in AUDIT_VERDICTS:
+            raise unknown_name(f"audit of the claim '{row['claim']}' in {path}", row["audit"], AUDIT_VERDICTS)
     return rows
 
 
-def _read_table(scale_folder: Path, paper: str, table_id: str) -> DeclaredTable:
-    relative = f"papers/{paper}/tables/{table_id}.json"
+def _read_audit(scale_folder: Path, judged: list[ClaimKey]) -> dict[ClaimKey, Survival]:
+    """Return how each audited claim fared, from ``audit.json`` and the line of ``audit.csv`` that belongs to it."""
+    path, lines_path = scale_folder / "audit.json", scale_folder / "audit.csv"
+    if not lines_path.exists():
+        raise UserError(f"{lines_path}: missing beside {path.name}. Make the audit again.")
+    lines = {(line["paper"], line["claim"]): line for line in _read_columns(lines_path, AUDIT_COLUMNS)}
+    survivals = {}
+    for audited in _checked(AuditedClaims, _read_json(path), str(path)).root:
+        key = (audited.paper, audited.claim)
+        for known, where in ((judged, scale_folder / "scorecard.csv"), (lines, lines_path)):
+            if key not in known:
+                raise UserError(
+                    f"{path}: the claim '{audited.claim}' of {audited.paper} is not in {where}. Make both again."
+                )
+        line = lines[key]
+        survivals[key] = Survival(line["measured"], line["why"], line["smaller_epsilon"], audited.cells)
+    return survivals
+
+
+def _read_columns(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        reader = csv.DictReader(stream)
+        missing = set(columns) - set(reader.fieldnames or ())
+        if missing:
+            raise UserError(f"{path}: no column '{min(missing)}'; expected {', '.join(columns)}. Make it again.")
+        return [{column: row[column] or "" for column in columns} for row in reader]
+
+
+def _read_json(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error}). Make it again.") from error
+
+
+def _read_table(scale_folder: Path, paper: str, declared: Declared) -> DeclaredTable:
+    relative = f"papers/{paper}/tables/{declared.id}.json"
     path = scale_folder / relative
-    table = None
-    if path.exists():
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(f"{path}: not JSON ({error}). Make the table again.") from error
-        table = _checked(Table, data, str(path))
-    label = table.where if table else _label(table_id)
-    return DeclaredTable(label, f"{paper}-{table_id}", relative, table)
+    table = _checked(Table, _read_json(path), str(path)) if path.exists() else None
+    return DeclaredTable(declared.where, f"{paper}-{declared.id}", relative, declared.caption, table)
 
 
-def _read_figure(scale_folder: Path, paper: str, figure: FigureSpec) -> DeclaredFigure:
+def _read_figure(scale_folder: Path, paper: str, figure: Declared) -> DeclaredFigure:
     relative = f"papers/{paper}/figures/{figure.id}.png"
     path = scale_folder / relative
-    label, anchor = _label(figure.id), f"{paper}-{figure.id}"
+    label, anchor = figure.where, f"{paper}-{figure.id}"
     if not path.exists():
         return DeclaredFigure(label, anchor, relative, figure.caption, None)
     try:
@@ -123,11 +152,6 @@ def _read_figure(scale_folder: Path, paper: str, figure: FigureSpec) -> Declared
     return DeclaredFigure(label, anchor, relative, figure.caption, uri, width, height)
 
 
-def _label(identifier: str) -> str:
-    """``table2`` is "Table 2" in the paper's words, ``figure_10a`` "Figure 10a"."""
-    return re.sub(r"(?<=[a-z])[_-]?(?=\d)", " ", identifier).replace("_", " ").capitalize()
-
-
 def _claim_anchor(
     row: dict[str, str], paper: PaperSpec, tables: list[DeclaredTable], figures: list[DeclaredFigure]
 ) -> str:
@@ -137,6 +161,6 @@ def _claim_anchor(
         if declared.label == row["where"]:
             return declared.anchor
     for name in re.findall(r"(\w+)\[", row["measured"]):
-        if name in paper.tables:
+        if name in [table.id for table in paper.tables]:
             return f"{paper.id}-{name}"
     return paper.id

@@ -78,18 +78,27 @@
   }
 
   function filterClaims() {
-    const group = document.querySelector(".filters");
-    if (!group) return;
-    const buttons = [...group.querySelectorAll(".filter")];
-    const clear = group.querySelector(".clear");
+    const filters = document.querySelector(".filters");
+    if (!filters) return;
+    const kinds = [...filters.querySelectorAll(".filter-group")];
+    const buttons = [...filters.querySelectorAll(".filter")];
+    const clear = filters.querySelector(".clear");
     const claims = [...document.querySelectorAll(".claims tbody")];
+    const pressed = (button) => button.getAttribute("aria-pressed") === "true";
     const apply = () => {
-      const wanted = buttons.filter((b) => b.getAttribute("aria-pressed") === "true").map((b) => b.dataset.verdict);
-      for (const claim of claims) claim.hidden = wanted.length > 0 && !wanted.includes(claim.dataset.verdict);
+      // Of one kind of verdict, any that is pressed will do; a claim has to suit both kinds.
+      const wanted = kinds.map((kind) => ({
+        by: kind.dataset.by,
+        verdicts: [...kind.querySelectorAll(".filter")].filter(pressed).map((button) => button.dataset.verdict),
+      }));
+      for (const claim of claims) {
+        claim.hidden = !wanted.every(({ by, verdicts }) => verdicts.length === 0 || verdicts.includes(claim.dataset[by]));
+      }
       const shown = claims.filter((claim) => !claim.hidden).length;
-      clear.hidden = wanted.length === 0;
+      const all = !buttons.some(pressed);
+      clear.hidden = all;
       const noun = claims.length === 1 ? "claim" : "claims";
-      group.querySelector(".shown").textContent = wanted.length ? `${shown} of ${claims.length} ${noun}` : `${shown} ${noun}`;
+      filters.querySelector(".shown").textContent = all ? `${shown} ${noun}` : `${shown} of ${claims.length} ${noun}`;
     };
     const showAll = () => {
       for (const button of buttons) button.setAttribute("aria-pressed", "false");
@@ -97,7 +106,7 @@
     };
     for (const button of buttons) {
       button.addEventListener("click", () => {
-        button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
+        button.setAttribute("aria-pressed", String(!pressed(button)));
         apply();
       });
     }

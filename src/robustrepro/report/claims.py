@@ -1,0 +1,165 @@
+"""What the report shows of claims: both verdicts, and for a claimed robustness every attack on every model compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from pydantic import Field, RootModel
+
+from robustrepro.report.base import Content
+from robustrepro.spec.attacks import Norm
+
+VERDICTS = (
+    "reproduced",
+    "not reproduced",
+    "inconclusive",
+    "indicative: holds",
+    "indicative: does not",
+    "indicative: inconclusive",
+    "not measured",
+)
+AUDIT_VERDICTS = (
+    "survives",
+    "does not survive",
+    "inconclusive",
+    "vacuous",
+    "indicative: survives",
+    "indicative: does not survive",
+    "indicative: inconclusive",
+    "indicative: vacuous",
+    "not measured",
+    "not applicable",
+)
+
+
+class Alarm(Content):
+    """One check of the attacks on one model and seed; ``value`` and ``bound`` are shares of the images."""
+
+    seed: int
+    name: str
+    value: float
+    bound: float
+    says: str
+    goes_off: bool
+
+
+@dataclass(frozen=True)
+class AlarmOverSeeds:
+    """An alarm over the seeds of a model: how many set it off, and the one nearest to it or furthest beyond."""
+
+    worst: Alarm
+    went_off: int
+
+
+class AuditedCell(Content):
+    """A cell that a claim compares: one model, in one ball, under every attack; accuracies in percent.
+
+    Attributes
+    ----------
+    cell
+        As the claim writes it.
+    own
+        The paper's own attack, a key of ``accuracies``.
+    """
+
+    cell: str
+    model: str
+    norm: Norm
+    epsilon: float
+    images: int
+    seeds: int
+    own: str
+    accuracies: dict[str, float] = Field(min_length=1)
+    worst_case: float
+    alarms: tuple[Alarm, ...]
+
+    @property
+    def harms_most(self) -> list[str]:
+        """The attack that leaves the fewest images; several where they leave the same."""
+        lowest = min(self.accuracies.values())
+        return [attack for attack, accuracy in self.accuracies.items() if accuracy == lowest]
+
+    @property
+    def alarms_over_seeds(self) -> list[AlarmOverSeeds]:
+        """Each alarm once, in order."""
+        by_name: dict[str, list[Alarm]] = {}
+        for alarm in self.alarms:
+            by_name.setdefault(alarm.name, []).append(alarm)
+        return [
+            AlarmOverSeeds(
+                max(of_seeds, key=lambda alarm: alarm.value - alarm.bound), sum(alarm.goes_off for alarm in of_seeds)
+            )
+            for of_seeds in by_name.values()
+        ]
+
+
+class AuditedClaim(Content):
+    """The cells of a claim that were attacked."""
+
+    paper: str
+    claim: str
+    cells: tuple[AuditedCell, ...]
+
+
+class AuditedClaims(RootModel[tuple[AuditedClaim, ...]]):
+    """The whole of ``audit.json``."""
+
+
+@dataclass(frozen=True)
+class Survival:
+    """How a claim fared: the comparison on the worst case, at smaller ε where all are broken, and its cells."""
+
+    measured: str
+    why: str
+    smaller: str
+    cells: tuple[AuditedCell, ...]
+
+    @cached_property
+    def attacks(self) -> list[str]:
+        """Every attack on some cell, in order; a cell without alarms was spared the stronger ones."""
+        return list(dict.fromkeys(attack for cell in self.cells for attack in cell.accuracies))
+
+    @property
+    def balls(self) -> dict[tuple[Norm, float, int, int], list[str]]:
+        """The cells by norm, ε, number of images and number of seeds."""
+        balls: dict[tuple[Norm, float, int, int], list[str]] = {}
+        for cell in self.cells:
+            balls.setdefault((cell.norm, cell.epsilon, cell.images, cell.seeds), []).append(cell.cell)
+        return balls
+
+    @property
+    def alarms_gone_off(self) -> int:
+        """How many alarms went off, each counted once a cell."""
+        return sum(alarm.went_off > 0 for cell in self.cells for alarm in cell.alarms_over_seeds)
+
+    def own_in(self, attack: str) -> list[str]:
+        """Return the cells whose own attack this is."""
+        return [cell.cell for cell in self.cells if cell.own == attack]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A row of the scorecard.
+
+    Attributes
+    ----------
+    audit, taken_down_by
+        Whether the claim survives the audit, and what takes it down.
+    anchor
+        The place on the page that the claim is judged by.
+    survival
+        How it fared in the audit; None where it rests on no attack or was not audited.
+    """
+
+    paper: str
+    claim: str
+    says: str
+    where: str
+    verdict: str
+    audit: str
+    taken_down_by: str
+    measured: str
+    why: str
+    anchor: str
+    survival: Survival | None
