@@ -108,7 +108,9 @@ rule measure_transfer:
         mem_mb=3000,
     params:
         spec=lambda w: plan.transfer_spec(w.model, w.seed, w.measure),
-        code=lambda w: plan.code("measure-transfer", plan.transfer_spec(w.model, w.seed, w.measure)),
+        code=lambda w: plan.code(
+            "measure-transfer", plan.transfer_spec(w.model, w.seed, w.measure)
+        ),
         targets=lambda w: plan.transfer_options(w.model, w.seed, w.measure),
     shell:
         "python -m robustrepro measure-transfer --log {log} --spec {params.spec:q} --code {params.code}"
@@ -184,7 +186,9 @@ rule measure_training_path:
         mem_mb=3000,
     params:
         spec=lambda w: plan.path_spec(w.model, w.every),
-        code=lambda w: plan.code("measure-training-path", plan.path_spec(w.model, w.every)),
+        code=lambda w: plan.code(
+            "measure-training-path", plan.path_spec(w.model, w.every)
+        ),
     shell:
         "python -m robustrepro measure-training-path --log {log} --spec {params.spec:q} --code {params.code}"
         " --model {wildcards.model} --seed {wildcards.seed} --data $(dirname {input.manifest})"
