@@ -30,6 +30,7 @@ $(READY): requirements.lock pyproject.toml
 	@echo "set-up 3/3: the dependencies of requirements.lock, compiled (some gigabytes and two minutes the first time)"
 	@$(BIN)/uv pip sync --python $(BIN)/python --compile-bytecode --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 reproduce: $(READY) ## regenerate tables, figures, scorecard and report
@@ -65,7 +66,7 @@ $(PEERS): $(READY)
 	@touch $@
 
 bench: $(READY) $(PEERS) ## measure speed beside the peers (minutes)
-	for script in objectives training attacks startup; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in objectives.py training.py attacks.py 'startup.py --full'; do $(BIN)/python benchmarks/$$script || exit 1; done
 
 lock: $(READY) ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

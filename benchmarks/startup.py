@@ -5,7 +5,7 @@ that has imported the libraries already, as in every `snakemake` run), on the fi
 
 Part 1 runs single steps, cold and warm in turn. Part 2 runs `snakemake` in a temporary clone of the last commit. It
 reads the processor time of the Snakemake process and of everything that it started, from the kernel, and takes off
-what the steps say themselves that they used to compute: start-up is the rest.
+what the steps' logs say that they used for their work: start-up is the rest, of which the logs tell the steps' imports.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import resource
 import shutil
 import socket
@@ -21,15 +22,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from robustrepro import warm
-from robustrepro.measurements.store import METADATA_KEY
 from robustrepro.spec.base import canonical_json
 from robustrepro.spec.datasets import dataset_spec
 from robustrepro.spec.sources import code_digest
@@ -40,6 +38,9 @@ TARGET_SECONDS = 0.5
 """At most this long may a warm step take that has nothing to compute."""
 
 COLD = {VARIABLE: OFF}
+
+COST = re.compile(r"processor time: ([\d.]+) s to start, ([\d.]+) s to work")
+"""What the log of a step ends with."""
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,11 +55,15 @@ class Cost:
 
 @dataclass(frozen=True)
 class RunCost:
-    """Processor seconds of one Snakemake run: of its own process, of all that it started, and computing in steps."""
+    """Processor seconds of one Snakemake run: of its own process, and of all that it started.
+
+    In the latter are the steps' imports and their work.
+    """
 
     snakemake: float
     started: float
-    computing: float
+    imports: float
+    work: float
     steps: int
 
     @property
@@ -194,21 +199,20 @@ def cost_of_run(folder: Path, targets: list[str], cores: int, environment: Mappi
         # Not its status: that also says whether there was a scorecard to show, which a single table does not have.
         if not all((folder / target).exists() for target in targets):
             sys.exit(f"snakemake failed:\n{log.read_text()[-3000:]}")
-    computing = list(recorded_seconds(folder / "results"))
+    imports, work = recorded_seconds(folder / "results")
     steps = sum(1 for _ in (folder / "results").rglob("logs/**/*.log"))
-    return RunCost(own, descendants, sum(computing), steps)
+    return RunCost(own, descendants, imports, work, steps)
 
 
-def recorded_seconds(results: Path) -> Iterator[float]:
-    """Yield the processor seconds that each step has recorded for its own work."""
-    for card in results.rglob("card.json"):
-        yield json.loads(card.read_text())["cpu_seconds"]
-    for measurement in results.rglob("*.parquet"):
-        yield json.loads(pq.read_schema(measurement).metadata[METADATA_KEY])["cpu_seconds"]
+def recorded_seconds(results: Path) -> tuple[float, float]:
+    """Return the processor seconds that all steps needed to start, and to work, as their logs have them."""
+    found = [COST.search(log.read_text(encoding="utf-8")) for log in results.rglob("logs/**/*.log")]
+    pairs = [(float(match[1]), float(match[2])) for match in found if match]
+    return sum(start for start, _ in pairs), sum(work for _, work in pairs)
 
 
 def measure_runs(targets: list[str], ways: list[str], rounds: int, cores: int) -> None:
-    """Run Snakemake in a clone, warm and cold in turn, and print where the processor time went."""
+    """Run Snakemake in a clone, in each way in turn, and print where the processor time went."""
     costs: dict[str, list[RunCost]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "clone"
@@ -221,16 +225,18 @@ def measure_runs(targets: list[str], ways: list[str], rounds: int, cores: int) -
     steps = costs["warm"][0].steps
     what = "everything" if targets == EVERYTHING else "two rows of Table 1, one seed"
     print(f"\nsnakemake at scale quick, {what}: {steps} steps, {rounds} round(s); seconds of processor time, medians")
-    print(f"{'start':<6}{'total':>9}{'Snakemake':>11}{'computing':>11}{'start-up':>10}{'a step':>8}   start-up's share")
+    headings = f"{'start':<6}{'total':>9}{'Snakemake':>11}{'work':>9}{'start-up':>10}{'imports':>10}{'a step':>8}"
+    print(f"{headings}   start-up's share")
     # A cold step counts the libraries that it imports late as its own work, a warm one has them: the work is the same.
-    computing = statistics.median(run.computing for run in costs["warm"])
+    work = statistics.median(run.work for run in costs["warm"])
     for way, runs in costs.items():
         total = statistics.median(run.total for run in runs)
         own = statistics.median(run.snakemake for run in runs)
-        starting = statistics.median(run.started - computing for run in runs)
-        shares = [(run.started - computing) / run.total for run in runs]
+        imports = statistics.median(run.imports for run in runs)
+        starting = statistics.median(run.started - work for run in runs)
+        shares = [(run.started - work) / run.total for run in runs]
         print(
-            f"{way:<6}{total:>9.1f}{own:>11.1f}{computing:>11.1f}{starting:>10.1f}{starting / steps:>8.2f}"
+            f"{way:<6}{total:>9.1f}{own:>11.1f}{work:>9.1f}{starting:>10.1f}{imports:>10.1f}{starting / steps:>8.2f}"
             f"{statistics.median(shares):>11.0%} ({min(shares):.0%} - {max(shares):.0%})"
         )
 
@@ -256,15 +262,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="rounds of single steps (default: 3)")
     parser.add_argument("--run-rounds", type=int, default=1, help="rounds of whole runs (default: 1)")
     parser.add_argument("--cores", type=int, default=1, help="cores that snakemake uses (default: 1)")
-    parser.add_argument(
-        "--full", action="store_true", help="run all of scale quick instead of two rows of Table 1 (half an hour)"
-    )
-    parser.add_argument("--warm-only", action="store_true", help="leave out the cold run")
+    parser.add_argument("--full", action="store_true", help="also run all of scale quick, warm (minutes)")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     measure_steps(options.rounds)
-    ways = ["warm"] if options.warm_only else ["warm", "cold"]
-    measure_runs(EVERYTHING if options.full else table1_targets(), ways, options.run_rounds, options.cores)
+    measure_runs(table1_targets(), ["warm", "cold"], options.run_rounds, options.cores)
+    if options.full:
+        measure_runs(EVERYTHING, ["warm"], options.run_rounds, options.cores)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,13 +35,24 @@ Weights = Annotated[Path, typer.Option(help="Checkpoint of the model.")]
 Output = Annotated[Path, typer.Option(help="File to write.")]
 
 
+@contextmanager
+def working(step: str, spec: str, code: str, log: Path | None) -> Iterator[Any]:
+    """Run a step's work between the checks of `robustrepro.steps.running`; the log tells what it cost."""
+    from robustrepro.steps import LOGGER, running
+
+    with running(step, spec, code, log) as resolved:
+        begun = time.process_time()
+        yield resolved
+        used = time.process_time() - begun
+        LOGGER.info("processor time: %.2f s to start, %.2f s to work", begun, used, extra={"only_in_log": True})
+
+
 @app.command(rich_help_panel=STEP)
 def data(spec: Spec, code: Code, folder: Data, log: Log = None) -> None:
     """Make a data set: tensors and a manifest with their checksums."""
     from robustrepro.datasets.step import data_step
-    from robustrepro.steps import running
 
-    with running("data", spec, code, log) as resolved:
+    with working("data", spec, code, log) as resolved:
         data_step(resolved, folder)
 
 
@@ -56,10 +70,9 @@ def train(
 ) -> None:
     """Train one model with one seed; continues an interrupted training."""
     from robustrepro.adoption import taken
-    from robustrepro.steps import running
     from robustrepro.training.step import train_step
 
-    with running("train", spec, code, log) as resolved:
+    with working("train", spec, code, log) as resolved:
         if taken([weights, history, card], {"data_manifest_sha256": [data / "manifest.json"]}):
             return
         train_step(resolved, code, name=model, seed=seed, data=data, weights=weights, history=history, card=card)
@@ -74,9 +87,8 @@ def _add_model_measurement(step: str, says: str) -> None:
     ) -> None:
         from robustrepro.adoption import taken
         from robustrepro.spec.sources import STEPS
-        from robustrepro.steps import running
 
-        with running(step, spec, code, log) as resolved:
+        with working(step, spec, code, log) as resolved:
             if taken([output], {"data_manifest_sha256": [data / "manifest.json"], "weights_sha256": [weights]}):
                 return
             measured = getattr(importlib.import_module(STEPS[step]), step.replace("-", "_"))
@@ -109,9 +121,8 @@ def measure_transfer(
     """Make adversarial examples for one model and try them on others."""
     from robustrepro.adoption import taken
     from robustrepro.measurements import transfer
-    from robustrepro.steps import running
 
-    with running("measure-transfer", spec, code, log) as resolved:
+    with working("measure-transfer", spec, code, log) as resolved:
         used = {"data_manifest_sha256": [data / "manifest.json"], "weights_sha256": [weights, *target_weights]}
         if taken([output], used):
             return
@@ -140,9 +151,8 @@ def measure_parameter_distance(
     """Measure how far apart the parameters of two models are."""
     from robustrepro.adoption import taken
     from robustrepro.measurements import parameter_distance
-    from robustrepro.steps import running
 
-    with running("measure-parameter-distance", spec, code, log) as resolved:
+    with working("measure-parameter-distance", spec, code, log) as resolved:
         if taken([output], {"weights_sha256": weights}):
             return
         parameter_distance.measure_parameter_distance(
@@ -164,10 +174,9 @@ def table(
     log: Log = None,
 ) -> None:
     """Make one table from its measurements."""
-    from robustrepro.steps import running
     from robustrepro.tables.step import table_step
 
-    with running("table", spec, code, log) as resolved:
+    with working("table", spec, code, log) as resolved:
         table_step(resolved, folder, published)
 
 
@@ -180,9 +189,8 @@ def figure(
 ) -> None:
     """Draw one figure from its measurements."""
     from robustrepro.figures.step import figure_step
-    from robustrepro.steps import running
 
-    with running("figure", spec, code, log) as resolved:
+    with working("figure", spec, code, log) as resolved:
         figure_step(resolved, folder)
 
 
@@ -195,9 +203,8 @@ def audit(
 ) -> None:
     """Judge every claim about robustness again, on the worst case an image over all attacks."""
     from robustrepro.audit.step import audit_step
-    from robustrepro.steps import running
 
-    with running("audit", spec, code, log) as resolved:
+    with working("audit", spec, code, log) as resolved:
         audit_step(resolved, folder)
 
 
@@ -210,9 +217,8 @@ def scorecard(
 ) -> None:
     """Give every claim a verdict."""
     from robustrepro.scorecard.step import scorecard_step
-    from robustrepro.steps import running
 
-    with running("scorecard", spec, code, log) as resolved:
+    with working("scorecard", spec, code, log) as resolved:
         scorecard_step(resolved, folder)
 
 
@@ -225,9 +231,8 @@ def report(
 ) -> None:
     """Write the report, one self-contained HTML file."""
     from robustrepro.report.step import report_step
-    from robustrepro.steps import running
 
-    with running("report", spec, code, log) as resolved:
+    with working("report", spec, code, log) as resolved:
         report_step(resolved, folder)
 
 

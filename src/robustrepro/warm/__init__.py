@@ -16,15 +16,14 @@ Only the standard library is imported by this package, and no more of it than a 
 from __future__ import annotations
 
 import os
-import socket
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from robustrepro.warm.link import GRACE_SECONDS, OFF, VARIABLE
 
+TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Sequence
 
 PRELOADED = (
     "torch",
@@ -103,6 +102,7 @@ def start(preload: Sequence[str] = PRELOADED) -> WarmServer | None:
     The server, also usable as a context; None if warm start is switched off (``ROBUSTREPRO_WARM=off``), if a server
     is there already, or if the platform does not have what it takes (Linux 5.3 or newer).
     """
+    import socket
     import subprocess
     import tempfile
     from pathlib import Path

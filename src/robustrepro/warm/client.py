@@ -5,20 +5,22 @@
 
 from __future__ import annotations
 
+import _socket
 import contextlib
-import importlib.machinery
 import io
 import os
 import resource
 import select
 import signal
-import socket
 import sys
-from collections.abc import Iterator
-from types import FrameType
-from typing import Any, NoReturn
 
 from robustrepro.warm.link import OFF, VARIABLE, circumstances, peer_user, receive, send, signal_step
+
+TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+    from typing import Any, NoReturn
 
 READY_SECONDS = 30.0
 """How long a client waits for a server that is still importing: longer, and its own process would be quicker."""
@@ -38,7 +40,7 @@ def hand_over() -> int | None:
     if address == OFF:
         return None
     del os.environ[VARIABLE]  # the step must not hand itself over again
-    with socket.socket(socket.AF_UNIX) as connection:
+    with contextlib.closing(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)) as connection:
         try:
             request = _request()
             connection.settimeout(READY_SECONDS)
@@ -107,11 +109,13 @@ def _suits(greeting: dict[str, Any]) -> bool:
     """Tell whether a child of this server has imported what this process would have imported."""
     if greeting["circumstances"] != circumstances() or not set(greeting["folders"]) <= set(sys.path):
         return False
+    from importlib.machinery import PathFinder
+
     for folder in set(sys.path) - set(greeting["path"]):
         with contextlib.suppress(FileNotFoundError):
             names = {name.partition(".")[0] for name in os.listdir(folder)}
             for name in names & set(greeting["modules"]):
-                specification = importlib.machinery.PathFinder.find_spec(name, [folder])
+                specification = PathFinder.find_spec(name, [folder])
                 if specification and specification.loader:
                     return False  # this folder holds another version of a preloaded module
     return True

@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
+import _socket  # socket itself imports more than all the rest of a client
 import contextlib
 import marshal
 import os
 import resource
 import signal
-import socket
 import struct
 import sys
-from collections.abc import Sequence
-from typing import Any
+from array import array
+
+TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 VARIABLE = "ROBUSTREPRO_WARM"
 """Environment variable with the path of the server's socket, or ``off``."""
@@ -59,14 +63,15 @@ def circumstances() -> list[Any]:
     ]
 
 
-def send(connection: socket.socket, message: Any, descriptors: Sequence[int] = ()) -> None:
+def send(connection: _socket.socket, message: Any, descriptors: Sequence[int] = ()) -> None:
     """Send a message made of plain Python values, and open files with it."""
     content = marshal.dumps(message)
-    socket.send_fds(connection, [struct.pack("!Q", len(content))], descriptors)
+    ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array("i", descriptors))] if descriptors else []
+    connection.sendmsg([struct.pack("!Q", len(content))], ancillary)
     connection.sendall(content)
 
 
-def receive(connection: socket.socket) -> tuple[Any, list[int]]:
+def receive(connection: _socket.socket) -> tuple[Any, list[int]]:
     """Receive a message and the open files that came with it.
 
     Raises
@@ -74,19 +79,23 @@ def receive(connection: socket.socket) -> tuple[Any, list[int]]:
     EOFError
         If the other side closed the connection instead.
     """
-    header, descriptors, _, _ = socket.recv_fds(connection, 8, 3)
+    descriptors = array("i")
+    header, ancillary, _, _ = connection.recvmsg(8, _socket.CMSG_SPACE(3 * descriptors.itemsize))
+    for level, kind, data in ancillary:
+        if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):
+            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
     content = bytearray()
     while len(header) < 8 or len(content) < struct.unpack("!Q", header)[0]:
         part = connection.recv(1 << 16) if len(header) == 8 else b""
         if not part:
             raise EOFError("the connection was closed")
         content += part
-    return marshal.loads(content), descriptors
+    return marshal.loads(content), list(descriptors)
 
 
-def peer_user(connection: socket.socket) -> int:
+def peer_user(connection: _socket.socket) -> int:
     """Return the user id of the process at the other end."""
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    credentials = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, struct.calcsize("3i"))
     return int(struct.unpack("3i", credentials)[1])
 
 
