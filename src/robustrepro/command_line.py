@@ -279,8 +279,24 @@ def publish(
     typer.echo(f"published {len(files)} files under docs/results/{scale}")
 
 
+@app.callback()
+def commands() -> None:
+    """Keep the name of the command in the command line, also where there is a single one."""
+
+
+def _leave_out_other_commands() -> None:
+    """Leave only the command that is called: making the parsers of all takes longer than many a step."""
+    named = [
+        command
+        for command in app.registered_commands
+        if command.callback and (command.name or command.callback.__name__.replace("_", "-")) in sys.argv[1:2]
+    ]
+    app.registered_commands = named or app.registered_commands
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one message on standard error and status 2."""
+    _leave_out_other_commands()
     try:
         app()
     except UserError as error:

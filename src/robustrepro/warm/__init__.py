@@ -30,7 +30,6 @@ PRELOADED = (
     "torch._dynamo",  # imported by the first optimiser of a process, and slower than torch itself
     "numpy",
     "scipy.special",
-    "grimp",
     "pyarrow.parquet",
     "safetensors.torch",
     # Its package alone imports next to nothing; the first model also looks for plugins among all installed packages.
@@ -41,7 +40,6 @@ PRELOADED = (
     "rich.progress",
     "rich.table",
     "yaml",
-    "pandas",
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
 )
