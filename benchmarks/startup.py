@@ -47,10 +47,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall-clock and processor seconds."""
+    """Wall-clock and processor seconds; ``client`` is the part of the latter in the process that was started."""
 
     wall: float
     processor: float
+    client: float
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def cost_of(command: list[str], environment: Mapping[str, str], server: int | No
     wall = time.perf_counter() - began
     now = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = now.ru_utime + now.ru_stime - children.ru_utime - children.ru_stime
-    return Cost(wall, used + _with_children(server) - before)
+    return Cost(wall, used + _with_children(server) - before, used)
 
 
 def seconds_until_ready(server: warm.WarmServer) -> float:
@@ -133,8 +134,13 @@ def seconds_until_ready(server: warm.WarmServer) -> float:
     return time.perf_counter() - began
 
 
-def measure_steps(rounds: int) -> None:
-    """Run the small steps cold and warm in turn, and print what they cost."""
+def measure_steps(rounds: int) -> tuple[float, float]:
+    """Run the small steps cold and warm in turn, and print what they cost.
+
+    Returns
+    -------
+    Processor seconds of a warm step's client, and of the imports of the warm server.
+    """
     costs: dict[tuple[str, str], list[Cost]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         commands = small_steps(Path(temporary))
@@ -158,7 +164,10 @@ def measure_steps(rounds: int) -> None:
         ratio = statistics.median(cold.processor / value.processor for cold, value in pairs)
         print(f"{name:<28}{way:<6}{''.join(columns)}{ratio:>10.1f}")
     print(f"target: a warm step within {TARGET_SECONDS} s")
+    client = statistics.median(cost.client for (_, way), values in costs.items() if way == "warm" for cost in values)
+    print(f"of a warm step its client: {client:.3f} s of processor time")
     print(f"the warm server, once a run: {imports:.1f} s of processor time, ready after {ready:.1f} s")
+    return client, imports
 
 
 # -- whole runs --------------------------------------------------------------------------------------------------------
@@ -211,8 +220,11 @@ def recorded_seconds(results: Path) -> tuple[float, float]:
     return sum(start for start, _ in pairs), sum(work for _, work in pairs)
 
 
-def measure_runs(targets: list[str], ways: list[str], rounds: int, cores: int) -> None:
-    """Run Snakemake in a clone, in each way in turn, and print where the processor time went."""
+def measure_runs(targets: list[str], ways: list[str], rounds: int, cores: int, client: float, server: float) -> None:
+    """Run Snakemake in a clone, in each way in turn, and print where the processor time went.
+
+    ``client`` and ``server`` are the processor seconds of a warm step's client and of the server's imports.
+    """
     costs: dict[str, list[RunCost]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "clone"
@@ -225,20 +237,26 @@ def measure_runs(targets: list[str], ways: list[str], rounds: int, cores: int) -
     steps = costs["warm"][0].steps
     what = "everything" if targets == EVERYTHING else "two rows of Table 1, one seed"
     print(f"\nsnakemake at scale quick, {what}: {steps} steps, {rounds} round(s); seconds of processor time, medians")
-    headings = f"{'start':<6}{'total':>9}{'Snakemake':>11}{'work':>9}{'start-up':>10}{'imports':>10}{'a step':>8}"
+    headings = f"{'start':<6}{'total':>9}{'Snakemake':>11}{'work':>9}{'start-up':>10}{'a step':>8}"
     print(f"{headings}   start-up's share")
     # A cold step counts the libraries that it imports late as its own work, a warm one has them: the work is the same.
     work = statistics.median(run.work for run in costs["warm"])
     for way, runs in costs.items():
         total = statistics.median(run.total for run in runs)
         own = statistics.median(run.snakemake for run in runs)
-        imports = statistics.median(run.imports for run in runs)
         starting = statistics.median(run.started - work for run in runs)
         shares = [(run.started - work) / run.total for run in runs]
         print(
-            f"{way:<6}{total:>9.1f}{own:>11.1f}{work:>9.1f}{starting:>10.1f}{imports:>10.1f}{starting / steps:>8.2f}"
+            f"{way:<6}{total:>9.1f}{own:>11.1f}{work:>9.1f}{starting:>10.1f}{starting / steps:>8.2f}"
             f"{statistics.median(shares):>11.0%} ({min(shares):.0%} - {max(shares):.0%})"
         )
+    imports = statistics.median(run.imports for run in costs["warm"])
+    inside = steps * client + imports + server
+    share = inside / statistics.median(run.total for run in costs["warm"])
+    print(
+        f"warm, interpreters and imports alone: {inside:.1f} s ({steps} clients {steps * client:.1f}, steps {imports:.1f}, "
+        f"server {server:.1f}), {share:.0%} of the total; the rest of start-up is forks, shells and ends of processes"
+    )
 
 
 def processor_seconds(process: int) -> tuple[float, float]:
@@ -265,10 +283,10 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="also run all of scale quick, warm (minutes)")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    measure_steps(options.rounds)
-    measure_runs(table1_targets(), ["warm", "cold"], options.run_rounds, options.cores)
+    client, server = measure_steps(options.rounds)
+    measure_runs(table1_targets(), ["warm", "cold"], options.run_rounds, options.cores, client, server)
     if options.full:
-        measure_runs(EVERYTHING, ["warm"], options.run_rounds, options.cores)
+        measure_runs(EVERYTHING, ["warm"], options.run_rounds, options.cores, client, server)
 
 
 if __name__ == "__main__":
