@@ -253,10 +253,8 @@ def measure_runs(targets: list[str], ways: list[str], rounds: int, cores: int, c
     imports = statistics.median(run.imports for run in costs["warm"])
     inside = steps * client + imports + server
     share = inside / statistics.median(run.total for run in costs["warm"])
-    print(
-        f"warm, interpreters and imports alone: {inside:.1f} s ({steps} clients {steps * client:.1f}, steps {imports:.1f}, "
-        f"server {server:.1f}), {share:.0%} of the total; the rest of start-up is forks, shells and ends of processes"
-    )
+    print(f"warm, interpreters and imports alone: {inside:.1f} s, {share:.0%} of the total")
+    print(f"  {steps} clients {steps * client:.1f}, imports of steps {imports:.1f}, of the server {server:.1f}")
 
 
 def processor_seconds(process: int) -> tuple[float, float]:
