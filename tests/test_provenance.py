@@ -79,7 +79,7 @@ def test_changed_printed_numbers_remake_their_table_and_no_measurement(colleague
     published = colleague.folder / "papers/small/published/accuracy.csv"
     published.parent.mkdir()
     published.write_text(",Clean,PGD\nERM,90%,10%\nHRM,91%,20%\n")
-    table = {"papers/small/tables/accuracy.json", "scorecard.csv", "report/index.html"}
+    table = {"papers/small/tables/accuracy.json", "audit.csv", "scorecard.csv", "report/index.html"}
     assert colleague.scheduled() == table
     colleague.snakemake()
     published.write_text(",Clean,PGD\nERM,90%,10%\nHRM,91%,21%\n")
