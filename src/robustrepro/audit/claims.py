@@ -71,6 +71,8 @@ def judge_survival(
         return judge_claim(conditions, with_accuracies(tables, cells, keys, accuracy))
 
     final = judged(lambda case: case.accuracy())
+    if final.verdict == "not measured":
+        return Survival(final.verdict, final.measured, final.why, "", "")
     verdict = SURVIVAL.get(final.verdict) or INDICATIVE.get(final.verdict, final.verdict)
     return Survival(verdict, final.measured, final.why, _taken_down_by(cells, judged), _at_smaller(cells, judged))
 

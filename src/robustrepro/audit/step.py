@@ -83,7 +83,9 @@ def _detail(cell: Mapping[str, Any], cases: Mapping[int, WorstCase]) -> dict[str
     shown = [name for name in attacks if name not in transfer]
 
     def mean(*names: str) -> float:
-        values = [case.accuracy(*(name for name in names if name in case.resisted)) for case in cases.values()]
+        """Return the mean over the seeds that any of these attacks was run on; of the worst case without names."""
+        tried = [[name for name in names if name in case.resisted] for case in cases.values()]
+        values = [case.accuracy(*own) for case, own in zip(cases.values(), tried, strict=True) if own or not names]
         return sum(values) / len(values)
 
     accuracies = {name: mean(name) for name in shown}

@@ -73,11 +73,10 @@ def read_worst_case(cell: Mapping[str, Any], files: Mapping[str, Any], seed: int
     balls = [(ball["norm"], ball["epsilon"]) for ball in origin["spec"]["balls"]]
     ball = (cell["norm"], cell["epsilon"])
     ours = _rows(battery, norm=ball[0], ball=ball[1])
-    count = int(ours.column("index").to_numpy().max()) + 1
-    resisted: dict[str, Mask] = {}
-    for name, file in files["attacks"].items():
-        measured, _ = read_measurement(Path(file))
-        resisted[name] = _resisted(measured, count, file)
+    own = {name: read_measurement(Path(file))[0] for name, file in files["attacks"].items()}
+    # A measure may be of fewer images than the audit, and the worst case is of those that every attack was tried on.
+    count = min([int(ours.column("index").to_numpy().max()) + 1, *map(len, own.values())])
+    resisted = {name: _resisted(measured, count, files["attacks"][name]) for name, measured in own.items()}
     smaller = {}
     names, epsilons = (ours.column(name).to_pylist() for name in ("attack", "epsilon"))
     for attack, epsilon in dict.fromkeys(zip(names, epsilons, strict=True)):

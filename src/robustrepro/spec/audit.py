@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from robustrepro.spec.attacks import Curve, CurveBim, CurveFgsm, CurvePgd, Norm, attack_adapter, gradient_attack_adapter
 from robustrepro.spec.base import Declaration, Key
@@ -57,13 +57,32 @@ class Audit(Declaration):
     noises: int = Field(ge=1)
 
     @model_validator(mode="after")
-    def _every_template_is_an_attack(self) -> Self:
-        for template in (*self.attacks.values(), *self.escalation.values()):
-            attack_at(template, "linf", 0.1)
-        gradient_attack_adapter.validate_python(attack_at(self.transfer, "linf", 0.1))
-        if missing := {"fgsm", "pgd"} - set(self.attacks):
-            raise ValueError(f"attacks: expected also {', '.join(sorted(missing))}, which the alarms compare")
+    def _templates_are_what_they_are_for(self) -> Self:
+        for part, templates in (("attacks", self.attacks), ("escalation", self.escalation)):
+            for key, template in templates.items():
+                if template.get("loss") == "training":
+                    raise ValueError(f"{part}.{key}: expected a loss that every model has, found 'training'")
+                _checked(f"{part}.{key}", template, attack_adapter)
+        for key in ("fgsm", "pgd"):
+            if self.attacks.get(key, {}).get("name") != key:
+                raise ValueError(f"attacks.{key}: expected an attack of this name, which the alarms compare")
+        for key, template in self.escalation.items():
+            if template.get("name") not in {"pgd", "autoattack"}:
+                raise ValueError(f"escalation.{key}: expected 'pgd' or 'autoattack', found '{template.get('name')}'")
+        _checked("transfer", self.transfer, gradient_attack_adapter)
+        if self.transfer.get("restarts", 1) > 1:
+            raise ValueError("transfer: expected one restart, since an image has one example to transfer")
+        if self.smaller.shares != sorted(set(self.smaller.shares)):
+            raise ValueError(f"smaller.shares: expected increasing shares, found {self.smaller.shares}")
         return self
+
+
+def _checked(where: str, template: Template, adapter: TypeAdapter[Any]) -> None:
+    """Refuse a template that is no attack, with its place in the file."""
+    try:
+        adapter.validate_python(_with_steps({**template, "norm": "linf", "epsilon": 0.1}))
+    except ValidationError as error:
+        raise ValueError(f"{where}: {error.errors()[0]['msg']}, found {template}") from None
 
 
 def attack_at(template: Template, norm: Norm, epsilon: float) -> Template:
@@ -76,8 +95,13 @@ def attack_at(template: Template, norm: Norm, epsilon: float) -> Template:
     pydantic.ValidationError
         If the template is no attack.
     """
-    attack = {**template, "norm": norm, "epsilon": epsilon}
-    if template.get("name") in {"bim", "pgd"} and "step_size" not in template:
-        attack["step_size"] = OVERSHOOT * epsilon / template.get("steps", 1)
+    attack = _with_steps({**template, "norm": norm, "epsilon": epsilon})
     resolved: Template = attack_adapter.validate_python(attack).model_dump(mode="json", exclude_none=True)
     return resolved
+
+
+def _with_steps(attack: Template) -> Template:
+    """Return an attack with the length of its steps, where it takes several and does not say."""
+    if attack.get("name") not in {"bim", "pgd"} or "step_size" in attack:
+        return attack
+    return {**attack, "step_size": OVERSHOOT * attack["epsilon"] / attack.get("steps", 1)}

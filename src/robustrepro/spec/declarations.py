@@ -237,6 +237,12 @@ class Declared:
                     f"(fgsm, bim, pgd), which {column.transfer.measure} is not"
                 )
             self._check_seeds(f"{where}.columns.{column_key}", row.model, column.transfer)
+            ours, theirs = self.model(row.model).dataset, self.model(column.transfer.target).dataset
+            if ours != theirs:
+                raise UserError(
+                    f"{where}.columns.{column_key}: examples are transferred between models of one data set; "
+                    f"{row.model} is of {ours}, {column.transfer.target} of {theirs}"
+                )
         for key in column.distance or ():
             if key not in (row.models or {}):
                 raise unknown_name(f"model of row {row_key} in {where}.columns.{column_key}", key, row.models or {})

@@ -145,12 +145,13 @@ class Plan:
         UserError
             If no rule makes such a measurement.
         """
+        if seed not in self.seeds(model):
+            raise UserError(f"{model} has no seed {seed} at this scale")
         number = what.lstrip("abcdefghijklmnopqrstuvwxyz")
         match kind, what.removesuffix(number):
             case "attack", _:
                 return self.attack_spec(model, what), [(model, seed)]
-            case "transfer", _:
-                targets = self.robustness.transfer_targets(model, seed, what)
+            case "transfer", _ if targets := self.robustness.transfer_targets(model, seed, what):
                 return self.transfer_spec(model, seed, what), [(model, seed), *targets]
             case "parameter_distance", _:
                 return self.distance_spec(model, what), [(model, seed), (what, seed)]

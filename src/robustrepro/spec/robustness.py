@@ -55,8 +55,9 @@ class Robustness:
         return sorted(
             {
                 (column.transfer.target, self.target_seed(model, int(seed), column.transfer))
-                for paper in self._declared.papers.values()
-                for table in paper.tables.values()
+                for name, paper in self._declared.papers.items()
+                for key, table in paper.tables.items()
+                if self._declared.is_made(name, key)
                 for row in table.rows.values()
                 for column in table.columns.values()
                 if row.model == model and column.transfer is not None and column.transfer.measure == measure
