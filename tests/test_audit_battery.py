@@ -1,0 +1,170 @@
+"""The audit's attacks on one model: their order, the images that each is given, and when alarms go off."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from attack_cases import Scaled, random_case
+from torch import Tensor, nn
+
+from robustrepro.attacks.measure import measure
+from robustrepro.audit.alarms import MOST_ZERO_GRADIENTS, alarms, zero_gradient_share
+from robustrepro.audit.battery import BallOutcome, Battery
+from robustrepro.spec.attacks import attack_adapter
+from robustrepro.spec.audit import Smaller, attack_at
+
+EPSILON = 0.05
+COUNT = 40
+STRONGER = {"pgd-2": {"name": "pgd", "loss": "margin", "steps": 5, "restarts": 2}, "square": {"name": "autoattack"}}
+
+
+def ball(**more: dict[str, Any]) -> dict[str, Any]:
+    """Return a ball with FGSM, PGD and more attacks, which come first."""
+    templates = more | {"fgsm": {"name": "fgsm"}, "pgd": {"name": "pgd", "steps": 5}}
+    smaller = {"shares": [0.25, 0.5], "attack": {"name": "pgd", "steps": 5, "relative_step": 0.5}}
+    return {
+        "norm": "linf",
+        "epsilon": EPSILON,
+        "attacks": {name: attack_at(template, "linf", EPSILON) for name, template in templates.items()},
+        "escalation": {"attacks": {name: attack_at(one, "linf", EPSILON) for name, one in STRONGER.items()}},
+        "noise": {"attack": attack_at({"name": "noise", "draws": 2}, "linf", EPSILON)},
+        "smaller": {"attack": Smaller.model_validate(smaller).curve("linf", EPSILON)},
+    }
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """Let the library's attacks break every image that they are given; return which these were, call by call."""
+    given: list[list[int]] = []
+
+    def spy(model: nn.Module, inputs: Tensor, labels: Tensor, indices: Tensor, spec: Any, **options: Any) -> Any:
+        if spec.name != "autoattack":
+            return measure(model, inputs, labels, indices, spec, **options)
+        given.append(indices.tolist())
+        return SimpleNamespace(prediction=(labels + 1) % 4)
+
+    monkeypatch.setattr("robustrepro.audit.battery.measure", spy)
+    return given
+
+
+def silenced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("robustrepro.audit.battery.alarms", lambda *_, **__: [])
+
+
+def test_the_library_comes_last_and_attacks_only_what_the_others_left(
+    library: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silenced(monkeypatch)
+    model, images, labels = random_case(COUNT)
+    outcome = Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(ball(autoattack={"name": "autoattack"}))
+    assert list(outcome.predictions) == ["fgsm", "pgd", "autoattack"]
+    others = BallOutcome({name: outcome.predictions[name] for name in ("fgsm", "pgd")}).resisted(labels)
+    assert 0 < others.sum() < COUNT
+    assert library == [others.nonzero().flatten().tolist()]
+    # What another attack has broken counts as broken by the library, too.
+    assert not (outcome.predictions["autoattack"] == labels).any()
+    assert not outcome.resisted(labels).any()
+
+
+def test_a_library_that_is_left_nothing_is_not_run(library: list[list[int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    silenced(monkeypatch)
+    model, images, labels = random_case(COUNT)
+    wide = ball(autoattack={"name": "autoattack"})
+    wide["attacks"]["pgd"] |= {"epsilon": 1.0, "step_size": 0.5, "loss": "margin"}
+    outcome = Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(wide)
+    assert not (outcome.predictions["pgd"] == labels).any()
+    assert library == []
+    assert not (outcome.predictions["autoattack"] == labels).any()
+
+
+def test_every_attack_says_what_it_would_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    silenced(monkeypatch)
+    model, images, labels = random_case(COUNT)
+    declared = ball()
+    outcome = Battery(model, images, labels, seed=5, box=(0.0, 1.0)).run(declared)
+    for name, attack in declared["attacks"].items():
+        spec = attack_adapter.validate_python(attack)
+        alone = measure(model, images, labels, torch.arange(COUNT), spec, seed=5).prediction
+        assert torch.equal(outcome.predictions[name], alone)
+
+
+def test_fewer_images_resist_the_larger_the_epsilon(monkeypatch: pytest.MonkeyPatch) -> None:
+    silenced(monkeypatch)
+    model, images, labels = random_case(COUNT)
+    outcome = Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(ball())
+    assert list(outcome.smaller) == [EPSILON / 4, EPSILON / 2]
+    resisting = [int((found == labels).sum()) for found in (*outcome.smaller.values(), outcome.predictions["pgd"])]
+    assert resisting == sorted(resisting, reverse=True)
+    assert resisting[0] > resisting[-1]
+
+
+def test_an_alarm_adds_the_stronger_attacks_and_the_examples_of_copies(library: list[list[int]]) -> None:
+    model, images, labels = random_case(COUNT)
+    # Rounding leaves such logits no gradient.
+    masked = nn.Sequential(model, Scaled(1e5)).eval()
+    outcome = Battery(masked, images, labels, seed=0, box=(0.0, 1.0)).run(ball())
+    assert "zero gradients" in {alarm.name for alarm in outcome.alarms if alarm.goes_off}
+    assert list(outcome.predictions) == ["fgsm", "pgd", "pgd-2, rescaled copy", "pgd-2", "square"]
+    resisting = {name: int((found == labels).sum()) for name, found in outcome.predictions.items()}
+    assert resisting["pgd-2, rescaled copy"] < resisting["pgd"]
+    before = BallOutcome({name: found for name, found in outcome.predictions.items() if name != "square"})
+    assert library == [before.resisted(labels).nonzero().flatten().tolist()]
+
+
+def test_an_example_of_a_copy_makes_no_misclassified_image_robust(library: list[list[int]]) -> None:  # noqa: ARG001
+    model, images, labels = random_case(COUNT)
+    outcome = Battery(nn.Sequential(model, Scaled(1e5)).eval(), images, labels, seed=0, box=(0.0, 1.0)).run(ball())
+    wrong = torch.arange(COUNT) % 5 == 0  # as random_case falsifies them
+    for name, found in (outcome.predictions | {str(key): found for key, found in outcome.smaller.items()}).items():
+        assert not (found == labels)[wrong].any(), name
+
+
+def test_where_no_image_is_classified_correctly_there_is_nothing_to_alarm(library: list[list[int]]) -> None:
+    model, images, _ = random_case(COUNT)
+    with torch.no_grad():
+        wrong = (model(images).argmax(1) + 1) % 4
+    outcome = Battery(model, images, wrong, seed=0, box=(0.0, 1.0)).run(ball(autoattack={"name": "autoattack"}))
+    assert outcome.alarms == []
+    assert list(outcome.predictions) == ["fgsm", "pgd", "autoattack"]
+    assert library == []
+    assert not outcome.resisted(wrong).any()
+
+
+# -- alarms --------------------------------------------------------------------------------------------------
+
+QUIET = {"zero_gradients": 0.0, "noise": 0.9, "far": 0.1, "largest_class": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "changed", "goes_off"),
+    [
+        ({"fgsm": 0.5, "pgd": 0.4}, {}, []),
+        ({"fgsm": 0.5, "pgd": 0.5}, {"noise": 0.5, "far": 0.2, "zero_gradients": MOST_ZERO_GRADIENTS}, []),
+        ({"fgsm": 0.5, "pgd": 0.4}, {"zero_gradients": 0.011}, ["zero gradients"]),
+        ({"fgsm": 0.3, "pgd": 0.4}, {}, ["one step beats many"]),
+        ({"fgsm": 0.5, "pgd": 0.4}, {"noise": 0.39}, ["noise beats gradients"]),
+        ({"fgsm": 0.5, "pgd": 0.4}, {"far": 0.21}, ["robust beyond reason"]),
+    ],
+)
+def test_an_alarm_goes_off_above_its_bound(
+    accuracy: dict[str, float], changed: dict[str, float], goes_off: list[str]
+) -> None:
+    found = alarms(accuracy, **QUIET | changed)
+    assert [alarm.name for alarm in found if alarm.goes_off] == goes_off
+    assert len(found) == 4
+    assert [alarm.as_data()["goes_off"] for alarm in found] == [alarm.name in goes_off for alarm in found]
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 256])
+def test_the_share_without_gradient_counts_images_whose_gradient_is_zero_everywhere(batch_size: int) -> None:
+    layer = nn.Linear(2, 2, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.eye(2))
+    model = nn.Sequential(nn.ReLU(), layer).eval()
+    # Negative values stop at the rectifier: two of seven points have no gradient, two have it in one coordinate.
+    points = torch.tensor([[1.0, 2], [-1, 2], [-1, -1], [2, 1], [3, -1], [-2, -3], [1, 1]])
+    labels = torch.tensor([0, 1, 0, 1, 0, 1, 0])
+    assert zero_gradient_share(model, points, labels, batch_size) == 2 / 7
