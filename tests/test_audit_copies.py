@@ -45,6 +45,15 @@ def test_a_layer_that_lets_no_gradient_pass_is_found_wherever_it_is(opaque: nn.M
     assert opaque_layers(within, images()) == ["0.5.1"]
 
 
+def test_a_layer_that_changes_the_shape_is_left_alone_though_no_gradient_passes() -> None:
+    class Thinned(Quantisation):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return super().forward(inputs)[:, :, ::2, ::2]
+
+    model = nn.Sequential(Thinned(), nn.Flatten(), nn.Linear(16, 3)).eval()
+    assert opaque_layers(model, images()) == []
+
+
 def test_rectifiers_dropout_and_batch_norm_let_gradients_pass() -> None:
     assert opaque_layers(network(), images()) == []
 
