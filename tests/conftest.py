@@ -131,6 +131,18 @@ class Declarations:
         small: dict[str, Any] = self.papers["small"]
         return small
 
+    def add_transfer(self, name: str, *, white_box: bool, measure: str = "pgd") -> None:
+        """Declare a table of transfer between the two networks on images."""
+        rows: dict[str, Any] = self.paper["tables"]["accuracy"]["rows"]
+        columns = {
+            key: {
+                "label": row["label"],
+                "transfer": {"target": row["model"], "measure": measure, "white_box": white_box},
+            }
+            for key, row in rows.items()
+        }
+        self.paper["tables"][name] = {"where": "Table 3", "caption": "Transfer", "rows": rows, "columns": columns}
+
     def write(self) -> None:
         """Write everything anew as YAML and CSV under the root; text is written as it is."""
         shutil.rmtree(self.root, ignore_errors=True)
