@@ -33,6 +33,9 @@ def specs_of(plan: Plan) -> dict[str, str]:
         "attack": plan.attack_spec("image-hrm", "pgd-training"),
         "distance": plan.distance_spec("points-erm", "points-hrm"),
         "boundary": plan.boundary_spec("points-erm", 20),
+        "audit": plan.audit_spec("image-hrm"),
+        "transfer": plan.transfer_spec("image-erm", 0, "audit"),
+        "survival": plan.claims_audit_spec(),
         "table": plan.table_spec("small", "accuracy"),
         "figure": plan.figure_spec("small", "regions"),
         "scorecard": plan.scorecard_spec(),
@@ -112,7 +115,8 @@ def test_a_spec_does_not_know_the_machine_the_config_or_other_jobs(declarations:
     assert not any(str(tmp_path) in text or str(REPOSITORY) in text for text in expected.values())
     elsewhere = Declarations(tmp_path / "elsewhere")
     elsewhere.config["data"] = {"mirror": "/somewhere/else"}
-    elsewhere.paper["models"]["unused"] = elsewhere.paper["models"]["image-erm"]
+    # On images it would be one more model that attacks those of the claims.
+    elsewhere.paper["models"]["unused"] = elsewhere.paper["models"]["points-erm"]
     elsewhere.paper["measures"]["unused"] = {"attack": {"name": "clean"}}
     assert specs_of(elsewhere.plan()) == expected
 
