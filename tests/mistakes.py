@@ -1,0 +1,156 @@
+"""What can be done wrong around a paper (config, scale, audit), each with what its message says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from conftest import Declarations
+
+Change = Callable[[Declarations], object]
+
+
+def put(value: object, *keys: str | int) -> Change:
+    """Set a value of the small paper."""
+    return lambda declared: _put(declared.paper, keys, value)
+
+
+def configure(value: object, *keys: str) -> Change:
+    """Set a value of config.yaml."""
+    return lambda declared: _put(declared.config, keys, value)
+
+
+def scale(value: object, *keys: str) -> Change:
+    """Set a value of the scale."""
+    return lambda declared: _put(declared.scales["quick"], keys, value)
+
+
+def audit(value: object, *keys: str) -> Change:
+    """Set a value of workflow/audit.yaml."""
+    return lambda declared: _put(declared.audit, keys, value)
+
+
+def without(*keys: str) -> Change:
+    """Remove a key of the small paper."""
+
+    def change(declared: Declarations) -> None:
+        tree: Any = declared.paper
+        for key in keys[:-1]:
+            tree = tree[key]
+        del tree[keys[-1]]
+
+    return change
+
+
+def both(first: Change, second: Change) -> Change:
+    """Make two changes that only together are a mistake."""
+
+    def change(declared: Declarations) -> None:
+        first(declared)
+        second(declared)
+
+    return change
+
+
+def _put(tree: Any, keys: tuple[str | int, ...], value: object) -> None:
+    for key in keys[:-1]:
+        tree = tree.setdefault(key, {}) if isinstance(tree, dict) else tree[key]
+    tree[keys[-1]] = value
+
+
+# What was done wrong: (the change, what the message says).
+AROUND_A_PAPER: dict[str, tuple[Change, list[str]]] = {
+    # config.yaml
+    "unknown key": (configure(1, "paperz"), ["config.yaml: paperz: unknown key; did you mean 'papers'?", "scale"]),
+    "unknown key below": (
+        configure(1, "overrides", "seed"),
+        ["config.yaml: overrides.seed: unknown key; did you mean 'seeds'?", "known: audit, measures, models, seeds"],
+    ),
+    "unknown paper": (configure(["smal"], "papers"), ["paper in config.yaml: 'smal'; did you mean 'small'?"]),
+    "no paper": (configure([], "papers"), ["config.yaml: papers", "found []", "at least 1 item"]),
+    "unknown scale": (configure("quik", "scale"), ["scale in config.yaml: 'quik'; did you mean 'quick'?", "paper"]),
+    "scale of a wrong type": (configure(3, "scale"), ["config.yaml: scale: found 3", "valid string"]),
+    "unknown model pattern": (
+        configure({"image-emr": {}}, "overrides", "models"),
+        ["model in config.yaml: overrides: 'image-emr'; did you mean 'image-erm'?"],
+    ),
+    "unknown measure pattern": (
+        configure({"pdg": {}}, "overrides", "measures"),
+        ["measure in config.yaml: overrides: 'pdg'; did you mean 'pgd'?"],
+    ),
+    "unknown key of a model": (
+        configure({"image-erm": {"epoch": 3}}, "overrides", "models"),
+        ["models.image-erm: epoch: unknown key; did you mean 'epochs'?"],
+    ),
+    "no seeds": (
+        configure(0, "overrides", "seeds"),
+        ["config.yaml: overrides.seeds: found 0", "greater than or equal"],
+    ),
+    "unknown unverified data set": (
+        configure(["mnits"], "data", "allow_unverified"),
+        ["data set in config.yaml: data.allow_unverified: 'mnits'; did you mean 'mnist'?"],
+    ),
+    "unknown model to leave out": (
+        configure(["points-erm", "image-emr"], "leave_out"),
+        ["model in config.yaml: leave_out: 'image-emr'; did you mean 'image-erm'?"],
+    ),
+    "pattern to leave out that fits nothing": (
+        configure("imge-*", "leave_out"),
+        ["model in config.yaml: leave_out: 'imge-*'", "known: image-erm"],
+    ),
+    # workflow/audit.yaml, and what is laid over it
+    "audit without FGSM": (
+        audit({"pgd": {"name": "pgd", "steps": 5}}, "attacks"),
+        ["workflow/audit.yaml: attacks: expected also fgsm, which the alarms compare"],
+    ),
+    "audit without FGSM and PGD": (
+        audit({"margin": {"name": "fgsm", "loss": "margin"}}, "attacks"),
+        ["workflow/audit.yaml: attacks: expected also fgsm, pgd, which the alarms compare"],
+    ),
+    "unknown attack of the audit": (
+        audit("pdg", "attacks", "pgd-margin", "name"),
+        ["workflow/audit.yaml", "unknown name 'pdg'; did you mean 'pgd'?"],
+    ),
+    "unknown attack for when an alarm goes off": (
+        audit("pdg", "escalation", "pgd-margin-2", "name"),
+        ["workflow/audit.yaml", "unknown name 'pdg'; did you mean 'pgd'?"],
+    ),
+    "the audit's transfer follows no gradient": (
+        audit({"name": "noise", "draws": 5}, "transfer"),
+        ["workflow/audit.yaml", "unknown name 'noise' (known: bim, fgsm, pgd)"],
+    ),
+    "share of the whole ball": (
+        audit([0.5, 1.0], "smaller", "shares"),
+        ["workflow/audit.yaml: smaller.shares[1]: found 1.0", "less than 1"],
+    ),
+    "share of nothing": (
+        audit([0.0], "smaller", "shares"),
+        ["workflow/audit.yaml: smaller.shares[0]: found 0.0", "greater than 0"],
+    ),
+    "no noises": (audit(0, "noises"), ["workflow/audit.yaml: noises: found 0", "greater than or equal to 1"]),
+    "unknown key of a scale's audit": (
+        scale(60, "audit", "example"),
+        ["workflow/audit.yaml: example: unknown key; did you mean 'examples'?"],
+    ),
+    "no examples in the user's audit": (
+        configure(0, "overrides", "audit", "examples"),
+        ["workflow/audit.yaml: examples: found 0", "greater than or equal to 1"],
+    ),
+    # workflow/scales/quick.yaml
+    "unknown key of a scale": (
+        scale({}, "dataset"),
+        ["workflow/scales/quick.yaml: dataset: unknown key; did you mean 'datasets'?"],
+    ),
+    "unknown pattern of a scale": (
+        scale({}, "models", "imge-*"),
+        ["model in workflow/scales/quick.yaml: 'imge-*'"],
+    ),
+    "unknown stand-in": (
+        scale("digit", "datasets", "mnist"),
+        ["data set in workflow/scales/quick.yaml: 'digit'; did you mean 'digits'?"],
+    ),
+    "a scale is no mapping": (
+        lambda declared: declared.scales.update(quick="- a\n- b\n"),
+        ["workflow/scales/quick.yaml", "expected a mapping of keys to values, found list"],
+    ),
+}
