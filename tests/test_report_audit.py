@@ -1,0 +1,137 @@
+"""What the report says of the audit, read in a headless Chromium."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect
+from report_sample import SPEC, write_sample
+
+from robustrepro.report import build_report
+
+pytest_plugins = ["report_pages"]
+
+
+def test_filters_of_both_verdicts_combine(page: Page) -> None:
+    claims = page.locator(".claims tbody:visible")
+    reproduced = page.get_by_role("group", name="Reproduced?")
+    survives = page.get_by_role("group", name="Survives the audit?")
+    survives.get_by_role("button", name="not applicable").click()
+    expect(claims).to_have_count(2)
+    reproduced.get_by_role("button", name="inconclusive").click()
+    expect(claims).to_have_count(1)
+    expect(claims.first).to_contain_text("a sixth of the next best")
+    survives.get_by_role("button", name="vacuous").click()
+    expect(claims).to_have_count(1)
+    survives.get_by_role("button", name="not applicable").click()
+    expect(claims).to_have_count(0)
+    expect(page.locator(".shown")).to_have_text("0 of 6 claims")
+    page.get_by_role("button", name="Show all").click()
+    expect(claims).to_have_count(6)
+
+
+def test_scorecard_sorts_by_the_audit(page: Page) -> None:
+    page.get_by_role("columnheader", name="Survives the audit?").get_by_role("button").click()
+    badges = page.locator(".claims tbody td:nth-child(5) .badge")
+    expect(badges).to_have_text(
+        ["survives", "vacuous", "indicative: does not survive", "not measured", "not applicable", "not applicable"]
+    )
+
+
+def test_scorecard_says_what_takes_a_claim_down_below_the_badge_of_the_audit(page: Page) -> None:
+    cells = page.locator("#claim-hrm-hrm-raises-pgd-accuracy td.verdict")
+    expect(cells.nth(0).locator(".badge")).to_have_text("indicative: holds")
+    expect(cells.nth(0)).to_contain_text("digits stand in for mnist")
+    expect(cells.nth(1).locator(".badge")).to_have_text("indicative: does not survive")
+    expect(cells.nth(1).locator(".figures")).to_have_text(re.compile(r"^audit: pgd-margin: .*; margin -16.60$"))
+    cells.nth(1).get_by_role("link", name="every attack").click()
+    expect(page.locator("#hrm-audit-hrm-raises-pgd-accuracy")).to_be_in_viewport()
+
+
+def test_audit_shows_the_claims_that_rest_on_an_attack_with_their_comparisons(page: Page) -> None:
+    page.locator("nav").get_by_role("link", name="Audit").first.click()
+    section = page.locator("#hrm-audit")
+    expect(section).to_be_in_viewport()
+    claim = section.locator(".audited")
+    expect(claim).to_have_count(1)
+    expect(claim.locator(".badge")).to_have_text(["indicative: holds", "indicative: does not survive"])
+    comparison = claim.locator(".comparison > div")
+    expect(comparison.nth(0)).to_contain_text("margin -16.60 [95%: -17.90, -15.30]")
+    expect(comparison.nth(0)).to_contain_text("1 of 1 conditions fail")
+    smaller = comparison.nth(2).locator(".figures")
+    expect(smaller).to_have_text([re.compile("^at ε = 0.0375:.*-16.80.$"), re.compile(r"^at ε = 0.15:.*\+2.20.$")])
+    expect(section).to_contain_text("not audited: hrm-is-not-masked.")
+    expect(page.locator("#hamming-audit .audited")).to_have_count(2)
+    expect(page.locator("#hamming-audit #hamming-audit-verified")).to_contain_text("one class for all images")
+
+
+def test_folded_attacks_open_by_keyboard_with_the_most_harmful_and_the_papers_own_marked(page: Page) -> None:
+    claim = page.locator("#hrm-audit .audited")
+    table = claim.get_by_role("table")
+    expect(table).to_be_hidden()
+    claim.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(table).to_be_visible()
+    rows = table.locator("tr").evaluate_all(
+        "rows => rows.map(row => [...row.cells].map(cell => cell.textContent.trim()))"
+    )
+    assert rows[1:] == [
+        ["fgsm", "71.4%", "23.1%"],
+        ["pgd40 the paper's own", "39.9%", "3.4%"],
+        ["audit: pgd-float64", "30.2%", "1.2%"],
+        ["audit: pgd-margin", "most harmful: 3.5%", "most harmful: 0.0%"],
+        ["transfer from every other model", "44.0%", "20.0%"],
+        ["audit: pgd-margin-10, straight-through copy", "12.0%", "not run"],
+        ["worst case", "3.4%", "0.0%"],
+    ]
+    expect(table.locator(".harms-most .icon")).to_have_count(2)
+    worst_case = table.locator("tfoot td").first
+    assert worst_case.evaluate("cell => getComputedStyle(cell).fontWeight") == "700"
+    expect(claim).to_contain_text("ℓ∞, ε = 0.3, 1,000 images, 3 seeds.")
+
+
+def test_cells_in_different_balls_each_name_theirs_and_their_own_attack(page: Page) -> None:
+    claim = page.locator("#hamming-audit-all-adversaries")
+    expect(claim).to_contain_text("table1[ours, linf]: ℓ∞, ε = 0.3, 1,000 images, 3 seeds.")
+    expect(claim).to_contain_text("table1[ours, l2]: ℓ2, ε = 1, 1,000 images, 3 seeds.")
+    expect(claim.locator(".own")).to_have_text(
+        ["the paper's own for table1[ours, linf]", "the paper's own for table1[ours, l2]"]
+    )
+
+
+def test_alarms_are_listed_with_value_bound_and_seeds_and_those_that_went_off_are_marked(page: Page) -> None:
+    claim = page.locator("#hrm-audit .audited")
+    expect(claim.locator("summary")).to_contain_text("6 attacks on 2 cells, 1 alarm went off")
+    alarms = claim.locator(".alarms li")
+    expect(alarms).to_have_count(4)
+    expect(claim.locator(".alarms .off")).to_have_count(1)
+    expect(claim.locator(".alarms .off")).to_have_text(
+        "zero gradients went off in 2 of 3 seeds: 30.0% against 20.0% (seed 2, the worst); share without gradient"
+    )
+    expect(alarms.nth(0)).to_contain_text("one step beats many silent: 12.0% against 20.0% (seed 2, the worst)")
+    expect(page.locator("#hamming-audit-verified .alarms")).to_contain_text("None was checked")
+
+
+def test_without_audit_the_section_says_not_measured(tmp_path: Path, browser: Browser) -> None:
+    write_sample(tmp_path)
+    (tmp_path / "audit.json").unlink()
+    page = browser.new_page()
+    page.set_content(build_report(SPEC, tmp_path))
+    expect(page.locator("#hrm-audit")).to_contain_text("The audit: not measured. There is no audit.json at this scale.")
+    expect(page.locator(".audited")).to_have_count(0)
+    page.close()
+
+
+def test_both_badges_on_a_phone_say_which_is_which(browser: Browser, address: str, page: Page) -> None:
+    expect(page.locator(".which").first).to_be_hidden()
+    phone = browser.new_page(viewport={"width": 390, "height": 844})
+    phone.goto(address)
+    card = phone.locator("#claim-hrm-hrm-raises-pgd-accuracy")
+    expect(card.locator(".which:visible")).to_have_text(["Reproduced?", "Survives the audit?"])
+    for badge in card.locator(".badge").all():
+        box = badge.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+    phone.close()
