@@ -178,6 +178,39 @@ def test_a_table_is_made_from_one_measurement_a_cell_and_seed(declarations: Decl
     assert plan.figure_inputs("small", "regions") == [boundary]
 
 
+def test_a_figure_is_drawn_from_the_measurements_of_its_kind(declarations: Declarations) -> None:
+    declarations.add_transfer("transfer", white_box=True)
+    panels = [{"label": "ERM", "model": "points-erm", "seed": 1}, {"label": "HRM", "model": "points-hrm"}]
+    batch = {"losses": "image-hrm", "accuracy": {"ERM": "image-erm", "HRM": "image-hrm"}}
+    batches = [batch | {"batch_size": 8}, batch | {"batch_size": 16}]
+    for key, figure in {
+        "gradients": {"name": "training_gradients", "every": 5, "panels": panels},
+        "paths": {"name": "training_paths", "panels": panels},
+        "diagonal": {"name": "diagonal_dominance", "measure": "pgd", "batches": batches},
+        "colours": {"name": "heat_map", "table": "transfer"},
+        "angles": {"name": "gradient_pair", "losses": [0.5, 2.0], "lengths": [1.0, 1.2], "angle": 70.0},
+    }.items():
+        declarations.paper["figures"][key] = {"where": "Figure 2", "caption": "A figure", "figure": figure}
+    plan = declarations.plan()
+    measured = "results/quick/measurements"
+    places = ("points-erm/seed1", "points-hrm/seed0")
+    assert {key: plan.figure_inputs("small", key) for key in declarations.paper["figures"]} == {
+        "regions": [f"{measured}/decision_boundary/points-erm/seed0/grid20.parquet"],
+        "gradients": [f"{measured}/training_path/{place}/every5.parquet" for place in places],
+        "paths": [f"{measured}/training_path/{place}/every1.parquet" for place in places],
+        "diagonal": [
+            *(f"{measured}/losses/image-hrm/seed{seed}/train.parquet" for seed in (0, 1)),
+            *(
+                f"{measured}/attack/{model}/seed{seed}/pgd.parquet"
+                for model in ("image-erm", "image-hrm")
+                for seed in (0, 1)
+            ),
+        ],
+        "colours": ["results/quick/papers/small/tables/transfer.json"],
+        "angles": [],
+    }
+
+
 def test_command_line_papers_may_be_one_text(declarations: Declarations) -> None:
     declarations.papers["second"] = {**declarations.paper, "tables": {}, "figures": {}, "claims": {}}
     declarations.config["papers"] = "small,second"
