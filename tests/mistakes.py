@@ -101,23 +101,47 @@ AROUND_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     # workflow/audit.yaml, and what is laid over it
     "audit without FGSM": (
         audit({"pgd": {"name": "pgd", "steps": 5}}, "attacks"),
-        ["workflow/audit.yaml: attacks: expected also fgsm, which the alarms compare"],
+        ["workflow/audit.yaml: attacks.fgsm: expected an attack of this name, which the alarms compare"],
     ),
     "audit without FGSM and PGD": (
         audit({"margin": {"name": "fgsm", "loss": "margin"}}, "attacks"),
-        ["workflow/audit.yaml: attacks: expected also fgsm, pgd, which the alarms compare"],
+        ["workflow/audit.yaml: attacks.fgsm: expected an attack of this name, which the alarms compare"],
     ),
     "unknown attack of the audit": (
         audit("pdg", "attacks", "pgd-margin", "name"),
-        ["workflow/audit.yaml", "unknown name 'pdg'; did you mean 'pgd'?"],
+        ["workflow/audit.yaml: ", "attack in attacks.pgd-margin: 'pdg'; did you mean 'pgd'?"],
     ),
     "unknown attack for when an alarm goes off": (
         audit("pdg", "escalation", "pgd-margin-2", "name"),
-        ["workflow/audit.yaml", "unknown name 'pdg'; did you mean 'pgd'?"],
+        ["workflow/audit.yaml: ", "attack in escalation.pgd-margin-2: 'pdg'; did you mean 'pgd'?"],
+    ),
+    "one step for when an alarm goes off": (
+        audit({"name": "fgsm"}, "escalation", "pgd-margin-2"),
+        ["workflow/audit.yaml: ", "attack in escalation.pgd-margin-2: 'fgsm'", "known: autoattack, pgd"],
+    ),
+    "an audit with the training objective": (
+        audit("training", "attacks", "pgd-margin", "loss"),
+        ["workflow/audit.yaml: attacks.pgd-margin: expected a loss that every model has, found 'training'"],
+    ),
+    "another attack under the name of PGD": (
+        audit({"name": "fgsm"}, "attacks", "pgd"),
+        ["workflow/audit.yaml: attacks.pgd: expected an attack of this name"],
+    ),
+    "unknown option of an attack of the audit": (
+        audit(3, "attacks", "pgd-margin", "step"),
+        ["workflow/audit.yaml: attacks.pgd-margin: ", "'step': 3"],
+    ),
+    "restarts of the audit's transfer": (
+        audit(2, "transfer", "restarts"),
+        ["workflow/audit.yaml: transfer: expected one restart"],
+    ),
+    "shares that do not increase": (
+        audit([0.5, 0.25], "smaller", "shares"),
+        ["workflow/audit.yaml: smaller.shares: expected increasing shares, found [0.5, 0.25]"],
     ),
     "the audit's transfer follows no gradient": (
         audit({"name": "noise", "draws": 5}, "transfer"),
-        ["workflow/audit.yaml", "unknown name 'noise' (known: bim, fgsm, pgd)"],
+        ["workflow/audit.yaml: ", "attack in transfer: 'noise'", "known: bim, fgsm, pgd"],
     ),
     "share of the whole ball": (
         audit([0.5, 1.0], "smaller", "shares"),

@@ -150,14 +150,17 @@ def reorder(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: values[::-1] for name, values in found.items()}
 
 
-def fewer(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: values[: IMAGES - 1] for name, values in found.items()}
+def test_a_measure_of_fewer_images_leaves_the_worst_case_of_these(files: dict[str, Any]) -> None:
+    fewer = {name: values[: IMAGES - 1] for name, values in columns(range(10)).items()}
+    write_measurement(Path(files["attacks"]["fgsm"]), fewer, {})
+    case = read_worst_case(CELL, files, 0)
+    assert case.images == IMAGES - 1
+    assert {len(mask) for mask in (*case.resisted.values(), *case.smaller.values())} == {IMAGES - 1}
 
 
-@pytest.mark.parametrize("change", [reorder, fewer])
-def test_images_in_another_order_or_too_few_are_named_with_their_file(files: dict[str, Any], change: Any) -> None:
+def test_images_in_another_order_are_named_with_their_file(files: dict[str, Any]) -> None:
     path = files["attacks"]["fgsm"]
-    write_measurement(Path(path), change(columns(range(10))), {})
+    write_measurement(Path(path), reorder(columns(range(10))), {})
     with pytest.raises(UserError, match=f"{path}: expected the images 0 to 9 in order"):
         read_worst_case(CELL, files, 0)
 

@@ -32,7 +32,7 @@ EVERY_OBJECTIVE = [
     VMatrixRisk(RBF, hollow=False, guard=GUARD),
     VMatrixRisk(RBF, hollow=True, guard=GUARD),
 ]
-losses_of_a_batch = st.lists(st.floats(0, 20), min_size=2, max_size=7).map(
+losses_of_a_batch = st.lists(st.floats(0, 20, allow_subnormal=False), min_size=2, max_size=7).map(
     lambda values: torch.tensor(values, dtype=torch.float64)
 )
 

@@ -35,7 +35,10 @@ hollow_or_not = pytest.mark.parametrize("hollow", [False, True], ids=["full", "h
 
 def loss_and_point(coordinates: int) -> st.SearchStrategy[tuple[float, list[int]]]:
     # Coordinates are multiples of 1/4, so that distances between points are exact, of equal ones, too.
-    return st.tuples(st.floats(0, 20), st.lists(st.integers(-8, 8), min_size=coordinates, max_size=coordinates))
+    return st.tuples(
+        st.floats(0, 20, allow_subnormal=False),
+        st.lists(st.integers(-8, 8), min_size=coordinates, max_size=coordinates),
+    )
 
 
 batches = (

@@ -146,12 +146,12 @@ def test_a_scale_changes_the_audit_and_the_users_overrides_the_scale(declaration
     (ball,) = before["balls"]
     assert (ball["attacks"]["pgd"]["steps"], ball["attacks"]["pgd-margin"]["steps"]) == (3, 5)
     assert ball["attacks"]["pgd"]["step_size"] == pytest.approx(2.5 * 0.3 / 3)
-    changed = {"examples": 9, "attacks": {"pgd": {"name": "bim", "steps": 8}}, "smaller": {"shares": [0.1, 0.2]}}
+    changed = {"examples": 9, "attacks": {"pgd-margin": {"name": "bim", "steps": 8}}, "smaller": {"shares": [0.1, 0.2]}}
     declarations.config["overrides"] = {"audit": changed}
     after = json.loads(declarations.plan().audit_spec(HRM))
     assert after["examples"] == 9
     (ball,) = after["balls"]
-    assert (ball["attacks"]["pgd"]["name"], ball["attacks"]["pgd"]["steps"]) == ("bim", 8)
+    assert (ball["attacks"]["pgd-margin"]["name"], ball["attacks"]["pgd-margin"]["steps"]) == ("bim", 8)
     assert ball["smaller"]["attack"]["epsilons"] == [pytest.approx(0.03), pytest.approx(0.06)]
     declarations.config["scale"] = "paper"
     declarations.config["overrides"] = {}

@@ -161,7 +161,7 @@ def test_every_measurement_is_found_by_its_name_with_the_models_that_it_is_of(de
         ("training_path", "points-erm", "grid20", "no rule makes such a measurement"),
         ("attacks", ERM, "pgd", "no rule makes such a measurement"),
         ("attack", ERM, "pdg", "unknown measure: 'pdg'; did you mean 'pgd'"),
-        ("transfer", ERM, "pdg", "unknown measure: 'pdg'; did you mean 'pgd'"),
+        ("transfer", ERM, "pgd", "no rule makes such a measurement"),
         ("losses", "image-emr", "train", "unknown model: 'image-emr'; did you mean 'image-erm'"),
     ],
 )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from robustrepro.spec.attacks import Curve, CurveBim, CurveFgsm, CurvePgd, Norm, attack_adapter, gradient_attack_adapter
+from robustrepro.errors import unknown_name
+from robustrepro.spec.attacks import Curve, CurveBim, CurveFgsm, CurvePgd, Norm, attack_adapter
 from robustrepro.spec.base import Declaration, Key
+
+ATTACKS = ("autoattack", "bim", "fgsm", "noise", "pgd")
+"""What a model can be attacked with in the audit, by the names of their specs."""
 
 OVERSHOOT = 2.5
 """All steps together reach as many times ε (Madry et al. 2018, Section 3): no point of the ball is out of reach."""
@@ -62,14 +67,13 @@ class Audit(Declaration):
             for key, template in templates.items():
                 if template.get("loss") == "training":
                     raise ValueError(f"{part}.{key}: expected a loss that every model has, found 'training'")
-                _checked(f"{part}.{key}", template, attack_adapter)
+                _check_attack(f"{part}.{key}", template, ATTACKS)
         for key in ("fgsm", "pgd"):
             if self.attacks.get(key, {}).get("name") != key:
                 raise ValueError(f"attacks.{key}: expected an attack of this name, which the alarms compare")
         for key, template in self.escalation.items():
-            if template.get("name") not in {"pgd", "autoattack"}:
-                raise ValueError(f"escalation.{key}: expected 'pgd' or 'autoattack', found '{template.get('name')}'")
-        _checked("transfer", self.transfer, gradient_attack_adapter)
+            _check_attack(f"escalation.{key}", template, ("autoattack", "pgd"))
+        _check_attack("transfer", self.transfer, ("bim", "fgsm", "pgd"))
         if self.transfer.get("restarts", 1) > 1:
             raise ValueError("transfer: expected one restart, since an image has one example to transfer")
         if self.smaller.shares != sorted(set(self.smaller.shares)):
@@ -77,10 +81,12 @@ class Audit(Declaration):
         return self
 
 
-def _checked(where: str, template: Template, adapter: TypeAdapter[Any]) -> None:
-    """Refuse a template that is no attack, with its place in the file."""
+def _check_attack(where: str, template: Template, names: Sequence[str]) -> None:
+    """Refuse a template that is none of these attacks, with its place in the file."""
+    if template.get("name") not in names:
+        raise ValueError(str(unknown_name(f"attack in {where}", str(template.get("name")), names)))
     try:
-        adapter.validate_python(_with_steps({**template, "norm": "linf", "epsilon": 0.1}))
+        attack_at(template, "linf", 0.1)
     except ValidationError as error:
         raise ValueError(f"{where}: {error.errors()[0]['msg']}, found {template}") from None
 
@@ -95,13 +101,8 @@ def attack_at(template: Template, norm: Norm, epsilon: float) -> Template:
     pydantic.ValidationError
         If the template is no attack.
     """
-    attack = _with_steps({**template, "norm": norm, "epsilon": epsilon})
+    attack = {**template, "norm": norm, "epsilon": epsilon}
+    if template.get("name") in {"bim", "pgd"} and "step_size" not in template:
+        attack["step_size"] = OVERSHOOT * epsilon / template.get("steps", 1)
     resolved: Template = attack_adapter.validate_python(attack).model_dump(mode="json", exclude_none=True)
     return resolved
-
-
-def _with_steps(attack: Template) -> Template:
-    """Return an attack with the length of its steps, where it takes several and does not say."""
-    if attack.get("name") not in {"bim", "pgd"} or "step_size" in attack:
-        return attack
-    return {**attack, "step_size": OVERSHOOT * attack["epsilon"] / attack.get("steps", 1)}
