@@ -80,8 +80,8 @@ def interval_of_median(ordered: list[float]) -> tuple[float, float]:
 def main() -> None:
     """Train in turn, and print times and ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=150, help="rounds, each with every objective (default: 150)")
-    parser.add_argument("--batches", type=int, default=4, help="batches a round, at most 11 of 128 (default: 4)")
+    parser.add_argument("--rounds", type=int, default=120, help="rounds, each with every objective (default: 120)")
+    parser.add_argument("--batches", type=int, default=11, help="batches a round, at most 11 of 128 (default: 11)")
     parser.add_argument("--batch-size", type=int, default=128, help="images a batch (default: 128)")
     options = parser.parse_args()
     torch.set_num_threads(1)
