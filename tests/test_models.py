@@ -65,6 +65,33 @@ def test_lenet_pads_small_images_so_that_both_sizes_meet_the_same_classifier() -
     torch.testing.assert_close(small(images), large(padded))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_lenet_carries_channels_in_whole_vectors_and_is_the_plain_network_still(channels: int) -> None:
+    model = build_model(LENET, (channels, 28, 28), 10, seed=1)
+    plain = nn.Sequential(
+        nn.Conv2d(channels, 6, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(400, 120),
+        nn.ReLU(),
+        nn.Linear(120, 84),
+        nn.ReLU(),
+        nn.Linear(84, 10),
+    )
+    for parameter, value in zip(plain.parameters(), model.parameters(), strict=True):
+        parameter.data.copy_(value)
+    images = torch.rand(7, channels, 28, 28, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    logits, expected = model(images), plain(images)
+    torch.testing.assert_close(logits, expected)
+    # Nothing but the plain network's parameters is trained, and an attack sees its gradients.
+    found = torch.autograd.grad(logits.square().sum(), [images, *model.parameters()])
+    torch.testing.assert_close(found, torch.autograd.grad(expected.square().sum(), [images, *plain.parameters()]))
+
+
 def test_images_of_another_size_are_refused() -> None:
     with pytest.raises(UserError, match="lenet5: LeNet-5 takes images of 28x28 or 32x32, not 20x20"):
         build_model(LENET, (1, 20, 20), 10)
