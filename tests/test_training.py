@@ -145,6 +145,21 @@ def test_a_truncated_state_starts_over(tmp_path: Path, kept: int) -> None:
     assert len(history) == EPOCHS
 
 
+@pytest.mark.parametrize("part", [0.02, 0.3, 0.6, 0.99])
+def test_a_state_with_a_flipped_byte_starts_over(tmp_path: Path, part: float) -> None:
+    state = tmp_path / "state"
+    expected, _ = trained(tmp_path / "other")
+    with pytest.raises(KeyboardInterrupt):
+        trained(state, report=stop_after(3))
+    content = bytearray(state.read_bytes())
+    content[int(part * len(content))] ^= 0x40
+    state.write_bytes(content)
+    reported: list[int] = []
+    found, _ = trained(state, report=lambda entry: reported.append(entry["epoch"]))
+    assert reported == [1, 2, 3, 4]
+    assert same(found, expected)
+
+
 def test_a_loss_that_is_not_finite_stops_with_model_epoch_and_learning_rate(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"model a-model, seed 0: the loss is (nan|inf) in epoch 1 .* rate 1e\+30"):
         trained(tmp_path / "state", learning_rate=1e30, objective=EmpiricalRisk())

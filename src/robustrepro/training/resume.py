@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from robustrepro.errors import UserError
 from robustrepro.files import atomic_path
+from robustrepro.steps import LOGGER
 
 
 def state_path(folder: Path, *identity: str) -> Path:
@@ -70,22 +71,36 @@ def snapshot(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Te
 def save_state(state: Path, tensors: Mapping[str, Tensor], history: Sequence[dict[str, Any]]) -> None:
     """Write a snapshot and the history up to it atomically."""
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(list(history))
     with atomic_path(state) as partial:
-        save_file(contiguous, partial, metadata={"history": json.dumps(list(history))})
+        save_file(contiguous, partial, metadata={"history": text, "sha256": _digest(contiguous, text)})
+
+
+def _digest(tensors: Mapping[str, Tensor], history: str) -> str:
+    """Return the SHA-256 of a state: a flipped byte would otherwise go on into the weights."""
+    digest = hashlib.sha256(history.encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_state(state: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
     """Restore weights and optimiser moments in place; return the history so far, empty when there is no state.
 
-    An unreadable state is removed: training starts over rather than from something it cannot trust.
+    An unreadable or changed state is removed: training starts over rather than from something it cannot trust.
     """
     if not state.exists():
         return []
     try:
         with safe_open(state, "pt") as stored:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no mapping)
-            history: list[dict[str, Any]] = json.loads(stored.metadata()["history"])
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError):
+            metadata = stored.metadata()
+        if metadata["sha256"] != _digest(tensors, metadata["history"]):
+            raise ValueError("its bytes were changed")
+        history: list[dict[str, Any]] = json.loads(metadata["history"])
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+        LOGGER.warning("%s: unusable, so that training starts over (%s)", state, error)
         state.unlink()
         return []
     model.load_state_dict(
