@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from robustrepro.errors import UserError
 from robustrepro.spec.base import Declaration
-from robustrepro.spec.datasets import DatasetSpec
 
 MANIFEST = "manifest.json"
 
@@ -35,11 +35,12 @@ class DifferingFile(Declaration):
 class Manifest(Declaration):
     """What ``manifest.json`` holds; equal sources give an equal manifest, wherever they were fetched from.
 
+    ``spec`` is what was asked for, as plain data: its class would bring every data set's declaration into every step.
     ``verified`` says that no source file differs from its official checksum; ``differing`` has those that do.
     """
 
     name: str
-    spec: DatasetSpec
+    spec: dict[str, Any]
     source: str
     classes: int
     train: TensorFile

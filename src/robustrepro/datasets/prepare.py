@@ -48,7 +48,7 @@ def prepare(spec: DatasetSpec, folder: Path, *, mirror: Path | None, allow_unver
     (folder / MANIFEST).unlink(missing_ok=True)
     manifest = Manifest(
         name=spec.name,
-        spec=spec,
+        spec=spec.model_dump(mode="json"),
         source=spec.source,
         classes=spec.classes,
         train=_store(train, folder / "train.safetensors"),

@@ -19,7 +19,7 @@ from robustrepro.spec.registry import ARCHITECTURES, resolve
 def build_model(
     architecture: Mapping[str, Any], input_shape: tuple[int, ...], classes: int, *, seed: int = 0
 ) -> nn.Module:
-    """Build a network with PyTorch's default initialisation, drawn from the seed's own stream.
+    """Build a network with its architecture's own initialisation, drawn from the seed's own stream.
 
     Two models of one architecture and seed start from the same weights, whatever their objective.
 
