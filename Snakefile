@@ -19,6 +19,7 @@ from robustrepro.spec.plan import Plan
 from robustrepro.spec.records import require_recorded
 from robustrepro.spec.surroundings import (
     clear_stale_lock,
+    keep_freed_memory,
     note_sources,
     use_mirror,
     use_own_interpreter,
@@ -29,6 +30,7 @@ configfile: "config.yaml"
 
 
 use_own_interpreter()
+keep_freed_memory()
 note_sources()
 living = clear_stale_lock()
 
