@@ -143,6 +143,15 @@ class Declarations:
         }
         self.paper["tables"][name] = {"where": "Table 3", "caption": "Transfer", "rows": rows, "columns": columns}
 
+    def add_attack_by_transfer(self, source: str) -> None:
+        """Let the table of accuracies have a column of both networks under the examples of one."""
+        attack = {"name": "transfer", "source": source, "attack": self.paper["measures"]["pgd"]["attack"]}
+        self.paper["measures"]["from-outside"] = {"attack": attack}
+        self.paper["tables"]["outside"] = {
+            **{key: value for key, value in self.paper["tables"]["accuracy"].items() if key != "published"},
+            "columns": {"outside": {"label": "Transfer", "measure": "from-outside"}},
+        }
+
     def write(self) -> None:
         """Write everything anew as YAML and CSV under the root; text is written as it is."""
         shutil.rmtree(self.root, ignore_errors=True)

@@ -22,6 +22,16 @@ def transfer(**changed: object) -> Change:
     return change
 
 
+def attack_by_transfer(source: str, **changed: object) -> Change:
+    """Let the measure pgd attack with a model's examples, made by its own attack with some keys changed."""
+
+    def change(declared: Declarations) -> None:
+        measure = declared.paper["measures"]["pgd"]
+        measure["attack"] = {"name": "transfer", "source": source, "attack": {**measure["attack"], **changed}}
+
+    return change
+
+
 PGD = ("measures", "pgd", "attack")
 BATCHES = [{"batch_size": size, "losses": "image-hrm", "accuracy": {"HRM": "image-hrm"}} for size in (8, 16)]
 CLAIM = ("claims", "hrm-is-better", "holds_if")
@@ -185,6 +195,33 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
             "t",
         ),
         [f"{PAPER}: tables.distances.rows.8: column t attacks with one model; expected 'model'"],
+    ),
+    "attack by transfer from an unknown model": (
+        attack_by_transfer("image-emr"),
+        ["source in measures.pgd: 'image-emr'; did you mean 'image-erm'?"],
+    ),
+    "attack by transfer on other data": (
+        attack_by_transfer("points-erm"),
+        [f"{PAPER}: tables.accuracy.columns.pgd", "points-erm is of two_moons, image-erm of digits"],
+    ),
+    "attack by transfer from the only seed": (
+        both(attack_by_transfer("image-erm"), put(1, "models", "image-erm", "seeds")),
+        [f"{PAPER}: tables.accuracy.columns.pgd: image-erm has one seed", "independently trained source"],
+    ),
+    "attack by transfer with several restarts": (
+        attack_by_transfer("image-erm", restarts=2),
+        ["measures.pgd: attack: attack has several restarts"],
+    ),
+    "attack by transfer with clean images": (
+        attack_by_transfer("image-erm", name="clean"),
+        ["measures.pgd: ", "'clean'"],
+    ),
+    "figure of an attack by transfer": (
+        both(
+            attack_by_transfer("image-erm"),
+            put({"name": "diagonal_dominance", "measure": "pgd", "batches": BATCHES}, "figures", "regions", "figure"),
+        ),
+        [f"{PAPER}: figures.regions: pgd attacks by transfer"],
     ),
     "claim about an unknown table": (
         put(["acuracy[hrm, pgd] >= 1"], *CLAIM),

@@ -121,6 +121,62 @@ def test_a_cell_of_transfer_is_made_from_the_sources_measurements(declarations: 
     ]
 
 
+# -- transfer as the attack of a measure ---------------------------------------------------------------------
+
+
+def test_a_measure_by_transfer_hits_every_row_with_the_next_seed_of_its_source(declarations: Declarations) -> None:
+    declarations.config["overrides"] = {"seeds": 3}
+    declarations.add_attack_by_transfer(ERM)
+    plan = declarations.plan()
+    targets = plan.robustness.transfer_targets
+    assert [targets(ERM, seed, "from-outside") for seed in range(3)] == [
+        [(ERM, 2), (HRM, 2)],
+        [(ERM, 0), (HRM, 0)],
+        [(ERM, 1), (HRM, 1)],
+    ]
+    assert targets(HRM, 0, "from-outside") == []
+
+
+def test_a_source_with_fewer_seeds_attacks_each_of_the_targets_and_never_one_of_its_own_seed(
+    declarations: Declarations,
+) -> None:
+    declarations.config["overrides"] = {"models": {HRM: {"seeds": 5}}}
+    declarations.add_attack_by_transfer(ERM)
+    targets = declarations.plan().robustness.transfer_targets
+    assert targets(ERM, 0, "from-outside") == [(ERM, 1), (HRM, 1), (HRM, 3)]
+    assert targets(ERM, 1, "from-outside") == [(ERM, 0), (HRM, 0), (HRM, 2), (HRM, 4)]
+
+
+def test_the_examples_are_made_for_the_source_alone(declarations: Declarations) -> None:
+    declarations.add_attack_by_transfer(ERM)
+    plan = declarations.plan()
+    spec = json.loads(plan.transfer_spec(ERM, 0, "from-outside"))
+    assert spec["attacks"] == [json.loads(plan.attack_spec(ERM, "pgd"))["attack"]]
+    assert [target["model"] for target in spec["targets"]] == [ERM, HRM]
+    with pytest.raises(UserError, match="from-outside attacks by transfer: its examples are made for image-erm"):
+        plan.attack_spec(HRM, "from-outside")
+
+
+def test_a_cell_of_a_measure_by_transfer_is_read_from_the_sources_measurements(declarations: Declarations) -> None:
+    declarations.add_attack_by_transfer(ERM)
+    plan = declarations.plan()
+    cells = {cell["row"]: cell for cell in json.loads(plan.table_spec("small", "outside"))["cells"]}
+    files = {
+        str(seed): f"results/quick/measurements/transfer/image-erm/seed{1 - seed}/from-outside.parquet"
+        for seed in (0, 1)
+    }
+    shared = {"kind": "transfer", "column": "outside", "measurements": files, "target_seeds": {"0": 0, "1": 1}}
+    assert cells["erm"] == shared | {"row": "erm", "models": [ERM], "target": ERM}
+    assert cells["hrm"] == shared | {"row": "hrm", "models": [ERM, HRM], "target": HRM}
+
+
+def test_a_table_whose_source_is_left_out_is_not_made(declarations: Declarations) -> None:
+    declarations.add_attack_by_transfer(ERM)
+    declarations.paper["tables"]["outside"]["rows"] = {"hrm": {"label": "HRM", "model": HRM}}
+    declarations.config["leave_out"] = [ERM]
+    assert not declarations.plan().declared.is_made("small", "outside")
+
+
 # -- one measurement by its name -----------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from robustrepro.spec.base import Declaration
+from robustrepro.spec.base import Declaration, Key
 
 Norm = Literal["linf", "l2"]
 AttackLoss = Literal["cross_entropy", "training", "margin", "log_odds"]
@@ -116,6 +116,23 @@ attack_adapter: TypeAdapter[Attack] = TypeAdapter(AttackSpec)
 gradient_attack_adapter: TypeAdapter[GradientAttack] = TypeAdapter(
     Annotated[GradientAttack, Field(discriminator="name")]
 )
+
+
+class TransferAttack(Declaration):
+    """The adversarial examples that ``attack`` makes for another model, ``source``, trained from another seed.
+
+    The model itself is never asked for a gradient, so that masking its own gradients is no defence.
+    """
+
+    name: Literal["transfer"]
+    source: Key
+    attack: Annotated[GradientAttack, Field(discriminator="name")]
+
+    @model_validator(mode="after")
+    def _makes_one_example_an_image(self) -> TransferAttack:
+        if getattr(self.attack, "restarts", 1) > 1:
+            raise ValueError("attack has several restarts, of which the source would choose; expected one")
+        return self
 
 
 class CurveAttack(GradientOptions):

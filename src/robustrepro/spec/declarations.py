@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from robustrepro.errors import UserError, unknown_name
-from robustrepro.spec.attacks import GradientAttack
+from robustrepro.spec.attacks import GradientAttack, TransferAttack
 from robustrepro.spec.audit import Audit
 from robustrepro.spec.claims import parse_condition
 from robustrepro.spec.config import Config, Scale, Tree, laid_over, merged, read_yaml, validated
 from robustrepro.spec.datasets import DATASETS
 from robustrepro.spec.figures import DiagonalDominance, Figure, HeatMap, models_of
-from robustrepro.spec.paper import Column, Measure, Paper, Row, Table, Transfer
+from robustrepro.spec.paper import Column, Measure, Paper, Row, Table
 from robustrepro.spec.published import read_published
 from robustrepro.spec.training import ModelDeclaration
 
@@ -116,6 +116,8 @@ class Declared:
         for column in declaration.columns.values():
             if column.transfer is not None:
                 yield column.transfer.target
+            if column.measure is not None and isinstance(attack := self.measure(column.measure).attack, TransferAttack):
+                yield attack.source
 
     def figure_models(self, paper: str, figure: str) -> Iterator[str]:
         """Yield the models that a figure is drawn from."""
@@ -192,7 +194,11 @@ class Declared:
 
     def _resolve_measures(self) -> dict[str, Measure]:
         layered = self._layered("measures", self._gathered("measures"))
-        return {name: validated(Measure, tree, f"measures.{name}") for name, tree in layered.items()}
+        measures = {name: validated(Measure, tree, f"measures.{name}") for name, tree in layered.items()}
+        for name, measure in measures.items():
+            if isinstance(measure.attack, TransferAttack) and measure.attack.source not in self.models:
+                raise unknown_name(f"source in measures.{name}", measure.attack.source, self.models)
+        return measures
 
     def _resolve_audit(self) -> Audit:
         tree = read_yaml(self.root / AUDIT)
@@ -223,6 +229,10 @@ class Declared:
                 raise unknown_name(f"measure in {where}.columns.{column_key}", column.measure, self.measures)
             if row.model is None:
                 raise UserError(f"{where}.rows.{row_key}: column {column_key} measures one model; expected 'model'")
+            attack = self.measures[column.measure].attack
+            if isinstance(attack, TransferAttack):
+                self._check_pair(f"{where}.columns.{column_key}", source=attack.source, target=row.model)
+                self._check_seeds(f"{where}.columns.{column_key}", attack.source, "source")
         if column.transfer is not None:
             if row.model is None:
                 raise UserError(f"{where}.rows.{row_key}: column {column_key} attacks with one model; expected 'model'")
@@ -236,23 +246,26 @@ class Declared:
                     f"{where}.columns.{column_key}: examples are transferred from a gradient attack with one restart "
                     f"(fgsm, bim, pgd), which {column.transfer.measure} is not"
                 )
-            self._check_seeds(f"{where}.columns.{column_key}", row.model, column.transfer)
-            ours, theirs = self.model(row.model).dataset, self.model(column.transfer.target).dataset
-            if ours != theirs:
-                raise UserError(
-                    f"{where}.columns.{column_key}: examples are transferred between models of one data set; "
-                    f"{row.model} is of {ours}, {column.transfer.target} of {theirs}"
-                )
+            self._check_pair(f"{where}.columns.{column_key}", source=row.model, target=column.transfer.target)
+            if not (column.transfer.white_box and row.model == column.transfer.target):
+                self._check_seeds(f"{where}.columns.{column_key}", column.transfer.target, "target")
         for key in column.distance or ():
             if key not in (row.models or {}):
                 raise unknown_name(f"model of row {row_key} in {where}.columns.{column_key}", key, row.models or {})
 
-    def _check_seeds(self, where: str, source: str, transfer: Transfer) -> None:
-        white_box = transfer.white_box and source == transfer.target
-        if not white_box and len(self.seeds(transfer.target)) < 2:
+    def _check_pair(self, where: str, *, source: str, target: str) -> None:
+        ours, theirs = self.model(source).dataset, self.model(target).dataset
+        if ours != theirs:
             raise UserError(
-                f"{where}: {transfer.target} has one seed; an independently trained target needs two or more (overrides"
-                " in config.yaml: seeds)"
+                f"{where}: examples are transferred between models of one data set; {source} is of {ours}, "
+                f"{target} of {theirs}"
+            )
+
+    def _check_seeds(self, where: str, model: str, role: str) -> None:
+        if len(self.seeds(model)) < 2:
+            raise UserError(
+                f"{where}: {model} has one seed; an independently trained {role} needs two or more (overrides in "
+                "config.yaml: seeds)"
             )
 
     def _check_figure(self, where: str, figure: Figure, paper: Paper) -> None:
@@ -263,8 +276,13 @@ class Declared:
         for model in models_of(figure.figure):
             if model not in self.models:
                 raise unknown_name(f"model in {where}", model, self.models)
-        if isinstance(figure.figure, DiagonalDominance) and figure.figure.measure not in self.measures:
-            raise unknown_name(f"measure in {where}", figure.figure.measure, self.measures)
+        if isinstance(figure.figure, DiagonalDominance):
+            if figure.figure.measure not in self.measures:
+                raise unknown_name(f"measure in {where}", figure.figure.measure, self.measures)
+            if isinstance(self.measures[figure.figure.measure].attack, TransferAttack):
+                raise UserError(
+                    f"{where}: {figure.figure.measure} attacks by transfer; expected a measure of one model"
+                )
 
     def _check_claims(self) -> None:
         for name, paper in self.papers.items():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from robustrepro.spec.attacks import AttackSpec
+from robustrepro.spec.attacks import Attack, TransferAttack
 from robustrepro.spec.base import Declaration, Key
 from robustrepro.spec.figures import Figure
 from robustrepro.spec.training import ModelDeclaration
@@ -18,7 +18,7 @@ class Measure(Declaration):
     ``examples`` limits it to the first so many examples of the split; all of them when not said.
     """
 
-    attack: AttackSpec
+    attack: Annotated[Attack | TransferAttack, Field(discriminator="name")]
     split: Literal["train", "test"] = "test"
     examples: int | None = Field(default=None, ge=1)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from robustrepro.errors import UserError
+from robustrepro.spec.attacks import TransferAttack
 from robustrepro.spec.audit import attack_at
 from robustrepro.spec.base import canonical_json
 from robustrepro.spec.config import Config, Tree
@@ -82,7 +83,10 @@ class Plan:
 
     def attack_spec(self, model: str, measure: str) -> str:
         """Return the spec of the job that measures a model under an attack."""
-        tree = self.declared.measure(measure).model_dump(mode="json", exclude_none=True)
+        declaration = self.declared.measure(measure)
+        if isinstance(declaration.attack, TransferAttack):
+            raise UserError(f"{measure} attacks by transfer: its examples are made for {declaration.attack.source}")
+        tree = declaration.model_dump(mode="json", exclude_none=True)
         return canonical_json({**tree, **self._attacked(model, tree["attack"])})
 
     def transfer_spec(self, model: str, seed: int | str, measure: str) -> str:
@@ -95,7 +99,8 @@ class Plan:
             tree: Tree = {"split": "test", "examples": audit.examples}
         else:
             tree = self.declared.measure(measure).model_dump(mode="json", exclude_none=True)
-            attacks = [tree.pop("attack")]
+            attack = tree.pop("attack")
+            attacks = [attack["attack"] if attack["name"] == "transfer" else attack]
         targets = [
             {"model": target, "seed": other, "architecture": self._architecture(target)}
             for target, other in self.robustness.transfer_targets(model, seed, measure)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import cached_property
 
-from robustrepro.spec.attacks import Norm
+from robustrepro.spec.attacks import Norm, TransferAttack
 from robustrepro.spec.claims import Cell, parse_condition
 from robustrepro.spec.config import Tree
 from robustrepro.spec.declarations import Declared
 from robustrepro.spec.layout import AUDIT
-from robustrepro.spec.paper import Transfer
+from robustrepro.spec.paper import Column, Row, Transfer
 
 Ball = tuple[Norm, float]
 """A norm and ε: where an adversary may go."""
@@ -52,17 +52,26 @@ class Robustness:
                 for other in self._declared.seeds(target)
                 if (target, other) != (model, int(seed))
             ]
+        cells = list(self._made_cells())
+        if isinstance(attack := self._declared.measure(measure).attack, TransferAttack):
+            hit = {row.model for row, column in cells if row.model and column.measure == measure}
+            return sorted(
+                (target, other)
+                for target in (hit if attack.source == model else ())
+                for other in self._declared.seeds(target)
+                if self.source_seed(attack.source, other) == int(seed)
+            )
         return sorted(
             {
                 (column.transfer.target, self.target_seed(model, int(seed), column.transfer))
-                for name, paper in self._declared.papers.items()
-                for key, table in paper.tables.items()
-                if self._declared.is_made(name, key)
-                for row in table.rows.values()
-                for column in table.columns.values()
+                for row, column in cells
                 if row.model == model and column.transfer is not None and column.transfer.measure == measure
             }
         )
+
+    def source_seed(self, source: str, seed: int) -> int:
+        """Return the seed of the source whose examples a target with this seed is tried on: the next."""
+        return (seed + 1) % len(self._declared.seeds(source))
 
     def target_seed(self, source: str, seed: int, transfer: Transfer) -> int:
         """Return the seed of the target that a source with this seed attacks: the next, unless it is the white box."""
@@ -121,15 +130,20 @@ class Robustness:
         return (attack.norm, attack.epsilon)
 
     def _measures_of(self, model: str) -> tuple[str, ...]:
-        """Return the measures that some table has of a model."""
-        found = {  # in the tables' order
-            column.measure: None
-            for name, paper in self._declared.papers.items()
-            for key, table in paper.tables.items()
-            if self._declared.is_made(name, key)
-            for row in table.rows.values()
-            if row.model == model
-            for column in table.columns.values()
-            if column.measure is not None
-        }
-        return tuple(found)
+        """Return the measures that some table has of a model, in the tables' order."""
+        return tuple(
+            dict.fromkeys(
+                column.measure
+                for row, column in self._made_cells()
+                if row.model == model and column.measure is not None
+            )
+        )
+
+    def _made_cells(self) -> Iterator[tuple[Row, Column]]:
+        """Yield row and column of every cell of the tables that are made."""
+        for name, paper in self._declared.papers.items():
+            for key, table in paper.tables.items():
+                if self._declared.is_made(name, key):
+                    for row in table.rows.values():
+                        for column in table.columns.values():
+                            yield row, column

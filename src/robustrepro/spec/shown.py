@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from robustrepro.spec.attacks import TransferAttack
 from robustrepro.spec.config import Tree
 from robustrepro.spec.declarations import Declared
 from robustrepro.spec.figures import (
@@ -44,11 +45,7 @@ class Shown:
             return {"kind": "parameter_distance", "models": [first, second], "measurements": files}
         model = str(row.model)
         if column.transfer is None:
-            return {
-                "kind": "attack",
-                "models": [model],
-                "measurements": self._files("attack", model, str(column.measure)),
-            }
+            return self._measured(model, str(column.measure))
         target = column.transfer.target
         return {
             "kind": "transfer",
@@ -59,6 +56,24 @@ class Shown:
                 str(seed): self._robustness.target_seed(model, seed, column.transfer)
                 for seed in self._declared.seeds(model)
             },
+        }
+
+    def _measured(self, model: str, measure: str) -> Tree:
+        """Return what a model's accuracy under a measure is computed from."""
+        attack = self._declared.measure(measure).attack
+        if not isinstance(attack, TransferAttack):
+            return {"kind": "attack", "models": [model], "measurements": self._files("attack", model, measure)}
+        seeds = self._declared.seeds(model)
+        sources = {seed: self._robustness.source_seed(attack.source, seed) for seed in seeds}
+        return {
+            "kind": "transfer",
+            "models": list(dict.fromkeys([attack.source, model])),
+            "measurements": {
+                str(seed): self._layout.measurement("transfer", attack.source, source, measure)
+                for seed, source in sources.items()
+            },
+            "target": model,
+            "target_seeds": {str(seed): seed for seed in seeds},
         }
 
     def drawing(self, paper: str, figure: str) -> Tree:
