@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of, write_text
 from robustrepro.measurements.store import read_measurement
+from robustrepro.spec.base import canonical_json
 
 COPIED = (
     "papers/*/tables/*.csv",
@@ -21,6 +24,9 @@ COPIED = (
     "audit.csv",
     "scorecard.csv",
 )
+
+DIGITS = 12
+"""How many hexadecimal digits of a checksum name something within one file."""
 
 
 def publish(source: Path, destination: Path) -> list[Path]:
@@ -55,7 +61,7 @@ def publish(source: Path, destination: Path) -> list[Path]:
                 shutil.copyfile(file, target)
         shutil.copyfile(report, fresh / "report.html")
         write_text(fresh / "scorecard.md", scorecard_markdown(source / "scorecard.csv"))
-        write_text(fresh / "provenance.json", json.dumps(provenance(source), indent=1, sort_keys=True) + "\n")
+        write_text(fresh / "provenance.json", _one_line_an_entry(provenance(source)))
         if destination.exists():
             shutil.rmtree(destination)
         fresh.replace(destination)
@@ -76,14 +82,41 @@ def scorecard_markdown(scorecard: Path) -> str:
 
 
 def provenance(source: Path) -> dict[str, Any]:
-    """Return where every number of a scale comes from: each model's card and each measurement's origin."""
+    """Return where every number of a scale comes from: each model's card and each measurement's origin.
+
+    A spec that several measurements share stands once, under ``specs``; a measurement names the models that it is of as
+    ``name/seed0@sha256``, with the first digits of the weights' checksum.
+    """
     models = {}
     for card in sorted((source / "models").glob("*/*/card.json")):
         models[card.parent.relative_to(source / "models").as_posix()] = json.loads(card.read_text(encoding="utf-8"))
+    specs: dict[str, Any] = {}
     measurements = {}
     for file in sorted((source / "measurements").rglob("*.parquet")):
         _, origin = read_measurement(file)
-        # What a model's card says already, and what its path says, is not repeated.
-        kept = {key: origin[key] for key in ("spec", "code", "models", "device", "commit", "seconds")}
-        measurements[file.relative_to(source / "measurements").as_posix()] = kept | {"sha256": sha256_of(file)}
-    return {"scale": source.name, "models": models, "measurements": measurements}
+        text = canonical_json(origin["spec"])
+        name = hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+        specs[name] = origin["spec"]
+        measurements[file.relative_to(source / "measurements").as_posix()] = {
+            **{key: origin[key] for key in ("code", "commit", "device", "seconds")},
+            "spec": name,
+            "models": [
+                f"{model['model']}/seed{model['seed']}@{model['weights_sha256'][:DIGITS]}" for model in origin["models"]
+            ],
+            "sha256": sha256_of(file),
+        }
+    return {"scale": source.name, "models": models, "measurements": measurements, "specs": specs}
+
+
+def _one_line_an_entry(tree: Mapping[str, Any]) -> str:
+    """Return JSON that a reader can search and git can compare line by line."""
+    parts = []
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            lines = ",\n".join(
+                f"  {json.dumps(name)}: {canonical_json(entry)}" for name, entry in sorted(value.items())
+            )
+            parts.append(f" {json.dumps(key)}: {{\n{lines}\n }}")
+        else:
+            parts.append(f" {json.dumps(key)}: {canonical_json(value)}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
