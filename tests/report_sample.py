@@ -37,6 +37,7 @@ SPEC: dict[str, Any] = {
     "scale_description": "embedded data, small models, all papers within ten minutes on two cores",
     "stand_ins": {"mnist": "digits"},
     "unverified": ["cifar10"],
+    "instead": ["convnet instead of resnet50 (12 of the models)"],
     "papers": [
         {
             "id": "hrm",

@@ -186,6 +186,8 @@ def test_what_is_missing_says_not_measured_in_its_place(page: Page) -> None:
 def test_stand_in_and_unverified_data_are_told_at_the_top(page: Page) -> None:
     expect(page.get_by_text("No verdict: digits stand in for mnist.")).to_be_in_viewport()
     expect(page.get_by_text("Unverified data: cifar10.")).to_be_in_viewport()
+    smaller = "Smaller than in the papers: convnet instead of resnet50 (12 of the models)."
+    expect(page.get_by_text(smaller)).to_be_in_viewport()
     expect(page.locator("#hrm-table2 .stand-in")).to_contain_text("No verdict: digits instead of mnist")
 
 

@@ -18,7 +18,7 @@ from robustrepro.report.presentation import difference_step, distinct_specs, num
 
 
 def test_paper_data_alone_gives_no_banner_and_no_scorecard_says_so(tmp_path: Path) -> None:
-    spec = deepcopy(SPEC) | {"stand_ins": {}, "unverified": []}
+    spec = deepcopy(SPEC) | {"stand_ins": {}, "unverified": [], "instead": []}
     html = build_report(spec, tmp_path)
     assert 'class="banner' not in html
     assert "Claims: not measured." in html

@@ -68,6 +68,14 @@ def test_the_place_of_the_whole_interval_is_the_verdict(
     assert "digits instead of mnist: no verdict" in judged.why
 
 
+def test_what_was_measured_stands_beside_what_the_paper_prints() -> None:
+    found = tables(hrm=[30.0, 31.0], erm=[5.0, 5.0])
+    cells = found["table2"]["cells"]
+    next(one for one in cells if one["row"] == "hrm")["printed"] = "56.22%"
+    measured = judge_claim(["table2[hrm, pgd] >= table2[erm, pgd] + 20"], found).measured
+    assert "table2[hrm, pgd] = 30.50 (printed 56.22%), table2[erm, pgd] = 5.00; margin +5.50" in measured
+
+
 def test_seeds_are_compared_pair_by_pair() -> None:
     # The seeds lie far apart, and each has the same gain: unpaired intervals would overlap widely.
     erm = [10.0, 40.0, 70.0]

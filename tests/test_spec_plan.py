@@ -225,6 +225,18 @@ def test_a_model_that_two_papers_declare_alike_is_one_model(declarations: Declar
     assert plan.table_inputs("small", "accuracy") == plan.table_inputs("second", "accuracy")
 
 
+def test_the_report_is_told_what_a_scale_trains_instead_of_what_the_paper_declares(declarations: Declarations) -> None:
+    as_declared = {name: {"epochs": 4} for name in declarations.paper["models"]}
+    declarations.config["overrides"] = {"models": as_declared}
+    assert json.loads(declarations.plan().report_spec())["instead"] == []
+    smaller = {"architecture": {"name": "mlp", "hidden": [4]}, "epochs": 2}
+    declarations.config["overrides"] = {"models": as_declared | {"image-erm": smaller, "image-hrm": {"epochs": 2}}}
+    assert json.loads(declarations.plan().report_spec())["instead"] == [
+        "mlp instead of lenet5 (1 of the models)",
+        "2 instead of 4 epochs (2 of the models)",
+    ]
+
+
 def test_the_digest_of_printed_numbers_is_that_of_their_file(declarations: Declarations) -> None:
     before = declarations.plan().published_digest("small", "accuracy")
     declarations.published["accuracy.csv"] = declarations.published["accuracy.csv"].replace("3.25", "3.26")

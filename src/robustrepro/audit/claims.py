@@ -93,6 +93,7 @@ def with_accuracies(
         ]
         estimate = of_accuracy([value["value"] for value in values], values[0]["count"])
         cell |= {"mean": estimate.mean, "std": estimate.std, "interval": estimate.interval, "values": values}
+        cell["printed"] = None  # the paper prints nothing of the worst case
     return replaced
 
 
@@ -101,7 +102,8 @@ def _taken_down_by(cells: Cells, judged: Callable[[Callable[[WorstCase], float]]
     holding = {"reproduced", "indicative: holds"}
     before = judged(lambda case: case.accuracy(case.own))
     if before.verdict not in holding:
-        return "nothing to take down: on the audit's images the claim does not hold under the paper's own attack either"
+        state = "undecided" if before.verdict.endswith("inconclusive") else "false"
+        return f"nothing to take down: the comparison is {state} under the paper's own attack already"
     everyone = [case for cases in cells.values() for case in cases.values()]
     names = dict.fromkeys(name for case in everyone for name in case.resisted)
 

@@ -124,12 +124,12 @@ def _draw_shares(axis: Axes, sizes: Sequence[int], shares: Sequence[Floats]) -> 
     axis.axhline(1, linestyle=":", color=style.GREY)
     axis.set_yscale("log")
     axis.yaxis.set_major_formatter(lambda share, _: f"{share:g}")
-    for text, y, colour in (
-        ("1: all losses but one are 0", 1, style.GREY),
-        ("diagonal of CEM", means[0], "black"),
-        ("1/N: all losses equal", equal[0], style.GREY),
+    for text, y, above, colour in (
+        ("1: all losses but one are 0", 1, 5, style.GREY),
+        ("diagonal of CEM", means[0], 5, "black"),
+        ("1/N: all losses equal", equal[0], -16, style.GREY),
     ):
-        axis.annotate(text, (sizes[0], y), (8, 5), textcoords="offset points", color=colour, fontsize=style.SMALL)
+        axis.annotate(text, (sizes[0], y), (8, above), textcoords="offset points", color=colour, fontsize=style.SMALL)
     axis.set_title("share of the diagonal", fontsize=style.TITLE)
 
 

@@ -116,10 +116,15 @@ def judge_condition(condition: Condition, tables: Tables) -> Judged:
     elif interval is not None and interval[1] < 0:
         outcome = "fails"
     decimals = max(tables[cell.table]["decimals"] for _, cell, _ in cells)
-    values = ", ".join(f"{cell} = {found['mean']:.{decimals}f}" for _, cell, found in cells)
+    values = ", ".join(f"{cell} = {found['mean']:.{decimals}f}{_printed(found)}" for _, cell, found in cells)
     spread = f" [95%: {interval[0]:+.{decimals}f}, {interval[1]:+.{decimals}f}]" if interval else ""
     text = f"{condition.text}: {values}; margin {margin:+.{decimals}f}{spread}"
     return Judged(outcome, margin, interval, len(seeds), text)
+
+
+def _printed(found: Mapping[str, Any]) -> str:
+    """Return what the paper prints in a cell, in brackets, if it does."""
+    return f" (printed {found['printed']})" if found.get("printed") else ""
 
 
 def _found(cell: Cell, tables: Tables) -> Mapping[str, Any]:

@@ -96,6 +96,14 @@ class Declared:
         """Return the data set that the paper declares for a model, whatever stands in for it."""
         return str(self._declared_models[model]["dataset"])
 
+    def instead(self, model: str) -> Iterator[str]:
+        """Yield what this scale trains a model with instead of what its paper declares: architecture and epochs."""
+        declared, used = self._declared_models[model], self.model(model)
+        if declared["architecture"]["name"] != used.architecture.name:
+            yield f"{used.architecture.name} instead of {declared['architecture']['name']}"
+        if declared["epochs"] != used.epochs:
+            yield f"{used.epochs} instead of {declared['epochs']} epochs"
+
     def left_out(self, model: str) -> bool:
         """Tell whether the user asked not to train a model."""
         return any(fnmatch.fnmatchcase(model, pattern) for pattern in self.config.leave_out)

@@ -262,6 +262,7 @@ class Plan:
                 "scale_description": self.declared.scale.description,
                 "stand_ins": self.stand_ins(models),
                 "unverified": self.unverified(models),
+                "instead": self.instead(models),
                 "papers": papers,
             }
         )
@@ -361,6 +362,14 @@ class Plan:
     def unverified(self, models: Iterable[str]) -> list[str]:
         """Return the data sets of these models whose bytes need not be the official ones."""
         return sorted({self.model(model).dataset for model in models} & set(self.config.data.allow_unverified))
+
+    def instead(self, models: Iterable[str]) -> list[str]:
+        """Return in words what these models are trained with instead of what their papers declare."""
+        found: dict[str, dict[str, None]] = {}
+        for name in dict.fromkeys(models):
+            for difference in self.declared.instead(name):
+                found.setdefault(difference, {})[name] = None
+        return [f"{difference} ({len(names)} of the models)" for difference, names in found.items()]
 
     # -- the parts of specs --------------------------------------------------------------------------------------
 
