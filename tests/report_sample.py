@@ -206,8 +206,9 @@ def write_sample(scale_folder: Path) -> None:
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
     _draw_figure(scale_folder / "papers/hrm/figures/figure2.png")
-    scorecard = ("paper", "claim", "says", "where", "verdict", "audit", "taken_down_by", "measured", "why")
-    _write_csv(scale_folder / "scorecard.csv", scorecard, CLAIMS)
+    scorecard = ("paper", "claim", "says", "where", "verdict", "audit", "taken_down_by", "measured", "why", "margins")
+    lines = [(*claim, f"Half of what {claim[1]} prints.") for claim in CLAIMS]
+    _write_csv(scale_folder / "scorecard.csv", scorecard, lines)
     _write_csv(scale_folder / "audit.csv", ("paper", "claim", "measured", "why", "smaller_epsilon"), AUDIT_LINES)
     (scale_folder / "audit.json").write_text(json.dumps(AUDITED), encoding="utf-8")
 

@@ -24,6 +24,12 @@ def test_paper_data_alone_gives_no_banner_and_no_scorecard_says_so(tmp_path: Pat
     assert "Claims: not measured." in html
 
 
+def test_a_claim_says_why_its_bounds_are_what_they_are(tmp_path: Path) -> None:
+    write_sample(tmp_path)
+    html = build_report(SPEC, tmp_path)
+    assert "Bounds, fixed beforehand: Half of what hrm-raises-pgd-accuracy prints." in html
+
+
 @pytest.mark.parametrize(
     ("difference", "printed", "unit", "step"),
     [

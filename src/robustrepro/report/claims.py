@@ -146,6 +146,8 @@ class Claim:
     ----------
     audit, taken_down_by
         Whether the claim survives the audit, and what takes it down.
+    margins
+        Why the comparisons have the bounds that they have; fixed before anything was measured.
     anchor
         The place on the page that the claim is judged by.
     survival
@@ -161,5 +163,6 @@ class Claim:
     taken_down_by: str
     measured: str
     why: str
+    margins: str
     anchor: str
     survival: Survival | None

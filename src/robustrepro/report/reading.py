@@ -25,7 +25,18 @@ from robustrepro.report.content import (
     Table,
 )
 
-SCORECARD_COLUMNS = ("paper", "claim", "says", "where", "verdict", "audit", "taken_down_by", "measured", "why")
+SCORECARD_COLUMNS = (
+    "paper",
+    "claim",
+    "says",
+    "where",
+    "verdict",
+    "audit",
+    "taken_down_by",
+    "measured",
+    "why",
+    "margins",
+)
 AUDIT_COLUMNS = ("paper", "claim", "measured", "why", "smaller_epsilon")
 Checked = TypeVar("Checked", bound=BaseModel)
 ClaimKey = tuple[str, str]
