@@ -284,21 +284,27 @@ def commands() -> None:
     """Keep the name of the command in the command line, also where there is a single one."""
 
 
-def _leave_out_other_commands() -> None:
-    """Leave only the command that is called: making the parsers of all takes longer than many a step."""
+@contextmanager
+def _without_other_commands() -> Iterator[None]:
+    """Leave only the command that is called meanwhile: making the parsers of all takes longer than many a step."""
+    every = app.registered_commands
     named = [
         command
-        for command in app.registered_commands
+        for command in every
         if command.callback and (command.name or command.callback.__name__.replace("_", "-")) in sys.argv[1:2]
     ]
-    app.registered_commands = named or app.registered_commands
+    app.registered_commands = named or every
+    try:
+        yield
+    finally:
+        app.registered_commands = every
 
 
 def main() -> None:
     """Run the command line; a user's mistake is one message on standard error and status 2."""
-    _leave_out_other_commands()
     try:
-        app()
+        with _without_other_commands():
+            app()
     except UserError as error:
         typer.echo(f"robustrepro: {error}", err=True)
         sys.exit(2)
