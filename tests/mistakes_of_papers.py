@@ -170,13 +170,9 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         transfer(measure="clean"),
         [
             f"{PAPER}: tables.distances.columns.erm",
-            "a gradient attack with one restart (fgsm, bim, pgd)",
+            "an attack that makes them (fgsm, bim, pgd, noise, autoattack)",
             "clean is not",
         ],
-    ),
-    "transfer of several restarts": (
-        both(transfer(), put(2, *PGD, "restarts")),
-        [f"{PAPER}: tables.distances.columns.erm", "with one restart", "which pgd is not"],
     ),
     "transfer to the only seed": (
         both(transfer(), put(1, "models", "image-erm", "seeds")),
@@ -208,9 +204,9 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         both(attack_by_transfer("image-erm"), put(1, "models", "image-erm", "seeds")),
         [f"{PAPER}: tables.accuracy.columns.pgd: image-erm has one seed", "independently trained source"],
     ),
-    "attack by transfer with several restarts": (
-        attack_by_transfer("image-erm", restarts=2),
-        ["measures.pgd: attack: attack has several restarts"],
+    "attack by transfer with restarts that are all the same": (
+        attack_by_transfer("image-erm", restarts=2, random_start=False),
+        ["measures.pgd: attack", "restarts is 2, but without random_start they would all be the same"],
     ),
     "attack by transfer with clean images": (
         attack_by_transfer("image-erm", name="clean"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from attack_cases import random_case
@@ -9,12 +11,11 @@ from pydantic import ValidationError
 
 from robustrepro.attacks.craft import craft
 from robustrepro.attacks.fgsm import fgsm
-from robustrepro.attacks.losses import cross_entropy
+from robustrepro.attacks.losses import classification_margin, cross_entropy
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.pgd import pgd
 from robustrepro.attacks.threat_models import OutsideThreatModelError, ThreatModel, unit_ball_noise
-from robustrepro.errors import UserError
-from robustrepro.spec.attacks import Bim, Fgsm, Noise, Pgd, attack_adapter
+from robustrepro.spec.attacks import AutoAttack, Bim, Fgsm, Noise, Pgd, attack_adapter
 
 COUNT = 60
 INDICES = torch.arange(1000, 1000 + COUNT)
@@ -137,9 +138,48 @@ def test_crafting_leaves_the_model_and_the_random_state_alone(case):
     model.double()
 
 
-def test_crafting_with_restarts_is_refused(case):
-    with pytest.raises(UserError, match="restarts is 3; expected 1"):
-        craft(*case, INDICES, pgd_of("linf", restarts=3), seed=0)
+@pytest.mark.parametrize("batch_size", [7, 256])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_of_several_restarts_the_point_of_smallest_margin_is_crafted(case, norm, batch_size):
+    model, inputs, labels = case
+    spec = pgd_of(norm, restarts=3)
+    crafted = craft(*case, INDICES, spec, seed=2, batch_size=batch_size)
+    options = {"epsilon": spec.epsilon, "steps": spec.steps, "step_size": spec.step_size, "norm": norm}
+    reached = []
+    for restart in range(3):
+        noise = unit_ball_noise(norm, (1, 8, 8), seed=2, indices=INDICES.tolist(), restarts=[restart] * COUNT)
+        starts = ThreatModel(norm, spec.epsilon).random_start(inputs, noise.double())
+        reached.append(pgd(model, inputs, labels, starts=starts, **options))
+    margins = torch.stack([classification_margin(model(points), labels) for points in reached])
+    best = margins.argmin(0)
+    assert len(best.unique()) == 3
+    torch.testing.assert_close(crafted, torch.stack(reached)[best, torch.arange(COUNT)])
+
+
+def test_crafted_noise_is_the_draw_of_smallest_margin(case):
+    model, _, labels = case
+    spec = Noise(name="noise", epsilon=0.1, draws=5, precision="float64")
+    crafted = craft(*case, INDICES, spec, seed=2)
+    # PGD whose steps are too short to matter begins where a draw lies.
+    still = Pgd(name="pgd", epsilon=0.1, steps=1, step_size=1e-12, restarts=5, precision="float64")
+    torch.testing.assert_close(crafted, craft(*case, INDICES, still, seed=2))
+    draws = [craft(*case, INDICES, spec.model_copy(update={"draws": count}), seed=2) for count in (1, 3, 5)]
+    margins = [classification_margin(model(points), labels) for points in draws]
+    assert (margins[0] >= margins[1]).all()
+    assert (margins[1] >= margins[2]).all()
+    assert (margins[0] > margins[2]).sum() > COUNT / 4
+
+
+def test_crafted_autoattack_points_are_those_that_it_returns(case):
+    model, inputs, labels = copy.deepcopy(case[0]).float(), case[1].float(), case[2]
+    spec = AutoAttack(name="autoattack", epsilon=0.02, steps=5, square_queries=20)
+    crafted = craft(model, inputs, labels, INDICES, spec, seed=2)
+    outcome = measure(model, inputs, labels, INDICES, spec, seed=2)
+    broken = (outcome.clean_prediction == labels) & ~outcome.robust
+    assert 5 < broken.sum() < COUNT - 5
+    assert torch.equal(model(crafted).argmax(1)[broken], outcome.prediction[broken])
+    assert torch.equal(crafted[~broken], inputs[~broken])
+    assert ((crafted - inputs).abs().flatten(1).amax(1) <= 0.02 + 1e-6).all()
 
 
 def test_crafted_points_outside_the_ball_are_refused(case, monkeypatch):

@@ -18,12 +18,15 @@ from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
 from robustrepro.measurements.store import read_measurement
 from robustrepro.measurements.transfer import measure_transfer
-from robustrepro.spec.attacks import gradient_attack_adapter
+from robustrepro.spec.attacks import crafting_attack_adapter
 
 SEED = 3
 EXAMPLES = 12
 PGD = {"name": "pgd", "norm": "linf", "epsilon": 0.2, "steps": 2, "step_size": 0.1}
 FGSM = {"name": "fgsm", "norm": "l2", "epsilon": 2.0}
+RESTARTED = {**PGD, "restarts": 3}
+NOISE = {"name": "noise", "norm": "linf", "epsilon": 0.3, "draws": 4}
+AUTOATTACK = {"name": "autoattack", "norm": "linf", "epsilon": 0.2, "steps": 3, "square_queries": 10}
 # The source itself, the same model from another seed, and another model.
 TARGETS = [("source", SEED), ("source", 4), ("other", 0)]
 
@@ -64,7 +67,7 @@ def made_by_hand(folder: Path, data: Path, attack: dict[str, Any], **options: An
     """Return the examples that the attack makes for the source."""
     _, images, labels = images_of(data)
     _, source = checkpoint(folder / "by hand", LENET, seed=SEED + len("source"))
-    declared = gradient_attack_adapter.validate_python(attack)
+    declared = crafting_attack_adapter.validate_python(attack)
     return craft(source, images, labels, torch.arange(EXAMPLES), declared, seed=SEED, **options)
 
 
@@ -90,11 +93,13 @@ def test_there_is_a_row_an_image_attack_and_target(digits: Path, tmp_path: Path)
             assert set(columns["epsilon"]) == {epsilon}
 
 
-@pytest.mark.parametrize("attack", [PGD, FGSM], ids=["pgd", "fgsm"])
+@pytest.mark.parametrize(
+    "attack", [PGD, FGSM, RESTARTED, NOISE, AUTOATTACK], ids=["pgd", "fgsm", "restarts", "noise", "autoattack"]
+)
 def test_every_target_gets_its_own_predictions_of_the_sources_examples(
     digits: Path, tmp_path: Path, attack: dict[str, Any]
 ) -> None:
-    table, _, _ = transferred(tmp_path, digits, [PGD, FGSM])
+    table, _, _ = transferred(tmp_path, digits, [attack])
     made = made_by_hand(tmp_path, digits, attack)
     _, images, _ = images_of(digits)
     found = []
@@ -162,7 +167,7 @@ def test_points_of_the_plane_may_leave_the_range_of_pixels(moons: Path, tmp_path
         spec, "", model_name="m", seed=0, data=moons, weights=weights, target_weights=[weights], output=output
     )
     split = load(moons, "train")
-    attack = gradient_attack_adapter.validate_python(spec["attacks"][0])
+    attack = crafting_attack_adapter.validate_python(spec["attacks"][0])
     indices = torch.arange(len(split.labels))
     made = craft(model, split.inputs, split.labels, indices, attack, seed=0, box=None)
     assert made.min() < 0

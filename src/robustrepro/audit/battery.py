@@ -17,7 +17,7 @@ from robustrepro.attacks.subject import on_device, predictions
 from robustrepro.attacks.threat_models import Box
 from robustrepro.audit.alarms import Alarm, alarms, zero_gradient_share
 from robustrepro.audit.copies import differentiable_copies
-from robustrepro.spec.attacks import Curve, attack_adapter, gradient_attack_adapter
+from robustrepro.spec.attacks import Curve, attack_adapter, crafting_attack_adapter
 
 Attack = Mapping[str, Any]
 GREY = 0.5
@@ -140,7 +140,7 @@ class Battery:
         for name, attack in _library_last(attacks):
             if attack["name"] != "autoattack":
                 for kind, copied in copies.items():
-                    spec = gradient_attack_adapter.validate_python({**attack, "restarts": 1})
+                    spec = crafting_attack_adapter.validate_python({**attack, "restarts": 1})
                     made = craft(copied, self.images, self.labels, self.indices, spec, seed=self.seed, box=self.box)
                     found = predictions(self.model, made, self.device)
                     # A misclassified image does not become robust by an example that happens to be got right.

@@ -17,7 +17,7 @@ from robustrepro.devices import claimed_device, device_name
 from robustrepro.measurements.origin import origin_of
 from robustrepro.measurements.store import stacked, write_measurement
 from robustrepro.models.build import load_model
-from robustrepro.spec.attacks import gradient_attack_adapter
+from robustrepro.spec.attacks import crafting_attack_adapter
 from robustrepro.spec.registry import OBJECTIVES, configured
 from robustrepro.steps import ProgressBar
 
@@ -69,7 +69,7 @@ def measure_transfer(
         clean = [predictions(target, images, device) for target in targets]
         with ProgressBar(f"{model_name}, seed {seed}, {output.stem}", len(spec["attacks"])) as progress:
             for attack in spec["attacks"]:
-                declared = gradient_attack_adapter.validate_python(attack)
+                declared = crafting_attack_adapter.validate_python(attack)
                 indices = torch.arange(len(labels))
                 made = craft(source, images, labels, indices, declared, seed=seed, training_loss=training_loss, box=box)
                 parts += [

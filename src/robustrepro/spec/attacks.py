@@ -110,11 +110,12 @@ class AutoAttack(BallAttack):
 
 
 GradientAttack = Fgsm | Bim | Pgd
+CraftingAttack = Fgsm | Bim | Pgd | Noise | AutoAttack
 Attack = Clean | Fgsm | Bim | Pgd | Noise | AutoAttack
 AttackSpec = Annotated[Attack, Field(discriminator="name")]
 attack_adapter: TypeAdapter[Attack] = TypeAdapter(AttackSpec)
-gradient_attack_adapter: TypeAdapter[GradientAttack] = TypeAdapter(
-    Annotated[GradientAttack, Field(discriminator="name")]
+crafting_attack_adapter: TypeAdapter[CraftingAttack] = TypeAdapter(
+    Annotated[CraftingAttack, Field(discriminator="name")]
 )
 
 
@@ -126,13 +127,7 @@ class TransferAttack(Declaration):
 
     name: Literal["transfer"]
     source: Key
-    attack: Annotated[GradientAttack, Field(discriminator="name")]
-
-    @model_validator(mode="after")
-    def _makes_one_example_an_image(self) -> TransferAttack:
-        if getattr(self.attack, "restarts", 1) > 1:
-            raise ValueError("attack has several restarts, of which the source would choose; expected one")
-        return self
+    attack: Annotated[CraftingAttack, Field(discriminator="name")]
 
 
 class CurveAttack(GradientOptions):

@@ -73,9 +73,7 @@ class Audit(Declaration):
                 raise ValueError(f"attacks.{key}: expected an attack of this name, which the alarms compare")
         for key, template in self.escalation.items():
             _check_attack(f"escalation.{key}", template, ("autoattack", "pgd"))
-        _check_attack("transfer", self.transfer, ("bim", "fgsm", "pgd"))
-        if self.transfer.get("restarts", 1) > 1:
-            raise ValueError("transfer: expected one restart, since an image has one example to transfer")
+        _check_attack("transfer", self.transfer, ATTACKS)
         if self.smaller.shares != sorted(set(self.smaller.shares)):
             raise ValueError(f"smaller.shares: expected increasing shares, found {self.smaller.shares}")
         return self

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from robustrepro.errors import UserError, unknown_name
-from robustrepro.spec.attacks import GradientAttack, TransferAttack
+from robustrepro.spec.attacks import CraftingAttack, TransferAttack
 from robustrepro.spec.audit import Audit
 from robustrepro.spec.claims import parse_condition
 from robustrepro.spec.config import Config, Scale, Tree, laid_over, merged, read_yaml, validated
@@ -249,10 +249,10 @@ class Declared:
             if column.transfer.measure not in self.measures:
                 raise unknown_name(f"measure in {where}.columns.{column_key}", column.transfer.measure, self.measures)
             attack = self.measures[column.transfer.measure].attack
-            if not isinstance(attack, GradientAttack) or getattr(attack, "restarts", 1) > 1:
+            if not isinstance(attack, CraftingAttack):
                 raise UserError(
-                    f"{where}.columns.{column_key}: examples are transferred from a gradient attack with one restart "
-                    f"(fgsm, bim, pgd), which {column.transfer.measure} is not"
+                    f"{where}.columns.{column_key}: examples are transferred from an attack that makes them (fgsm, "
+                    f"bim, pgd, noise, autoattack), which {column.transfer.measure} is not"
                 )
             self._check_pair(f"{where}.columns.{column_key}", source=row.model, target=column.transfer.target)
             if not (column.transfer.white_box and row.model == column.transfer.target):
