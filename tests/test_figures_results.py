@@ -18,6 +18,7 @@ from robustrepro.spec.paper import Table
 from robustrepro.tables.step import table_step
 
 SIZES = (4, 8)
+ATTACK = {"name": "pgd", "epsilon": 8 / 255, "steps": 20}
 
 # -- the diagonal of CEM -------------------------------------------------------------------------------------
 
@@ -60,7 +61,7 @@ def dominance(folder: Path, **changed: Any) -> dict[str, Any]:
             for seed in range(2)
         ]
         batches.append({"batch_size": size, "losses_measurements": files, "accuracy_measurements": accuracy})
-    return {"id": "figure6", "scale": "quick", "figure": {"measure": "pgd", "batches": batches[::-1]}}
+    return {"id": "figure6", "scale": "quick", "figure": {"attack": ATTACK, "batches": batches[::-1]}}
 
 
 def test_the_share_of_the_diagonal_is_shown_for_every_batch_size_between_its_bounds(tmp_path: Path) -> None:
@@ -89,6 +90,7 @@ def test_accuracies_are_shown_with_the_range_of_their_seeds(tmp_path: Path) -> N
     assert bars == [[[25.0, 30.0], [45.0, 50.0]], [[45.0, 50.0], [65.0, 70.0]]]
     assert [text.get_text() for text in right.texts] == ["ERM", "HRM"]
     assert figure.get_suptitle().startswith("scale quick; 2 seeds; ")
+    assert right.get_title() == "accuracy (%) under PGD, 20 steps, ε = 8/255"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from robustrepro.figures import style
 from robustrepro.measurements.store import read_measurement
+from robustrepro.words import attack_in_words
 
 Floats = NDArray[np.float64]
 SPREAD = (10, 90)
@@ -48,8 +49,8 @@ def draw(spec: dict[str, Any]) -> Figure:
     Parameters
     ----------
     spec
-        The figure's spec: ``figure.batches``, each with a ``batch_size``, ``losses_measurements`` (one a seed) and
-        ``accuracy_measurements`` (for each label, one a seed).
+        The figure's spec: ``figure.attack``, the one behind the accuracies, and ``figure.batches``, each with a
+        ``batch_size``, ``losses_measurements`` (one a seed) and ``accuracy_measurements`` (for each label, one a seed).
 
     Raises
     ------
@@ -68,7 +69,7 @@ def draw(spec: dict[str, Any]) -> Figure:
     if np.ptp(np.concatenate([values for line in accuracies.values() for values in line])) == 0:
         first = next(iter(batches[0]["accuracy_measurements"].values()))[0]
         raise style.unusable(spec["id"], "accuracy", first, "every model has the same accuracy, at every batch size")
-    _draw_accuracies(right, sizes, accuracies, spec["figure"]["measure"])
+    _draw_accuracies(right, sizes, accuracies, spec["figure"]["attack"])
     for axis in (left, right):
         axis.set_xscale("log", base=2)
         axis.set_xticks(sizes, [str(size) for size in sizes], minor=False)
@@ -125,19 +126,23 @@ def _draw_shares(axis: Axes, sizes: Sequence[int], shares: Sequence[Floats]) -> 
     axis.set_yscale("log")
     axis.yaxis.set_major_formatter(lambda share, _: f"{share:g}")
     for text, y, above, colour in (
-        ("1: all losses but one are 0", 1, 5, style.GREY),
+        ("1: all losses but one are 0", 1, -11, style.GREY),
         ("diagonal of CEM", means[0], 5, "black"),
-        ("1/N: all losses equal", equal[0], -16, style.GREY),
+        # As low as the line gets: it falls, and would cross a text below its beginning.
+        ("1/N: all losses equal", equal[-1], 0, style.GREY),
     ):
         axis.annotate(text, (sizes[0], y), (8, above), textcoords="offset points", color=colour, fontsize=style.SMALL)
     axis.set_title("share of the diagonal", fontsize=style.TITLE)
 
 
-def _draw_accuracies(axis: Axes, sizes: Sequence[int], accuracies: dict[str, list[Floats]], measure: str) -> None:
+def _draw_accuracies(
+    axis: Axes, sizes: Sequence[int], accuracies: dict[str, list[Floats]], attack: dict[str, Any]
+) -> None:
+    """Draw each objective's accuracy against the batch size."""
     colours = style.colours_of(accuracies)
     for label, line in accuracies.items():
         low, high = [values.min() for values in line], [values.max() for values in line]
         axis.vlines(sizes, low, high, color=colours[label], linewidth=1.2)
         axis.plot(sizes, [values.mean() for values in line], "o-", color=colours[label])
     style.label_ends(axis, sizes[-1], {label: float(line[-1].mean()) for label, line in accuracies.items()}, colours)
-    axis.set_title(f"accuracy under {measure} (%)", fontsize=style.TITLE)
+    axis.set_title(f"accuracy (%) under {attack_in_words(attack)}", fontsize=style.TITLE)

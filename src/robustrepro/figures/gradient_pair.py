@@ -77,7 +77,7 @@ def draw(spec: dict[str, Any]) -> Figure:
         for name, vector in risks.items():
             _draw_arrow(axis, name, vector, colours[name])
         axis.plot(0, 0, "o", color=style.GREY, markersize=3)
-        axis.set_title(title, fontsize=style.TITLE)
+        axis.set_title(title, fontsize=style.TITLE, pad=14)
         axis.set_aspect("equal")
         axis.margins(0.15)
         axis.axis("off")

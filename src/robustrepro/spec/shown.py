@@ -91,7 +91,8 @@ class Shown:
                     "panels": [self._panel(panel, "training_path", f"every{drawn.every}") for panel in drawn.panels]
                 }
             case DiagonalDominance():
-                return {"batches": [self._batch(batch, drawn.measure) for batch in drawn.batches]}
+                attack = self._declared.measure(drawn.measure).attack.model_dump(mode="json", exclude_none=True)
+                return {"attack": attack, "batches": [self._batch(batch, drawn.measure) for batch in drawn.batches]}
             case HeatMap():
                 return {"measurement": self._layout.table(paper, drawn.table)}
         return {}
