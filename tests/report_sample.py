@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from report_sample_claims import AUDIT_LINES, AUDITED, CLAIMS
+from report_sample_claims import AUDITED, CLAIMS, JUDGED
 
 ROWS = {"erm": "ERM (Baseline)", "cem": "CEM", "hrm": "HRM"}
 MNIST_COLUMNS = {"clean": "Test Acc", "fgsm": "FGSM (ε = 0.3)", "pgd": "PGD (ε = 0.3)"}
@@ -45,6 +44,7 @@ SPEC: dict[str, Any] = {
             "authors": "Anonymous authors",
             "summary": "Replaces the mean of the losses by the mean of √(Lᵢ Lⱼ) over pairs i ≠ j, and claims "
             "robustness to gradient attacks without adversarial training or loss of clean accuracy.",
+            "terms": {"hollow": "Without the pairs of an example with itself."},
             "departures": [
                 {
                     "where": "Section 5",
@@ -206,13 +206,8 @@ def write_sample(scale_folder: Path) -> None:
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
     _draw_figure(scale_folder / "papers/hrm/figures/figure2.png")
-    scorecard = ("paper", "claim", "says", "where", "verdict", "audit", "taken_down_by", "measured", "why", "margins")
-    lines = [(*claim, f"Half of what {claim[1]} prints.") for claim in CLAIMS]
-    _write_csv(scale_folder / "scorecard.csv", scorecard, lines)
-    _write_csv(scale_folder / "audit.csv", ("paper", "claim", "measured", "why", "smaller_epsilon"), AUDIT_LINES)
+    columns = ("paper", "claim", "says", "where", "verdict", "audit", "why", "margins")
+    with (scale_folder / "scorecard.csv").open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([columns, *((*claim, f"Half of what {claim[1]} prints.") for claim in CLAIMS)])
+    (scale_folder / "scorecard.json").write_text(json.dumps(JUDGED), encoding="utf-8")
     (scale_folder / "audit.json").write_text(json.dumps(AUDITED), encoding="utf-8")
-
-
-def _write_csv(path: Path, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows([columns, *rows])

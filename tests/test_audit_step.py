@@ -245,6 +245,12 @@ def test_a_claim_is_judged_on_the_worst_case_over_own_attack_battery_and_transfe
     assert [cell["worst_case"] for cell in details["cells"]] == [10.0, 10.0]
     # The margin alone leaves 40 against 10 points, which would do: no single attack takes the claim down.
     assert line["taken_down_by"].startswith("all attacks together: ")
+    assert details["taken_down"]["by"] == "all attacks together"
+    (left,), (worst,) = details["taken_down"]["left"]["conditions"], details["conditions"]
+    assert left == worst
+    assert (worst["condition"], worst["outcome"], worst["margin"]) == (HOLDS_IF, "fails", -20.0)
+    assert [one["value"] for one in worst["compared"]] == [10.0, 10.0]
+    assert details["smaller"] == []
 
 
 def test_the_details_have_every_attack_with_its_mean_over_seeds(

@@ -57,7 +57,7 @@ def test_opens_without_console_message_or_network_request(browser: Browser, addr
     page.locator(".theme").click()
     page.locator(".enlarge").click()
     page.keyboard.press("Escape")
-    page.locator("#hrm-audit summary").click()
+    page.locator("#hrm-audit summary").last.click()
     page.close()
     assert messages == []
     assert requests[0] == address
@@ -137,7 +137,8 @@ def test_all_text_has_readable_contrast(browser: Browser, address: str, scheme: 
     page = browser.new_page(color_scheme=scheme)
     page.goto(address)
     page.locator("#hrm-table2 .open-all").click()
-    page.locator("#hrm-audit summary").click()
+    for summary in page.locator("summary").all():
+        summary.click()
     contrast = page.evaluate(POOR_CONTRAST)
     page.close()
     assert contrast["seen"] > 300
@@ -181,6 +182,18 @@ def test_what_is_missing_says_not_measured_in_its_place(page: Page) -> None:
     expect(page.locator("#hrm-table5")).to_contain_text("Table 5: not measured.")
     expect(page.locator("#hrm-table5 .caption")).to_have_text("Black-box attacks on MNIST")
     expect(page.locator("#hamming-table1 .no-number")).to_have_text("not measured")
+
+
+def test_the_words_of_the_page_and_of_each_paper_are_explained(page: Page) -> None:
+    hollow = page.locator(".glossary").get_by_text("Without the pairs of an example with itself.")
+    expect(hollow).to_be_hidden()
+    page.get_by_text("How to read this page").click()
+    expect(hollow).to_be_visible()
+    expect(page.locator(".glossary dt").first).to_have_text("ours, printed")
+
+
+def test_in_short_stands_before_the_claims(page: Page) -> None:
+    expect(page.locator(".in-short").first).to_contain_text("In short, hrm: Of 3 claims, 1 holds on stand-in data")
 
 
 def test_stand_in_and_unverified_data_are_told_at_the_top(page: Page) -> None:

@@ -13,8 +13,11 @@ from report_sample import SPEC, write_sample
 
 from robustrepro.errors import UserError
 from robustrepro.report import build_report
-from robustrepro.report.content import Cell
+from robustrepro.report.comparison import Comparison, comparison
+from robustrepro.report.content import Cell, Paper
 from robustrepro.report.presentation import difference_step, distinct_specs, number, signed
+from robustrepro.report.reading import read_contents
+from robustrepro.report.summary import in_short
 
 
 def test_paper_data_alone_gives_no_banner_and_no_scorecard_says_so(tmp_path: Path) -> None:
@@ -22,6 +25,53 @@ def test_paper_data_alone_gives_no_banner_and_no_scorecard_says_so(tmp_path: Pat
     html = build_report(spec, tmp_path)
     assert 'class="banner' not in html
     assert "Claims: not measured." in html
+
+
+def conditions_of(claim: str, paper: Paper) -> list[Comparison]:
+    found = next(one for one in paper.claims if one.claim == claim)
+    return [comparison(condition, paper) for condition in found.conditions]
+
+
+def test_comparisons_name_cells_by_what_they_do_not_share(tmp_path: Path) -> None:
+    write_sample(tmp_path)
+    hrm, hamming = read_contents(SPEC, tmp_path).papers
+    (gap,) = conditions_of("hrm-raises-pgd-accuracy", hrm)
+    assert (gap.where, gap.statement) == ("Table 2, PGD (ε = 0.3)", "HRM ≥ ERM (Baseline) + 20")
+    assert [(value.name, value.ours, value.printed) for value in gap.values] == [
+        ("HRM", "39.90%", "56.22%"),
+        ("ERM (Baseline)", "3.40%", "3.25%"),
+    ]
+    assert gap.margin == "+16.50 (95%: +15.20 to +17.80)"
+    (several,) = conditions_of("all-adversaries", hamming)
+    assert several.where == "Table 1"
+    assert several.statement == "Hamming + stability, ℓ∞ (8/255) − 2 × Normal, ℓ2 (1.0) ≥ 35"
+    (single,) = conditions_of("cheap", hamming)
+    assert (single.where, single.statement, single.margin) == ("Table 1, Union", "Hamming + stability ≤ 5", "+0.20")
+
+
+def test_cells_of_a_table_that_was_not_made_keep_their_keys(tmp_path: Path) -> None:
+    write_sample(tmp_path)
+    _, hamming = read_contents(SPEC, tmp_path).papers
+    (verified,) = conditions_of("verified", hamming)
+    assert (verified.where, verified.statement) == ("table9, pgd", "ours ≥ 38")
+
+
+def test_in_short_counts_both_verdicts_and_says_how_robust_the_best_model_is(tmp_path: Path) -> None:
+    write_sample(tmp_path)
+    hrm, hamming = read_contents(SPEC, tmp_path).papers
+    assert in_short(hrm) == [
+        "Of 3 claims, 1 holds on stand-in data, 1 does not hold on stand-in data and 1 was not measured at this scale.",
+        "1 claim rests on robustness: 1 does not survive on stand-in data.",
+        "What the most robust model keeps under all attacks of the audit together: 3.4% of the images in ℓ∞, ε = 0.3 "
+        "(mnist-lenet5-hrm).",
+    ]
+    found = in_short(hamming)
+    assert found[0] == "Of 3 claims, 1 was reproduced, 1 was not reproduced and 1 is undecided."
+    assert found[1].startswith("In 1 of them every accuracy that decides is next to nothing")
+    assert found[2].endswith("1 survives every attack of the audit and 1 is about a constant predictor.")
+    assert found[3].endswith(
+        "40.1% of the images in ℓ2, ε = 1 (cifar10-ours); 39.5% of the images in ℓ∞, ε = 0.3 (cifar10-ours)."
+    )
 
 
 def test_a_claim_says_why_its_bounds_are_what_they_are(tmp_path: Path) -> None:
@@ -70,6 +120,19 @@ def test_specs_that_differ_only_in_the_seed_are_listed_once() -> None:
     assert len(distinct_specs(differing, "training_spec")) == 2
 
 
+def test_a_table_that_the_paper_lacks_explains_no_differences(tmp_path: Path) -> None:
+    write_sample(tmp_path)
+    printed = build_report(SPEC, tmp_path)
+    for path in tmp_path.rglob("tables/*.json"):
+        table = json.loads(path.read_text("utf-8"))
+        for cell in table["cells"]:
+            cell |= {"printed": None, "printed_value": None, "difference": None}
+        path.write_text(json.dumps(table), "utf-8")
+    lacking = build_report(SPEC, tmp_path)
+    assert (printed.count("Ours less printed"), lacking.count("Ours less printed")) == (2, 0)
+    assert lacking.count("The paper prints no such numbers.") == 2
+
+
 def _spoil_scorecard(folder: Path) -> None:
     path = folder / "scorecard.csv"
     path.write_text(path.read_text("utf-8").replace(",reproduced,", ",reproducd,"), "utf-8")
@@ -85,13 +148,18 @@ def _spoil_audit(folder: Path) -> None:
     path.write_text(path.read_text("utf-8").replace('"worst_case": 3.4', '"worst_case": "low"'), "utf-8")
 
 
-def _drop_a_column_of_the_audit(folder: Path) -> None:
-    path = folder / "audit.csv"
-    path.write_text(path.read_text("utf-8").replace("smaller_epsilon", "smaller"), "utf-8")
+def _spoil_comparison(folder: Path) -> None:
+    path = folder / "scorecard.json"
+    path.write_text(path.read_text("utf-8").replace('"outcome": "crosses"', '"outcome": "cross"'), "utf-8")
 
 
-def _drop_the_audits_lines(folder: Path) -> None:
-    (folder / "audit.csv").unlink()
+def _drop_a_column_of_the_scorecard(folder: Path) -> None:
+    path = folder / "scorecard.csv"
+    path.write_text(path.read_text("utf-8").replace("margins", "bounds"), "utf-8")
+
+
+def _drop_the_comparisons(folder: Path) -> None:
+    (folder / "scorecard.json").unlink()
 
 
 def _forget_an_audited_claim(folder: Path) -> None:
@@ -117,9 +185,10 @@ def _spoil_figure(folder: Path) -> None:
             "audit of the claim 'all-adversaries' in .*scorecard.csv: 'survive'; did you mean",
         ),
         (_spoil_audit, 'audit.json: 0.cells.0.worst_case: .*number.*found "low"'),
-        (_drop_a_column_of_the_audit, "audit.csv: no column 'smaller_epsilon'"),
-        (_drop_the_audits_lines, "audit.csv: missing beside audit.json"),
-        (_forget_an_audited_claim, "audit.json: the claim 'verified' of hamming is not in .*scorecard.csv"),
+        (_spoil_comparison, "scorecard.json: 5.conditions.0.outcome: .*'holds', 'fails' or 'crosses'.*found \"cross\""),
+        (_drop_a_column_of_the_scorecard, "scorecard.csv: no column 'margins'"),
+        (_drop_the_comparisons, "scorecard.json: missing beside scorecard.csv"),
+        (_forget_an_audited_claim, "scorecard.json: the claim 'verified' of hamming is not in scorecard.csv"),
         (_spoil_table, 'table2.json: decimals: .*integer.*found "many"'),
         (_spoil_figure, "figure2.png: not a PNG image"),
     ],

@@ -35,7 +35,7 @@ def cell(row: str, column: str, values: Sequence[float], estimate: Estimate) -> 
 def tables(**rows: Sequence[float]) -> Tables:
     """Return table2 with the accuracies of each row under PGD, one a seed."""
     cells = [cell(row, "pgd", values, of_accuracy(values, IMAGES)) for row, values in rows.items()]
-    return {"table2": {"decimals": 2, "stand_in": False, "stand_in_note": "", "cells": cells}}
+    return {"table2": {"decimals": 2, "unit": "%", "stand_in": False, "stand_in_note": "", "cells": cells}}
 
 
 def stand_in(found: Tables) -> Tables:
@@ -156,6 +156,18 @@ def test_what_was_measured_is_said_with_its_interval() -> None:
     assert judged.why == "every condition holds with its whole 95% interval over 3 seeds"
 
 
+def test_accuracies_next_to_nothing_are_said_to_decide_nothing_but_that() -> None:
+    said = "below 5%: no model here is robust, and which of them is more so cannot be told"
+    assert said in judge_claim([CLAIM], tables(erm=[0.1, 0.0, 0.2], hrm=[1.8, 1.2, 4.0])).why
+    assert said in judge_claim(["table2[hrm, pgd] >= table2[erm, pgd]"], tables(erm=[0.1, 0.5], hrm=[0.2, 0.4])).why
+    assert "below" not in judge_claim([CLAIM], FAILS).why  # one model is at 5.03%
+    # What fails here is no accuracy next to nothing, though another condition compares some.
+    nothing = tables(erm=[0.1, 0.0, 0.2], hrm=[1.8, 1.2, 4.0], clean=[90.0, 90.1, 90.2])
+    assert "below" not in judge_claim([CLAIM, "table2[clean, pgd] >= 95"], nothing).why
+    distances = {"table2": {**tables(erm=[0.1, 0.2], hrm=[0.1, 0.2])["table2"], "unit": ""}}
+    assert "below" not in judge_claim([CLAIM], distances).why
+
+
 def test_a_table_that_was_not_made_is_not_measured() -> None:
     judged = judge_claim([CLAIM, "table9[a, b] >= 0"], HOLDS)
     assert judged.verdict == "not measured"
@@ -192,6 +204,11 @@ def test_the_scorecard_has_a_line_a_claim_and_the_metrics_every_number(scale: Pa
     ]
     assert (lines[0]["says"], lines[0]["where"], lines[0]["margins"]) == ("HRM is better.", "Table 2", "20")
     assert lines[0]["measured"].startswith(CLAIM)
+    gain, other, _ = json.loads((scale / "scorecard.json").read_text())
+    (condition,) = gain["conditions"]
+    assert (gain["paper"], gain["claim"], other["conditions"]) == ("hrm", "gain", [])
+    assert (condition["condition"], condition["outcome"], condition["unit"]) == (CLAIM, "holds", "%")
+    assert [one["cell"] for one in condition["compared"]] == ["table2[hrm, pgd]", "table2[erm, pgd]"]
     metrics = json.loads((scale / "metrics.json").read_text())
     assert metrics == {
         "hrm": {

@@ -2,7 +2,7 @@
 What is said about a scale as a whole: a verdict on every claim, whether it survives, the numbers for DVC, the report.
 
 reads    every table and figure of the papers asked for, and all attacks on the models that claims rest on
-writes   results/{scale}/ audit.csv, audit.json, scorecard.csv, metrics.json, report/index.html
+writes   results/{scale}/ audit.csv, audit.json, scorecard.csv, scorecard.json, metrics.json, report/index.html
 """
 
 
@@ -36,6 +36,7 @@ rule scorecard:
         audit="results/{scale}/audit.csv",
     output:
         scorecard="results/{scale}/scorecard.csv",
+        json="results/{scale}/scorecard.json",
         metrics="results/{scale}/metrics.json",
     log:
         "results/{scale}/logs/scorecard.log",
@@ -57,6 +58,7 @@ rule scorecard:
 rule report:
     input:
         scorecard="results/{scale}/scorecard.csv",
+        comparisons="results/{scale}/scorecard.json",
         audit="results/{scale}/audit.json",
         tables=list(plan.tables_of()),
         figures=list(plan.figures_of()),

@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any
 
 from robustrepro.audit.worst_case import WorstCase
-from robustrepro.scorecard.verdicts import Tables, Verdict, judge_claim
+from robustrepro.scorecard.verdicts import Judged, Tables, Verdict, judge_claim
 from robustrepro.tables.statistics import of_accuracy
+from robustrepro.words import epsilon_in_words
 
 SURVIVAL = {"reproduced": "survives", "not reproduced": "does not survive", "inconclusive": "inconclusive"}
 INDICATIVE = {"indicative: holds": "indicative: survives", "indicative: does not": "indicative: does not survive"}
@@ -22,6 +23,29 @@ Cells = Mapping[str, Mapping[int, WorstCase]]
 
 
 @dataclass(frozen=True)
+class TakenDown:
+    """What took a claim down, and the comparison that it leaves; none where there was nothing to take down."""
+
+    by: str
+    left: Verdict | None = None
+
+    def __str__(self) -> str:
+        return f"{self.by}: {self.left.measured}" if self.left else self.by
+
+
+@dataclass(frozen=True)
+class AtSmaller:
+    """The comparison at a smaller ε; several ε where the cells' own differ."""
+
+    epsilons: tuple[float, ...]
+    found: Verdict
+
+    def __str__(self) -> str:
+        epsilons = ", ".join(map(epsilon_in_words, self.epsilons))
+        return f"at ε = {epsilons}: {self.found.verdict} ({self.found.measured})"
+
+
+@dataclass(frozen=True)
 class Survival:
     """Whether a claim survives the audit.
 
@@ -29,19 +53,21 @@ class Survival:
     ----------
     verdict
         ``survives``, ``does not survive``, ``inconclusive`` or ``vacuous``; on stand-in data only indicative.
-    measured, why
-        The comparison on the worst case, in words.
-    taken_down_by
-        The attack that alone, with the paper's own, takes the claim down furthest, and to what; empty where none does.
+    why
+        The reason, in words.
+    conditions
+        The comparison on the worst case.
+    taken_down
+        The attack that alone, with the paper's own, takes the claim down furthest, and to what; None where none does.
     smaller
         What the comparison says at smaller ε, where every side is at 0.
     """
 
     verdict: str
-    measured: str
     why: str
-    taken_down_by: str
-    smaller: str
+    conditions: tuple[Judged, ...] = ()
+    taken_down: TakenDown | None = None
+    smaller: tuple[AtSmaller, ...] = ()
 
 
 def judge_survival(
@@ -63,18 +89,16 @@ def judge_survival(
     if any(seed.constant for cell in cells.values() for seed in cell.values()):
         named = ", ".join(name for name, cell in cells.items() if any(seed.constant for seed in cell.values()))
         indicative = any(tables[key[0]]["stand_in_note"] for key in keys.values())
-        return Survival(
-            f"{'indicative: ' if indicative else ''}vacuous", "", f"{named}: one class for all images", "", ""
-        )
+        return Survival(f"{'indicative: ' if indicative else ''}vacuous", f"{named}: one class for all images")
 
     def judged(accuracy: Callable[[WorstCase], float]) -> Verdict:
         return judge_claim(conditions, with_accuracies(tables, cells, keys, accuracy))
 
     final = judged(lambda case: case.accuracy())
     if final.verdict == "not measured":
-        return Survival(final.verdict, final.measured, final.why, "", "")
+        return Survival(final.verdict, final.why)
     verdict = SURVIVAL.get(final.verdict) or INDICATIVE.get(final.verdict, final.verdict)
-    return Survival(verdict, final.measured, final.why, _taken_down_by(cells, judged), _at_smaller(cells, judged))
+    return Survival(verdict, final.why, final.conditions, _taken_down(cells, judged), _at_smaller(cells, judged))
 
 
 def with_accuracies(
@@ -97,13 +121,13 @@ def with_accuracies(
     return replaced
 
 
-def _taken_down_by(cells: Cells, judged: Callable[[Callable[[WorstCase], float]], Verdict]) -> str:
+def _taken_down(cells: Cells, judged: Callable[[Callable[[WorstCase], float]], Verdict]) -> TakenDown | None:
     """Return the most harmful attack that takes the claim down by itself, or all of them where none does."""
     holding = {"reproduced", "indicative: holds"}
     before = judged(lambda case: case.accuracy(case.own))
     if before.verdict not in holding:
         state = "undecided" if before.verdict.endswith("inconclusive") else "false"
-        return f"nothing to take down: the comparison is {state} under the paper's own attack already"
+        return TakenDown(f"nothing to take down: the comparison is {state} under the paper's own attack already")
     everyone = [case for cases in cells.values() for case in cases.values()]
     names = dict.fromkeys(name for case in everyone for name in case.resisted)
 
@@ -116,23 +140,22 @@ def _taken_down_by(cells: Cells, judged: Callable[[Callable[[WorstCase], float]]
     for name in by_harm:
         found = judged(partial(left_by, name))
         if found.verdict not in holding:
-            return f"{name}: {found.measured}"
+            return TakenDown(name, found)
     found = judged(lambda case: case.accuracy())
-    return "" if found.verdict in holding else f"all attacks together: {found.measured}"
+    return None if found.verdict in holding else TakenDown("all attacks together", found)
 
 
-def _at_smaller(cells: Cells, judged: Callable[[Callable[[WorstCase], float]], Verdict]) -> str:
+def _at_smaller(cells: Cells, judged: Callable[[Callable[[WorstCase], float]], Verdict]) -> tuple[AtSmaller, ...]:
     """Return what the comparison says at each smaller ε, where every side is at 0 in the whole ball."""
     everyone = [case for cases in cells.values() for case in cases.values()]
     if any(case.accuracy() >= ALL_BROKEN for case in everyone):
-        return ""
-    said = []
+        return ()
+    found = []
     for place in range(min(len(case.smaller) for case in everyone)):
         epsilons = sorted({sorted(case.smaller, reverse=True)[place] for case in everyone})
 
         def accuracy(case: WorstCase, place: int = place) -> float:
             return 100 * float(case.smaller[sorted(case.smaller, reverse=True)[place]].mean())
 
-        found = judged(accuracy)
-        said.append(f"at ε = {', '.join(f'{epsilon:.3g}' for epsilon in epsilons)}: {found.verdict} ({found.measured})")
-    return "; ".join(said)
+        found.append(AtSmaller(tuple(epsilons), judged(accuracy)))
+    return tuple(found)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +50,22 @@ def audit_step(spec: dict[str, Any], folder: Path) -> None:
                 {
                     **named,
                     "verdict": survival.verdict,
-                    "taken_down_by": survival.taken_down_by,
-                    "measured": survival.measured,
+                    "taken_down_by": str(survival.taken_down or ""),
+                    "measured": "; ".join(one.text for one in survival.conditions),
                     "why": survival.why,
-                    "smaller_epsilon": survival.smaller,
+                    "smaller_epsilon": "; ".join(map(str, survival.smaller)),
                     "alarms": "; ".join(
                         f"{name}: {', '.join(alarms)}" for name, cases in cells.items() if (alarms := _going_off(cases))
                     ),
                 }
             )
-            details.append({**named, "cells": [_detail(cell, cells[cell["cell"]]) for cell in claim["cells"]]})
+            details.append(
+                {
+                    **named,
+                    **asdict(survival),
+                    "cells": [_detail(cell, cells[cell["cell"]]) for cell in claim["cells"]],
+                }
+            )
     stream = io.StringIO()
     writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
     writer.writeheader()

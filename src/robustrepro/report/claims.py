@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from pydantic import Field, RootModel
 
@@ -94,25 +95,73 @@ class AuditedCell(Content):
         ]
 
 
-class AuditedClaim(Content):
-    """The cells of a claim that were attacked."""
+class Compared(Content):
+    """One number of a comparison: the cell as the claim writes it, its mean, and what the paper prints there."""
+
+    cell: str
+    value: float
+    printed: str | None = None
+
+
+class Condition(Content):
+    """A comparison as measured; the margin is at least 0 where it holds, its interval is 95%.
+
+    ``on_the_floor``: every accuracy in it is next to nothing.
+    """
+
+    condition: str
+    outcome: Literal["holds", "fails", "crosses"]
+    margin: float
+    interval: tuple[float, float] | None
+    seeds: int
+    compared: tuple[Compared, ...]
+    decimals: int
+    unit: str
+    on_the_floor: bool
+
+
+class Conditions(Content):
+    """All comparisons of a claim, with the verdict that they come to."""
+
+    verdict: str
+    conditions: tuple[Condition, ...]
+
+
+class JudgedClaim(Content):
+    """The comparisons of a claim, under the paper's own attacks."""
 
     paper: str
     claim: str
-    cells: tuple[AuditedCell, ...]
+    conditions: tuple[Condition, ...]
 
 
-class AuditedClaims(RootModel[tuple[AuditedClaim, ...]]):
-    """The whole of ``audit.json``."""
+class JudgedClaims(RootModel[tuple[JudgedClaim, ...]]):
+    """The whole of ``scorecard.json``."""
 
 
-@dataclass(frozen=True)
-class Survival:
-    """How a claim fared: the comparison on the worst case, at smaller ε where all are broken, and its cells."""
+class TakenDown(Content):
+    """What took a claim down, and the comparisons that it leaves."""
 
-    measured: str
+    by: str
+    left: Conditions | None
+
+
+class AtSmaller(Content):
+    """The comparisons at a smaller ε."""
+
+    epsilons: tuple[float, ...]
+    found: Conditions
+
+
+class Survival(Content):
+    """How a claim fared: the comparisons on the worst case, at smaller ε where all are broken, and its cells."""
+
+    paper: str
+    claim: str
     why: str
-    smaller: str
+    conditions: tuple[Condition, ...]
+    taken_down: TakenDown | None
+    smaller: tuple[AtSmaller, ...]
     cells: tuple[AuditedCell, ...]
 
     @cached_property
@@ -138,14 +187,20 @@ class Survival:
         return [cell.cell for cell in self.cells if cell.own == attack]
 
 
+class Survivals(RootModel[tuple[Survival, ...]]):
+    """The whole of ``audit.json``."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """A row of the scorecard.
 
     Attributes
     ----------
-    audit, taken_down_by
-        Whether the claim survives the audit, and what takes it down.
+    audit
+        Whether the claim survives the audit.
+    conditions
+        Its comparisons, as measured under the paper's own attacks; none where it was not measured.
     margins
         Why the comparisons have the bounds that they have; fixed before anything was measured.
     anchor
@@ -160,9 +215,14 @@ class Claim:
     where: str
     verdict: str
     audit: str
-    taken_down_by: str
-    measured: str
+    conditions: tuple[Condition, ...]
     why: str
     margins: str
     anchor: str
     survival: Survival | None
+
+    @property
+    def on_the_floor(self) -> bool:
+        """Whether all that keeps the claim from being reproduced is that every accuracy is next to nothing."""
+        decisive = [condition for condition in self.conditions if condition.outcome != "holds"]
+        return bool(decisive) and all(condition.on_the_floor for condition in decisive)

@@ -82,6 +82,11 @@ class Table(Content):
         """The cells by (row key, column key)."""
         return {(cell.row, cell.column): cell for cell in self.cells}
 
+    @property
+    def has_printed(self) -> bool:
+        """Whether the paper prints some of its numbers."""
+        return any(cell.printed for cell in self.cells)
+
 
 class Declared(Content):
     """A table or figure that the paper declares; ``where`` is what the paper calls it."""
@@ -101,12 +106,13 @@ class Departure(Content):
 
 
 class PaperSpec(Content):
-    """A paper as declared: what it is called and what is regenerated of it."""
+    """A paper as declared: what it is called, what its own words mean, and what is regenerated of it."""
 
     id: str
     title: str
     authors: str = ""
     summary: str = ""
+    terms: dict[str, str] = Field(default_factory=dict)
     departures: tuple[Departure, ...] = ()
     tables: tuple[Declared, ...] = ()
     figures: tuple[Declared, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from robustrepro.report import presentation
+from robustrepro.report.comparison import cell_names, comparison
 from robustrepro.report.reading import read_contents
+from robustrepro.report.summary import in_short
+from robustrepro.words import epsilon_in_words
 
 FOLDER = Path(__file__).parent
-STYLES = ("style.css", "audit.css")
+STYLES = ("style.css", "claims.css", "audit.css")
 
 
 def build_report(spec: dict[str, Any], scale_folder: Path) -> str:
@@ -43,7 +47,13 @@ def build_report(spec: dict[str, Any], scale_folder: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["presentation"] = presentation
+    environment.globals |= {
+        "cell_names": cell_names,
+        "comparison": comparison,
+        "in_short": in_short,
+        "presentation": presentation,
+    }
+    environment.filters |= {"epsilon_in_words": epsilon_in_words, "named": _named}
     style = "".join((FOLDER / name).read_text(encoding="utf-8") for name in STYLES)
     script = (FOLDER / "script.js").read_text(encoding="utf-8")
     policy = (
@@ -53,6 +63,11 @@ def build_report(spec: dict[str, Any], scale_folder: Path) -> str:
     return environment.get_template("page.html").render(
         contents=read_contents(spec, scale_folder), policy=policy, style=Markup(style), script=Markup(script)
     )
+
+
+def _named(cell: str, names: Mapping[str, str]) -> str:
+    """Return a cell's name, in templates that map over cells."""
+    return names[cell]
 
 
 def _source_hash(text: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from robustrepro.report.claims import AUDIT_VERDICTS, VERDICTS, AlarmOverSeeds, AuditedCell
 from robustrepro.report.content import Cell
 from robustrepro.spec.attacks import Norm
+from robustrepro.words import epsilon_in_words
 
 MINUS = "\u2212"
 
@@ -140,16 +140,6 @@ def audit_rank(verdict: str) -> int:
     return AUDIT_VERDICTS.index(verdict)
 
 
-def conditions(measured: str) -> list[str]:
-    """Return what was measured of each condition of a claim by itself, with its margin."""
-    return re.split("; (?!margin )", measured)
-
-
-def smaller_epsilons(said: str) -> list[str]:
-    """Return what is said at each smaller ε by itself."""
-    return re.split("; (?=at ε = )", said)
-
-
 def plural(count: int, noun: str) -> str:
     """Return ``1 seed``, ``3 seeds``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
@@ -157,7 +147,7 @@ def plural(count: int, noun: str) -> str:
 
 def ball(norm: Norm, epsilon: float, images: int, seeds: int) -> str:
     """Return in words where and on how much a model was attacked."""
-    return f"{NORMS[norm]}, ε = {epsilon:.4g}, {plural(images, 'image')}, {plural(seeds, 'seed')}"
+    return f"{NORMS[norm]}, ε = {epsilon_in_words(epsilon)}, {plural(images, 'image')}, {plural(seeds, 'seed')}"
 
 
 def alarm_values(alarm: AlarmOverSeeds, cell: AuditedCell) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import json
-import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +12,14 @@ from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, ValidationError
 
 from robustrepro.errors import UserError, unknown_name
-from robustrepro.report.claims import AUDIT_VERDICTS, VERDICTS, AuditedClaims, Claim, Survival
+from robustrepro.report.claims import (
+    AUDIT_VERDICTS,
+    VERDICTS,
+    Claim,
+    Condition,
+    JudgedClaims,
+    Survivals,
+)
 from robustrepro.report.content import (
     Contents,
     Declared,
@@ -25,20 +31,9 @@ from robustrepro.report.content import (
     Table,
 )
 
-SCORECARD_COLUMNS = (
-    "paper",
-    "claim",
-    "says",
-    "where",
-    "verdict",
-    "audit",
-    "taken_down_by",
-    "measured",
-    "why",
-    "margins",
-)
-AUDIT_COLUMNS = ("paper", "claim", "measured", "why", "smaller_epsilon")
+SCORECARD_COLUMNS = ("paper", "claim", "says", "where", "verdict", "audit", "why", "margins")
 Checked = TypeVar("Checked", bound=BaseModel)
+PerClaim = TypeVar("PerClaim", JudgedClaims, Survivals)
 ClaimKey = tuple[str, str]
 """Paper and claim."""
 
@@ -51,7 +46,7 @@ def read_contents(spec: dict[str, Any], scale_folder: Path) -> Contents:
     spec
         The plain form of a ``ReportSpec``.
     scale_folder
-        ``results/<scale>``: holds ``scorecard.csv``, ``audit.json`` with ``audit.csv``, and
+        ``results/<scale>``: holds ``scorecard.csv`` with ``scorecard.json``, ``audit.json``, and
         ``papers/<paper>/{tables,figures}``; any may be missing.
 
     Raises
@@ -62,23 +57,23 @@ def read_contents(spec: dict[str, Any], scale_folder: Path) -> Contents:
     checked = _checked(ReportSpec, spec, "the report's spec")
     rows = _read_scorecard(scale_folder / "scorecard.csv", [paper.id for paper in checked.papers])
     judged = [(row["paper"], row["claim"]) for row in rows or []]
-    survivals = _read_audit(scale_folder, judged) if (scale_folder / "audit.json").exists() else None
+    compared = _by_claim(JudgedClaims, scale_folder / "scorecard.json", judged) if rows else {}
+    has_audit = (scale_folder / "audit.json").exists()
+    survivals = _by_claim(Survivals, scale_folder / "audit.json", judged) if has_audit else {}
     papers = []
     for paper in checked.papers:
         tables = [_read_table(scale_folder, paper.id, table) for table in paper.tables]
         figures = [_read_figure(scale_folder, paper.id, figure) for figure in paper.figures]
-        claims = [
-            Claim(
-                **row,
-                anchor=_claim_anchor(row, paper, tables, figures),
-                survival=(survivals or {}).get((paper.id, row["claim"])),
-            )
-            for row in rows or []
-            if row["paper"] == paper.id
-        ]
+        claims = []
+        for row in rows or []:
+            if row["paper"] == paper.id:
+                conditions = compared[paper.id, row["claim"]].conditions
+                anchor = _claim_anchor(row["where"], conditions, paper, tables, figures)
+                survival = survivals.get((paper.id, row["claim"]))
+                claims.append(Claim(**row, conditions=conditions, anchor=anchor, survival=survival))
         papers.append(Paper(paper, tables, figures, claims))
     claims = [claim for paper in papers for claim in paper.claims]
-    return Contents(checked, papers, claims, rows is not None, survivals is not None)
+    return Contents(checked, papers, claims, rows is not None, has_audit)
 
 
 def _checked(kind: type[Checked], data: object, what: str) -> Checked:
@@ -106,23 +101,15 @@ def _read_scorecard(path: Path, papers: list[str]) -> list[dict[str, str]] | Non
     return rows
 
 
-def _read_audit(scale_folder: Path, judged: list[ClaimKey]) -> dict[ClaimKey, Survival]:
-    """Return how each audited claim fared, from ``audit.json`` and the line of ``audit.csv`` that belongs to it."""
-    path, lines_path = scale_folder / "audit.json", scale_folder / "audit.csv"
-    if not lines_path.exists():
-        raise UserError(f"{lines_path}: missing beside {path.name}. Make the audit again.")
-    lines = {(line["paper"], line["claim"]): line for line in _read_columns(lines_path, AUDIT_COLUMNS)}
-    survivals = {}
-    for audited in _checked(AuditedClaims, _read_json(path), str(path)).root:
-        key = (audited.paper, audited.claim)
-        for known, where in ((judged, scale_folder / "scorecard.csv"), (lines, lines_path)):
-            if key not in known:
-                raise UserError(
-                    f"{path}: the claim '{audited.claim}' of {audited.paper} is not in {where}. Make both again."
-                )
-        line = lines[key]
-        survivals[key] = Survival(line["measured"], line["why"], line["smaller_epsilon"], audited.cells)
-    return survivals
+def _by_claim(kind: type[PerClaim], path: Path, judged: list[ClaimKey]) -> dict[ClaimKey, Any]:
+    """Return what a file says of each claim; every claim in it has to be in the scorecard."""
+    if not path.exists():
+        raise UserError(f"{path}: missing beside scorecard.csv. Make the scorecard again.")
+    found = {(one.paper, one.claim): one for one in _checked(kind, _read_json(path), str(path)).root}
+    for paper, claim in found:
+        if (paper, claim) not in judged:
+            raise UserError(f"{path}: the claim '{claim}' of {paper} is not in scorecard.csv. Make both again.")
+    return found
 
 
 def _read_columns(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
@@ -164,14 +151,17 @@ def _read_figure(scale_folder: Path, paper: str, figure: Declared) -> DeclaredFi
 
 
 def _claim_anchor(
-    row: dict[str, str], paper: PaperSpec, tables: list[DeclaredTable], figures: list[DeclaredFigure]
+    where: str,
+    conditions: tuple[Condition, ...],
+    paper: PaperSpec,
+    tables: list[DeclaredTable],
+    figures: list[DeclaredFigure],
 ) -> str:
-    """Return where a claim is judged: the table or figure it names, else the first one in what was measured."""
+    """Return where a claim is judged: the table or figure it names, else the first one that it compares."""
     shown: list[DeclaredTable | DeclaredFigure] = [*tables, *figures]
     for declared in shown:
-        if declared.label == row["where"]:
+        if declared.label == where:
             return declared.anchor
-    for name in re.findall(r"(\w+)\[", row["measured"]):
-        if name in [table.id for table in paper.tables]:
-            return f"{paper.id}-{name}"
+    for condition in conditions:
+        return f"{paper.id}-{condition.compared[0].cell.partition('[')[0]}"
     return paper.id

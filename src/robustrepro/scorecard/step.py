@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ COLUMNS = ("paper", "claim", "says", "where", "verdict", "audit", "taken_down_by
 
 
 def scorecard_step(spec: dict[str, Any], folder: Path) -> None:
-    """Judge every claim, set the audit's verdict beside it, and write ``scorecard.csv`` and ``metrics.json``.
+    """Judge every claim and set the audit's verdict beside it.
+
+    Writes ``scorecard.csv``, ``metrics.json`` for DVC and, for the report, the numbers of every comparison to
+    ``scorecard.json``.
 
     Parameters
     ----------
@@ -27,7 +31,7 @@ def scorecard_step(spec: dict[str, Any], folder: Path) -> None:
     """
     with (folder / "audit.csv").open(encoding="utf-8", newline="") as stream_of_audit:
         audited = {(line["paper"], line["claim"]): line for line in csv.DictReader(stream_of_audit)}
-    lines = []
+    lines, details = [], []
     metrics: dict[str, Any] = {}
     for declared in spec["papers"]:
         paper, tables = declared["id"], {}
@@ -39,10 +43,11 @@ def scorecard_step(spec: dict[str, Any], folder: Path) -> None:
             judged = judge_claim(claim["holds_if"], tables)
             verdicts[judged.verdict] += 1
             survival = audited.get((paper, claim["key"]))
+            named = {"paper": paper, "claim": claim["key"]}
+            details.append({**named, "conditions": [asdict(one) for one in judged.conditions]})
             lines.append(
                 {
-                    "paper": paper,
-                    "claim": claim["key"],
+                    **named,
                     "says": claim["says"],
                     "where": claim["where"],
                     "verdict": judged.verdict,
@@ -59,6 +64,7 @@ def scorecard_step(spec: dict[str, Any], folder: Path) -> None:
     writer.writeheader()
     writer.writerows(lines)
     write_text(folder / "scorecard.csv", stream.getvalue())
+    write_text(folder / "scorecard.json", json.dumps(details, indent=1, ensure_ascii=False) + "\n")
     write_text(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
 
 

@@ -14,36 +14,77 @@ Tables = Mapping[str, Mapping[str, Any]]
 """The tables of one paper as their JSON has them, by id."""
 
 
+FLOOR = 5.0
+"""Below this accuracy in percent, half of what guessing reaches on ten classes, there is no robustness to compare."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One number of a comparison: the cell as the claim writes it, its mean, and what the paper prints there."""
+
+    cell: str
+    value: float
+    printed: str | None
+
+
 @dataclass(frozen=True)
 class Judged:
     """One condition, brought to the form margin ≥ 0, as measured.
 
     Attributes
     ----------
+    condition
+        The comparison as declared.
     outcome
         Whether the margin's 95% interval lies above 0, below it, or across it.
     margin, interval
         In the table's unit; the interval is None when one seed of a number that has none was measured.
     seeds
         How many seeds the margin is over.
-    text
-        What was measured, in words.
+    compared
+        The numbers, each cell once.
+    decimals, unit
+        As the table prints them.
+    on_the_floor
+        Whether every accuracy in it is below ``FLOOR``, so that a margin missed is no lead of another model.
     """
 
+    condition: str
     outcome: Outcome
     margin: float
     interval: tuple[float, float] | None
     seeds: int
-    text: str
+    compared: tuple[Compared, ...]
+    decimals: int
+    unit: str
+    on_the_floor: bool
+
+    @property
+    def text(self) -> str:
+        """What was measured, in one line."""
+        values = ", ".join(
+            f"{one.cell} = {one.value:.{self.decimals}f}" + (f" (printed {one.printed})" if one.printed else "")
+            for one in self.compared
+        )
+        spread = ""
+        if self.interval:
+            low, high = self.interval
+            spread = f" [95%: {low:+.{self.decimals}f}, {high:+.{self.decimals}f}]"
+        return f"{self.condition}: {values}; margin {self.margin:+.{self.decimals}f}{spread}"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim's verdict, what was measured, and why it came to this."""
+    """A claim's verdict, why it came to this, and its conditions as measured."""
 
     verdict: str
-    measured: str
     why: str
+    conditions: tuple[Judged, ...] = ()
+
+    @property
+    def measured(self) -> str:
+        """What was measured, in one line."""
+        return "; ".join(one.text for one in self.conditions)
 
 
 def judge_claim(conditions: Sequence[str], tables: Tables) -> Verdict:
@@ -62,33 +103,41 @@ def judge_claim(conditions: Sequence[str], tables: Tables) -> Verdict:
     used = {cell.table for condition in parsed for _, cell in condition.terms}
     missing = sorted(used - set(tables))
     if missing:
-        return Verdict("not measured", "", f"{', '.join(missing)} was not made at this scale")
-    judged = [judge_condition(condition, tables) for condition in parsed]
-    measured = "; ".join(one.text for one in judged)
-    seeds = min(one.seeds for one in judged)
-    verdict, why = _combine(judged, seeds)
+        return Verdict("not measured", f"{', '.join(missing)} was not made at this scale")
+    judged = tuple(judge_condition(condition, tables) for condition in parsed)
+    verdict, why = _combine(judged)
     stand_ins = sorted({tables[name]["stand_in_note"] for name in used if tables[name]["stand_in"]})
     if stand_ins:
         words = {"reproduced": "holds", "not reproduced": "does not", "inconclusive": "inconclusive"}
-        return Verdict(f"indicative: {words[verdict]}", measured, f"{why}; {', '.join(stand_ins)}: no verdict")
-    return Verdict(verdict, measured, why)
+        return Verdict(f"indicative: {words[verdict]}", f"{why}; {', '.join(stand_ins)}: no verdict", judged)
+    return Verdict(verdict, why, judged)
 
 
-def _combine(judged: Sequence[Judged], seeds: int) -> tuple[str, str]:
+def _combine(judged: Sequence[Judged]) -> tuple[str, str]:
     """Return verdict and reason from all conditions of a claim."""
+    seeds = min(one.seeds for one in judged)
     failed = [one for one in judged if one.outcome == "fails"]
     crossing = [one for one in judged if one.outcome == "crosses"]
     over = f"over {seeds} seeds" if seeds > 1 else "over the test images of one seed"
     if failed:
-        return "not reproduced", f"{len(failed)} of {len(judged)} conditions fail with their whole 95% interval {over}"
+        why = f"{len(failed)} of {len(judged)} conditions fail with their whole 95% interval {over}"
+        return "not reproduced", why + _floor(failed)
     if crossing:
-        return (
-            "inconclusive",
-            f"the 95% interval {over} crosses the bound in {len(crossing)} of {len(judged)} conditions",
-        )
+        why = f"the 95% interval {over} crosses the bound in {len(crossing)} of {len(judged)} conditions"
+        return "inconclusive", why + _floor(crossing)
     if seeds == 1:
         return "inconclusive", "every condition holds, but one seed cannot carry a claim about training"
     return "reproduced", f"every condition holds with its whole 95% interval {over}"
+
+
+def _floor(decisive: Sequence[Judged]) -> str:
+    """Say so where the conditions that decide compare accuracies next to nothing."""
+    if not all(one.on_the_floor for one in decisive):
+        return ""
+    return (
+        f"; every accuracy that decides is below {FLOOR:g}%: no model here is robust, and which of them is more so "
+        "cannot be told"
+    )
 
 
 def judge_condition(condition: Condition, tables: Tables) -> Judged:
@@ -115,16 +164,21 @@ def judge_condition(condition: Condition, tables: Tables) -> Judged:
         outcome = "holds"
     elif interval is not None and interval[1] < 0:
         outcome = "fails"
-    decimals = max(tables[cell.table]["decimals"] for _, cell, _ in cells)
-    values = ", ".join(f"{cell} = {found['mean']:.{decimals}f}{_printed(found)}" for _, cell, found in cells)
-    spread = f" [95%: {interval[0]:+.{decimals}f}, {interval[1]:+.{decimals}f}]" if interval else ""
-    text = f"{condition.text}: {values}; margin {margin:+.{decimals}f}{spread}"
-    return Judged(outcome, margin, interval, len(seeds), text)
-
-
-def _printed(found: Mapping[str, Any]) -> str:
-    """Return what the paper prints in a cell, in brackets, if it does."""
-    return f" (printed {found['printed']})" if found.get("printed") else ""
+    compared = {
+        str(cell): Compared(str(cell), float(found["mean"]), found.get("printed") or None) for _, cell, found in cells
+    }
+    unit = tables[cells[0][1].table].get("unit", "")
+    return Judged(
+        condition.text,
+        outcome,
+        margin,
+        interval,
+        len(seeds),
+        tuple(compared.values()),
+        max(tables[cell.table]["decimals"] for _, cell, _ in cells),
+        unit,
+        unit == "%" and all(one.value < FLOOR for one in compared.values()),
+    )
 
 
 def _found(cell: Cell, tables: Tables) -> Mapping[str, Any]:

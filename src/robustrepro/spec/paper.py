@@ -124,11 +124,12 @@ class Departure(Declaration):
 
 
 class Paper(Declaration):
-    """Everything that is asked for of one paper."""
+    """Everything that is asked for of one paper; ``terms`` are words of its own, explained in the report."""
 
     title: str
     authors: str
     summary: str
+    terms: dict[str, str] = Field(default_factory=dict)
     departures: list[Departure] = Field(default_factory=list)
     models: dict[Key, ModelDeclaration]
     measures: dict[Key, Measure]

@@ -1,0 +1,122 @@
+"""Comparisons in the words of the tables that they are about, instead of in declared keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from robustrepro.report.claims import Condition
+from robustrepro.report.content import Heading, Paper
+from robustrepro.report.presentation import MINUS, number, signed
+
+_CELL = re.compile(r"([\w-]+)\[([^\[\],]+),([^\[\],]+)\]")
+SYMBOLS = {">=": "≥", "<=": "≤", "-": MINUS, "*": "×"}
+
+
+@dataclass(frozen=True)
+class Value:
+    """One number of a comparison, with the name of its cell; ``printed`` is empty where the paper prints none."""
+
+    name: str
+    ours: str
+    printed: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A condition of a claim as the page says it.
+
+    Attributes
+    ----------
+    where
+        What all its cells share: ``Table 2, PGD (ε = 0.3)``.
+    statement
+        What has to hold, with the cells named by what they do not share: ``HRM ≥ ERM + 20``.
+    values
+        The number in each cell.
+    margin
+        By how much it holds (or, below 0, fails), with its interval.
+    outcome
+        ``holds``, ``fails`` or ``crosses``.
+    """
+
+    where: str
+    statement: str
+    values: tuple[Value, ...]
+    margin: str
+    outcome: str
+
+
+def comparison(condition: Condition, paper: Paper) -> Comparison:
+    """Return a condition in the words of the paper's tables."""
+    where, names = cell_names([one.cell for one in condition.compared], paper)
+    shown = {
+        one.cell: Value(names[one.cell], number(one.value, condition.decimals, condition.unit), one.printed or "")
+        for one in condition.compared
+    }
+    margin = signed(condition.margin, condition.decimals)
+    if condition.interval:
+        low, high = (signed(end, condition.decimals) for end in condition.interval)
+        margin += f" (95%: {low} to {high})"
+    return Comparison(where, _statement(condition.condition, names), tuple(shown.values()), margin, condition.outcome)
+
+
+def cell_names(cells: Sequence[str], paper: Paper) -> tuple[str, dict[str, str]]:
+    """Return what all cells share, and each cell's name by what they do not.
+
+    Parameters
+    ----------
+    cells
+        As claims write them: ``table2[hrm, pgd]``.
+    paper
+        The paper whose tables they are of.
+    """
+    parts = {cell: _parts(cell, paper) for cell in dict.fromkeys(cells)}
+    distinct = [len(set(column)) > 1 for column in zip(*parts.values(), strict=True)]
+    if not any(distinct):
+        # A single cell is named by its row, as the others of its column would be.
+        distinct = [False, False, True]
+    first = next(iter(parts.values()))
+    shared = [part for part, varies in zip(first, distinct, strict=True) if not varies]
+    names = {
+        cell: ", ".join(part for part, varies in reversed(list(zip(found, distinct, strict=True))) if varies)
+        for cell, found in parts.items()
+    }
+    return ", ".join(shared), names
+
+
+def _parts(cell: str, paper: Paper) -> tuple[str, str, str]:
+    """Return the names of a cell's table, column and row; the keys where the table was not made."""
+    match = _CELL.fullmatch(cell)
+    assert match is not None, cell
+    key, row, column = (part.strip() for part in match.groups())
+    declared = next((one for one in paper.tables if one.anchor == f"{paper.spec.id}-{key}"), None)
+    if declared is None or declared.table is None:
+        return key, column, row
+    table = declared.table
+    header = f"{table.row_header.lower()} " if table.row_header else ""
+    return declared.label, _label(table.columns, column), header + _label(table.rows, row)
+
+
+def _label(headings: Sequence[Heading], key: str) -> str:
+    return next((heading.label for heading in headings if heading.key == key), key)
+
+
+def _statement(condition: str, names: Mapping[str, str]) -> str:
+    """Return the comparison with names for cells and signs for operators."""
+    said = []
+    position = 0
+    for match in _CELL.finditer(condition):
+        said += [_with_signs(condition[position : match.start()]), names[_normal(match)]]
+        position = match.end()
+    return "".join([*said, _with_signs(condition[position:])])
+
+
+def _normal(match: re.Match[str]) -> str:
+    table, row, column = (part.strip() for part in match.groups())
+    return f"{table}[{row}, {column}]"
+
+
+def _with_signs(text: str) -> str:
+    return re.sub("|".join(map(re.escape, SYMBOLS)), lambda match: SYMBOLS[match[0]], text)

@@ -1,0 +1,79 @@
+"""What came of a paper, in a few sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from robustrepro.report.claims import AuditedCell
+from robustrepro.report.content import Paper
+from robustrepro.report.presentation import NORMS, number, plural
+from robustrepro.spec.attacks import Norm
+from robustrepro.words import epsilon_in_words
+
+REPRODUCED = {
+    "reproduced": ("was reproduced", "were reproduced"),
+    "not reproduced": ("was not reproduced", "were not reproduced"),
+    "inconclusive": ("is undecided", "are undecided"),
+    "indicative: holds": ("holds on stand-in data", "hold on stand-in data"),
+    "indicative: does not": ("does not hold on stand-in data", "do not hold on stand-in data"),
+    "indicative: inconclusive": ("is undecided on stand-in data", "are undecided on stand-in data"),
+    "not measured": ("was not measured at this scale", "were not measured at this scale"),
+}
+SURVIVES = {
+    "survives": ("survives every attack of the audit", "survive every attack of the audit"),
+    "does not survive": ("does not survive", "do not survive"),
+    "inconclusive": ("is undecided", "are undecided"),
+    "vacuous": ("is about a constant predictor", "are about constant predictors"),
+    "indicative: survives": ("survives on stand-in data", "survive on stand-in data"),
+    "indicative: does not survive": ("does not survive on stand-in data", "do not survive on stand-in data"),
+    "indicative: inconclusive": ("is undecided on stand-in data", "are undecided on stand-in data"),
+    "indicative: vacuous": (
+        "is about a constant predictor on stand-in data",
+        "are about constant predictors on stand-in data",
+    ),
+}
+
+
+def in_short(paper: Paper) -> list[str]:
+    """Return what became of the paper's claims, whether they survive, and how robust the best of its models is."""
+    said = list(_reproduced(paper))
+    cells = [cell for claim in paper.claims if claim.survival for cell in claim.survival.cells]
+    audited = Counter(claim.audit for claim in paper.claims if claim.survival)
+    if audited:
+        rest = f"{plural(audited.total(), 'claim')} {'rests' if audited.total() == 1 else 'rest'} on robustness"
+        said.append(f"{rest}: {_counted(audited, SURVIVES)}.")
+        best = "; ".join(_most_robust(cells))
+        said.append(f"What the most robust model keeps under all attacks of the audit together: {best}.")
+    return said
+
+
+def _reproduced(paper: Paper) -> Iterator[str]:
+    if not paper.claims:
+        return
+    verdicts = Counter(claim.verdict for claim in paper.claims)
+    yield f"Of {plural(len(paper.claims), 'claim')}, {_counted(verdicts, REPRODUCED)}."
+    floor = sum(claim.on_the_floor for claim in paper.claims)
+    if floor:
+        yield (
+            f"In {floor} of them every accuracy that decides is next to nothing: there no model is robust, and a "
+            "claim that fails says nothing of which is more so."
+        )
+
+
+def _counted(counts: Counter[str], words: Mapping[str, tuple[str, str]]) -> str:
+    """Return how many claims have each verdict, in the order of the words."""
+    parts = [f"{counts[verdict]} {forms[counts[verdict] > 1]}" for verdict, forms in words.items() if counts[verdict]]
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _most_robust(cells: list[AuditedCell]) -> Iterator[str]:
+    """Yield the largest accuracy in the worst case in each ball, with its model."""
+    balls: dict[tuple[Norm, float], list[AuditedCell]] = {}
+    for cell in cells:
+        balls.setdefault((cell.norm, cell.epsilon), []).append(cell)
+    for (norm, epsilon), inside in sorted(balls.items()):
+        best = max(inside, key=lambda cell: cell.worst_case)
+        kept = number(best.worst_case, 1, "%")
+        whose = f" ({best.model})" if best.worst_case > 0 else ""
+        yield f"{kept} of the images in {NORMS[norm]}, ε = {epsilon_in_words(epsilon)}{whose}"
