@@ -44,7 +44,7 @@ SPEC: dict[str, Any] = {
             "authors": "Anonymous authors",
             "summary": "Replaces the mean of the losses by the mean of √(Lᵢ Lⱼ) over pairs i ≠ j, and claims "
             "robustness to gradient attacks without adversarial training or loss of clean accuracy.",
-            "terms": {"hollow": "Without the pairs of an example with itself."},
+            "terms": [{"term": "hollow", "meaning": "Without the pairs of an example with itself."}],
             "departures": [
                 {
                     "where": "Section 5",

@@ -145,6 +145,11 @@ class TakenDown(Content):
     by: str
     left: Conditions | None
 
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The comparisons that it leaves; none where there was nothing to take down."""
+        return self.left.conditions if self.left else ()
+
 
 class AtSmaller(Content):
     """The comparisons at a smaller ε."""

@@ -105,6 +105,13 @@ class Departure(Content):
     why: str
 
 
+class Term(Content):
+    """A word of the paper's own, explained."""
+
+    term: str
+    meaning: str
+
+
 class PaperSpec(Content):
     """A paper as declared: what it is called, what its own words mean, and what is regenerated of it."""
 
@@ -112,7 +119,7 @@ class PaperSpec(Content):
     title: str
     authors: str = ""
     summary: str = ""
-    terms: dict[str, str] = Field(default_factory=dict)
+    terms: tuple[Term, ...] = ()
     departures: tuple[Departure, ...] = ()
     tables: tuple[Declared, ...] = ()
     figures: tuple[Declared, ...] = ()

@@ -244,7 +244,7 @@ class Plan:
                 "title": paper.title,
                 "authors": paper.authors,
                 "summary": paper.summary,
-                "terms": paper.terms,
+                "terms": [{"term": term, "meaning": meaning} for term, meaning in paper.terms.items()],
                 "departures": [departure.model_dump(mode="json") for departure in paper.departures],
                 "tables": [
                     {"id": key, "where": table.where, "caption": table.caption} for key, table in paper.tables.items()
