@@ -158,7 +158,7 @@ AUDITED = [
     {
         "paper": "hrm",
         "claim": "hrm-raises-pgd-accuracy",
-        "why": "1 of 1 conditions fail with their whole 95% interval over 3 seeds",
+        "why": "1 of 1 comparison fails with its whole 95% interval over 3 seeds",
         "conditions": [_gap(3.4, 0.0, "fails")],
         "taken_down": {
             "by": "audit: pgd-margin",

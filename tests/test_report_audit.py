@@ -61,7 +61,7 @@ def test_audit_shows_the_claims_that_rest_on_an_attack_with_their_comparisons(pa
     expect(claim.locator(".both .badge")).to_have_text(["indicative: holds", "indicative: does not survive"])
     comparison = claim.locator(".comparison > div")
     expect(comparison.nth(0)).to_contain_text("margin −16.60 (95%: −17.90 to −15.30)")
-    expect(comparison.nth(0)).to_contain_text("1 of 1 conditions fail")
+    expect(comparison.nth(0)).to_contain_text("1 of 1 comparison fails")
     smaller = comparison.nth(2).locator("details")
     expect(smaller.locator("summary")).to_have_text(
         ["ε = 4/255: indicative: does not", "ε = 0.15: indicative: holds"], use_inner_text=True

@@ -143,7 +143,7 @@ def test_all_conditions_must_hold() -> None:
     assert judge_claim([modest, CLAIM], HOLDS).verdict == "reproduced"
     judged = judge_claim([modest, CLAIM], FAILS)
     assert judged.verdict == "not reproduced"
-    assert "1 of 2 conditions fail" in judged.why
+    assert "1 of 2 comparisons fails" in judged.why
     assert judge_claim([modest, "table2[hrm, pgd] >= 56"], HOLDS).verdict == "inconclusive"
     assert judge_claim(["table2[hrm, pgd] >= 56", "table2[hrm, pgd] <= 1"], HOLDS).verdict == "not reproduced"
 
@@ -153,7 +153,7 @@ def test_what_was_measured_is_said_with_its_interval() -> None:
     assert judged.measured == (
         f"{CLAIM}: table2[hrm, pgd] = 56.00, table2[erm, pgd] = 3.03; margin +32.97 [95%: +30.85, +35.08]"
     )
-    assert judged.why == "every condition holds with its whole 95% interval over 3 seeds"
+    assert judged.why == "every comparison holds with its whole 95% interval over 3 seeds"
 
 
 def test_accuracies_next_to_nothing_are_said_to_decide_nothing_but_that() -> None:

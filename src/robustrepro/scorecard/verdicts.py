@@ -120,14 +120,19 @@ def _combine(judged: Sequence[Judged]) -> tuple[str, str]:
     crossing = [one for one in judged if one.outcome == "crosses"]
     over = f"over {seeds} seeds" if seeds > 1 else "over the test images of one seed"
     if failed:
-        why = f"{len(failed)} of {len(judged)} conditions fail with their whole 95% interval {over}"
+        fail = "fails with its" if len(failed) == 1 else "fail with their"
+        why = f"{len(failed)} of {_comparisons(judged)} {fail} whole 95% interval {over}"
         return "not reproduced", why + _floor(failed)
     if crossing:
-        why = f"the 95% interval {over} crosses the bound in {len(crossing)} of {len(judged)} conditions"
+        why = f"the 95% interval {over} crosses the bound in {len(crossing)} of {_comparisons(judged)}"
         return "inconclusive", why + _floor(crossing)
     if seeds == 1:
-        return "inconclusive", "every condition holds, but one seed cannot carry a claim about training"
-    return "reproduced", f"every condition holds with its whole 95% interval {over}"
+        return "inconclusive", "every comparison holds, but one seed cannot carry a claim about training"
+    return "reproduced", f"every comparison holds with its whole 95% interval {over}"
+
+
+def _comparisons(judged: Sequence[Judged]) -> str:
+    return f"{len(judged)} comparison{'' if len(judged) == 1 else 's'}"
 
 
 def _floor(decisive: Sequence[Judged]) -> str:
