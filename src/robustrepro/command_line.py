@@ -212,7 +212,7 @@ def audit(
 def scorecard(
     spec: Spec,
     code: Code,
-    folder: Annotated[Path, typer.Option(help="Folder of the scale, which receives scorecard.csv and metrics.json.")],
+    folder: Annotated[Path, typer.Option(help="Folder of the scale, which gets the scorecard and metrics.json.")],
     log: Log = None,
 ) -> None:
     """Give every claim a verdict."""
