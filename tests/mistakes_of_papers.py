@@ -99,6 +99,14 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         differently_in_a_second_paper,
         ["models.image-erm: declared differently in papers/", "names are global"],
     ),
+    "a table where the report has the departures": (
+        lambda project: project.paper["tables"].update(departures=project.paper["tables"]["accuracy"]),
+        [f"{PAPER}: ", "'departures' names two places of the report"],
+    ),
+    "a figure with the key of a table": (
+        lambda project: project.paper["figures"].update(accuracy=project.paper["figures"]["regions"]),
+        [f"{PAPER}: ", "'accuracy' names two places of the report"],
+    ),
     "unknown attack": (
         put("pdg", *PGD, "name"),
         ["measures.pgd: attack.name: unknown name 'pdg'; did you mean 'pgd'?", "fgsm, noise, pgd"],

@@ -22,6 +22,9 @@ BALL = ("linf", 0.3)
 OTHER_BALLS = [("linf", 0.1), ("l2", 0.3)]
 CELL = {"model": "defended", "norm": "linf", "epsilon": 0.3, "measure": "pgd", "measures": ["pgd", "fgsm"]}
 SOURCES = {"defended": 2, "plain": 1}
+OWN_ORIGIN = {"spec": {"attack": {"name": "pgd", "steps": 40, "epsilon": 0.3}}}
+MORE = {"name": "pgd", "steps": 40, "restarts": 10, "loss": "margin", "epsilon": 0.3}
+AUDIT = {"margin": {**MORE, "restarts": 1}, "noise": {"name": "noise", "draws": 5, "epsilon": 0.3}}
 Resisting = Sequence[int]
 """Which images resist an attack."""
 
@@ -63,7 +66,12 @@ def write_battery(path: str, attacks: Mapping[str, Resisting], *, seed: int = 0,
         )
     )
     origin = {
-        "spec": {"balls": [{"norm": norm, "epsilon": epsilon} for norm, epsilon in (*OTHER_BALLS, BALL)]},
+        "spec": {
+            "balls": [
+                {"norm": norm, "epsilon": epsilon, "attacks": AUDIT, "escalation": {"attacks": {"more": MORE}}}
+                for norm, epsilon in (*OTHER_BALLS, BALL)
+            ]
+        },
         "alarms": [
             *[[alarm("one step beats many", goes_off=True)]] * len(OTHER_BALLS),
             [alarm("zero gradients", goes_off=seed == 1), alarm("one step beats many", goes_off=False)],
@@ -92,8 +100,8 @@ def write_transfer(path: str, found: Resisting, target: tuple[str, int], *, clea
 def files(tmp_path: Path) -> dict[str, Any]:
     """The measurements of the model ``defended`` with seed 0: its tables', the audit's, and transfer to it."""
     found = Layout(str(tmp_path)).worst_case(CELL, SOURCES, 0)
-    write_measurement(Path(found["attacks"]["pgd"]), columns(range(9), count=20), {})
-    write_measurement(Path(found["attacks"]["fgsm"]), columns(range(10)), {})
+    write_measurement(Path(found["attacks"]["pgd"]), columns(range(9), count=20), OWN_ORIGIN)
+    write_measurement(Path(found["attacks"]["fgsm"]), columns(range(10)), OWN_ORIGIN)
     write_battery(found["battery"], {"margin": range(7), "noise": range(1, 10)})
     write_transfer(found["transfer"]["plain, seed 0"], [*range(5), 9], ("defended", 0))
     write_transfer(found["transfer"]["defended, seed 1"], range(8), ("defended", 0))
@@ -132,10 +140,22 @@ def test_the_worst_case_is_what_resists_every_attack(files: dict[str, Any]) -> N
     assert case.accuracy() == 40  # images 1 to 4
 
 
+def test_every_attack_of_the_tables_and_of_the_audit_has_words(files: dict[str, Any]) -> None:
+    write_battery(files["battery"], {"margin": range(7), "more, rescaled copy": range(7), "more": range(7)})
+    words = read_worst_case(CELL, files, 0).words
+    assert words == {
+        "pgd": "PGD, 40 steps",
+        "fgsm": "PGD, 40 steps",  # its measurement says so
+        "audit: margin": "PGD, 40 steps, on the margin",
+        "audit: more": "PGD, 40 steps, 10 restarts, on the margin",
+        "audit: more, rescaled copy": "PGD, 40 steps, 10 restarts, on the margin, on a rescaled copy",
+    }
+
+
 def test_a_misclassified_image_resists_nothing_whatever_an_example_is_taken_for(files: dict[str, Any]) -> None:
     clean = [0, 1, 2, 4, 6]
     for name in ("pgd", "fgsm"):
-        write_measurement(Path(files["attacks"][name]), columns(range(10), clean=clean), {})
+        write_measurement(Path(files["attacks"][name]), columns(range(10), clean=clean), OWN_ORIGIN)
     write_battery(files["battery"], {"margin": range(10)}, clean=clean)
     for path in files["transfer"].values():
         write_transfer(path, range(10), ("defended", 0), clean=clean)
@@ -152,7 +172,7 @@ def reorder(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def test_a_measure_of_fewer_images_leaves_the_worst_case_of_these(files: dict[str, Any]) -> None:
     fewer = {name: values[: IMAGES - 1] for name, values in columns(range(10)).items()}
-    write_measurement(Path(files["attacks"]["fgsm"]), fewer, {})
+    write_measurement(Path(files["attacks"]["fgsm"]), fewer, OWN_ORIGIN)
     case = read_worst_case(CELL, files, 0)
     assert case.images == IMAGES - 1
     assert {len(mask) for mask in (*case.resisted.values(), *case.smaller.values())} == {IMAGES - 1}
@@ -204,9 +224,11 @@ def judged(tmp_path: Path) -> tuple[dict[str, str], dict[str, Any]]:
         table["cells"].append({"row": model, "column": "pgd", "mean": mean, "interval": None, "values": values})
         for seed, found in enumerate(resisting):
             paths = layout.worst_case(audited_cell(model), sources, seed)
-            write_measurement(Path(paths["attacks"]["pgd"]), columns(found, clean=range(9)), {})
+            write_measurement(Path(paths["attacks"]["pgd"]), columns(found, clean=range(9)), OWN_ORIGIN)
             # The margin leaves the defended model the images 0 to 3, and transfer takes image 0, or 1 and 2.
-            write_battery(paths["battery"], {"margin": range(4)}, seed=seed, clean=range(9))
+            # An alarm brings more on seed 1, which changes nothing.
+            added = {"more": range(10)} if seed == 1 else {}
+            write_battery(paths["battery"], {"margin": range(4), **added}, seed=seed, clean=range(9))
     for source, seeds in sources.items():
         for seed in range(seeds):
             path = layout.measurement("transfer", source, seed, "audit")
@@ -258,8 +280,11 @@ def test_the_details_have_every_attack_with_its_mean_over_seeds(
 ) -> None:
     defended, plain = judged[1]["cells"]
     # By transfer: seed 0 loses images 0 to 2 to both seeds of the plain model, and image 9 is misclassified.
-    assert defended["accuracies"] == {"pgd": 80.0, "audit: margin": 40.0, "transfer from every other model": 60.0}
-    assert plain["accuracies"] == {"pgd": 10.0, "audit: margin": 40.0, "transfer from every other model": 75.0}
+    more = {"audit: margin": 40.0, "audit: more": 90.0}
+    assert defended["accuracies"] == {"pgd": 80.0, **more, "transfer from every other model": 60.0}
+    assert plain["accuracies"] == {"pgd": 10.0, **more, "transfer from every other model": 75.0}
+    assert defended["only_seeds"] == plain["only_seeds"] == {"audit: more": [1]}
+    assert defended["words"]["audit: more"] == "PGD, 40 steps, 10 restarts, on the margin"
     shown = ("cell", "model", "norm", "epsilon", "images", "seeds", "own")
     assert [defended[key] for key in shown] == ["robust[defended, pgd]", "defended", *BALL, IMAGES, 2, "pgd"]
 

@@ -90,7 +90,7 @@ def test_accuracies_are_shown_with_the_range_of_their_seeds(tmp_path: Path) -> N
     assert bars == [[[25.0, 30.0], [45.0, 50.0]], [[45.0, 50.0], [65.0, 70.0]]]
     assert [text.get_text() for text in right.texts] == ["ERM", "HRM"]
     assert figure.get_suptitle().startswith("scale quick; 2 seeds; ")
-    assert right.get_title() == "accuracy (%) under PGD, 20 steps, ε = 8/255"
+    assert right.get_title() == "accuracy (%) under\nPGD, 20 steps, ε = 8/255"
 
 
 @pytest.mark.parametrize(

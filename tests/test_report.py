@@ -198,6 +198,7 @@ def test_in_short_stands_before_the_claims(page: Page) -> None:
 
 def test_stand_in_and_unverified_data_are_told_at_the_top(page: Page) -> None:
     expect(page.get_by_text("No verdict: digits stand in for mnist.")).to_be_in_viewport()
+    expect(page.get_by_text("They are 1797 small scans. What is measured on them is indicative")).to_be_in_viewport()
     expect(page.get_by_text("Unverified data: cifar10.")).to_be_in_viewport()
     smaller = "Smaller than in the papers: convnet instead of resnet50 (12 of the models)."
     expect(page.get_by_text(smaller)).to_be_in_viewport()

@@ -13,7 +13,8 @@ from report_sample import SPEC, write_sample
 
 from robustrepro.errors import UserError
 from robustrepro.report import build_report
-from robustrepro.report.comparison import Comparison, comparison
+from robustrepro.report.claims import AuditedCell
+from robustrepro.report.comparison import Comparison, comparison, with_names
 from robustrepro.report.content import Cell, Paper
 from robustrepro.report.presentation import difference_step, distinct_specs, number, signed
 from robustrepro.report.reading import read_contents
@@ -36,17 +37,18 @@ def test_comparisons_name_cells_by_what_they_do_not_share(tmp_path: Path) -> Non
     write_sample(tmp_path)
     hrm, hamming = read_contents(SPEC, tmp_path).papers
     (gap,) = conditions_of("hrm-raises-pgd-accuracy", hrm)
-    assert (gap.where, gap.statement) == ("Table 2, PGD (ε = 0.3)", "HRM ≥ ERM (Baseline) + 20")
+    assert (gap.where, gap.statement) == ("Table\u00a02, PGD (ε\u00a0=\u00a00.3)", "HRM ≥ ERM (Baseline) + 20")
     assert [(value.name, value.ours, value.printed) for value in gap.values] == [
         ("HRM", "39.90%", "56.22%"),
         ("ERM (Baseline)", "3.40%", "3.25%"),
     ]
-    assert gap.margin == "+16.50 (95%: +15.20 to +17.80)"
+    assert gap.margin == "+16.50 (95%:\u00a0+15.20 to\u00a0+17.80)"
     (several,) = conditions_of("all-adversaries", hamming)
-    assert several.where == "Table 1"
+    assert several.where == "Table\u00a01"
     assert several.statement == "Hamming + stability, ℓ∞ (8/255) − 2 × Normal, ℓ2 (1.0) ≥ 35"
     (single,) = conditions_of("cheap", hamming)
-    assert (single.where, single.statement, single.margin) == ("Table 1, Union", "Hamming + stability ≤ 5", "+0.20")
+    assert (single.where, single.statement) == ("Table\u00a01, Union", "Hamming + stability ≤ 5")
+    assert single.margin == "+0.20"
 
 
 def test_cells_of_a_table_that_was_not_made_keep_their_keys(tmp_path: Path) -> None:
@@ -56,20 +58,66 @@ def test_cells_of_a_table_that_was_not_made_keep_their_keys(tmp_path: Path) -> N
     assert (verified.where, verified.statement) == ("table9, pgd", "ours ≥ 38")
 
 
+def test_cells_under_another_attack_say_so_instead_of_their_column(tmp_path: Path) -> None:
+    write_sample(tmp_path)
+    hrm, hamming = read_contents(SPEC, tmp_path).papers
+    gap, several = (
+        next(one for one in paper.claims if one.claim == claim).conditions[0]
+        for paper, claim in ((hrm, "hrm-raises-pgd-accuracy"), (hamming, "all-adversaries"))
+    )
+    both = ["table2[hrm, pgd]", "table2[erm, pgd]"]
+    assert comparison(gap, hrm, "worst case", both).where == "Table\u00a02, worst case"
+    said = comparison(several, hamming, "worst case", ["table1[ours, linf]"])
+    assert said.statement == "Hamming + stability, worst case − 2 × Normal, ℓ2 (1.0) ≥ 35"
+
+
+def test_cells_in_a_text_get_their_full_names(tmp_path: Path) -> None:
+    write_sample(tmp_path)
+    hrm, _ = read_contents(SPEC, tmp_path).papers
+    said = with_names("one class for all images: table2[hrm, pgd] in 1 of 3 seeds", hrm)
+    assert said == "one class for all images: Table\u00a02, PGD (ε\u00a0=\u00a00.3), HRM in 1 of 3 seeds"
+
+
+def test_a_claim_stands_at_every_table_that_it_compares(tmp_path: Path) -> None:
+    write_sample(tmp_path)
+    hrm, hamming = read_contents(SPEC, tmp_path).papers
+    assert {one.claim: one.anchors for one in (*hrm.claims, *hamming.claims)} == {
+        "hrm-raises-pgd-accuracy": ("hrm-table2",),
+        "hrm-is-not-masked": ("hrm-table5",),  # compares nothing, since nothing was measured
+        "cem-between": ("hrm-table2",),
+        "all-adversaries": ("hamming-table1",),
+        "verified": ("hamming-table9",),
+        "cheap": ("hamming-table1",),
+    }
+
+
+def test_an_attack_does_most_harm_unless_most_do_the_same() -> None:
+    def harms_most(*accuracies: float) -> list[str]:
+        cell = {"cell": "t[a, b]", "model": "m", "norm": "linf", "epsilon": 0.1, "images": 9, "seeds": 1, "own": "0"}
+        named = {str(place): accuracy for place, accuracy in enumerate(accuracies)}
+        return AuditedCell.model_validate({**cell, "accuracies": named, "worst_case": 0.0, "alarms": ()}).harms_most
+
+    assert harms_most(3.0, 1.0, 2.0) == ["1"]
+    assert harms_most(3.0, 1.0, 1.0, 4.0) == ["1", "2"]
+    assert harms_most(0.0, 0.0, 1.0) == []
+
+
 def test_in_short_counts_both_verdicts_and_says_how_robust_the_best_model_is(tmp_path: Path) -> None:
     write_sample(tmp_path)
     hrm, hamming = read_contents(SPEC, tmp_path).papers
     assert in_short(hrm) == [
         "Of 3 claims, 1 holds on stand-in data, 1 does not hold on stand-in data and 1 was not measured at this scale.",
         "1 claim rests on robustness: 1 does not survive on stand-in data.",
+        "Of those that held under the paper's own attack, the audit took down 1.",
         "What the most robust model keeps under all attacks of the audit together: 3.4% of the images in ℓ∞, ε = 0.3 "
         "(mnist-lenet5-hrm).",
     ]
     found = in_short(hamming)
-    assert found[0] == "Of 3 claims, 1 was reproduced, 1 was not reproduced and 1 is undecided."
-    assert found[1].startswith("In 1 of them every accuracy that decides is next to nothing")
+    assert found[0] == "Of 3 claims, 1 was reproduced, 1 was not reproduced and 1 is inconclusive."
+    assert found[1].startswith("In 1 of the 3 every accuracy that decides is next to nothing")
     assert found[2].endswith("1 survives every attack of the audit and 1 is about a constant predictor.")
-    assert found[3].endswith(
+    assert found[3] == "Of those that held under the paper's own attack, the audit took down none."
+    assert found[4].endswith(
         "40.1% of the images in ℓ2, ε = 1 (cifar10-ours); 39.5% of the images in ℓ∞, ε = 0.3 (cifar10-ours)."
     )
 
@@ -77,7 +125,7 @@ def test_in_short_counts_both_verdicts_and_says_how_robust_the_best_model_is(tmp
 def test_a_claim_says_why_its_bounds_are_what_they_are(tmp_path: Path) -> None:
     write_sample(tmp_path)
     html = build_report(SPEC, tmp_path)
-    assert "Bounds, fixed beforehand: Half of what hrm-raises-pgd-accuracy prints." in html
+    assert "Fixed beforehand. Half of what hrm-raises-pgd-accuracy prints." in html
 
 
 @pytest.mark.parametrize(

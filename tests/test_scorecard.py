@@ -207,6 +207,7 @@ def test_the_scorecard_has_a_line_a_claim_and_the_metrics_every_number(scale: Pa
     gain, other, _ = json.loads((scale / "scorecard.json").read_text())
     (condition,) = gain["conditions"]
     assert (gain["paper"], gain["claim"], other["conditions"]) == ("hrm", "gain", [])
+    assert not gain["on_the_floor"]
     assert (condition["condition"], condition["outcome"], condition["unit"]) == (CLAIM, "holds", "%")
     assert [one["cell"] for one in condition["compared"]] == ["table2[hrm, pgd]", "table2[erm, pgd]"]
     metrics = json.loads((scale / "metrics.json").read_text())

@@ -26,18 +26,37 @@ def epsilon_in_words(epsilon: float) -> str:
     return f"{epsilon:.4g}"
 
 
-NAMES = {"fgsm": "FGSM", "bim": "BIM", "pgd": "PGD", "noise": "noise", "autoattack": "AutoAttack"}
+NAMES = {"fgsm": "FGSM", "bim": "BIM", "pgd": "PGD", "noise": "uniform noise", "autoattack": "AutoAttack"}
+LOSSES = {"margin": "on the margin", "log_odds": "on the log-odds", "training": "on the training objective"}
 
 
-def attack_in_words(attack: Mapping[str, Any]) -> str:
-    """Return an attack's name, steps and ε: ``PGD, 20 steps, ε = 8/255``.
+def attack_in_words(attack: Mapping[str, Any], *, with_epsilon: bool = True) -> str:
+    """Return an attack as a sentence would name it: ``PGD, 20 steps, on the margin, ε = 8/255``.
+
+    What most attacks have goes without saying: one restart, the cross-entropy, float32.
 
     Parameters
     ----------
     attack
         The plain form of a declared attack on one model.
+    with_epsilon
+        Whether to say the radius.
     """
     if attack["name"] == "clean":
         return "no attack"
-    steps = f", {attack['steps']} steps" if "steps" in attack else ""
-    return f"{NAMES[attack['name']]}{steps}, ε = {epsilon_in_words(attack['epsilon'])}"
+    said = [NAMES[attack["name"]]]
+    if attack["name"] == "autoattack":
+        said.append(f"{attack['version']}, {attack['square_queries']:,} queries of Square")
+    elif "steps" in attack:
+        said.append(f"{attack['steps']} steps")
+    if "draws" in attack:
+        said.append(f"worst of {attack['draws']}")
+    if attack.get("restarts", 1) > 1:
+        said.append(f"{attack['restarts']} restarts")
+    if attack.get("loss", "cross_entropy") in LOSSES:
+        said.append(LOSSES[attack["loss"]])
+    if attack.get("precision", "float32") != "float32":
+        said.append(f"in {attack['precision']}")
+    if with_epsilon:
+        said.append(f"ε = {epsilon_in_words(attack['epsilon'])}")
+    return ", ".join(said)

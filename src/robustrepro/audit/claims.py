@@ -87,9 +87,10 @@ def judge_survival(
         Table, row and column of each of these cells.
     """
     if any(seed.constant for cell in cells.values() for seed in cell.values()):
-        named = ", ".join(name for name, cell in cells.items() if any(seed.constant for seed in cell.values()))
+        constant = {name: sum(case.constant for case in cases.values()) for name, cases in cells.items()}
+        named = ", ".join(f"{name} in {count} of {len(cells[name])} seeds" for name, count in constant.items() if count)
         indicative = any(tables[key[0]]["stand_in_note"] for key in keys.values())
-        return Survival(f"{'indicative: ' if indicative else ''}vacuous", f"{named}: one class for all images")
+        return Survival(f"{'indicative: ' if indicative else ''}vacuous", f"one class for all images: {named}")
 
     def judged(accuracy: Callable[[WorstCase], float]) -> Verdict:
         return judge_claim(conditions, with_accuracies(tables, cells, keys, accuracy))
@@ -124,11 +125,14 @@ def with_accuracies(
 def _taken_down(cells: Cells, judged: Callable[[Callable[[WorstCase], float]], Verdict]) -> TakenDown | None:
     """Return the most harmful attack that takes the claim down by itself, or all of them where none does."""
     holding = {"reproduced", "indicative: holds"}
+    everyone = [case for cases in cells.values() for case in cases.values()]
     before = judged(lambda case: case.accuracy(case.own))
     if before.verdict not in holding:
         state = "undecided" if before.verdict.endswith("inconclusive") else "false"
-        return TakenDown(f"nothing to take down: the comparison is {state} under the paper's own attack already")
-    everyone = [case for cases in cells.values() for case in cases.values()]
+        return TakenDown(
+            f"nothing to take down: on the audit's {min(case.images for case in everyone)} images the comparison is "
+            f"{state} under the paper's own attack already"
+        )
     names = dict.fromkeys(name for case in everyone for name in case.resisted)
 
     def left_by(name: str, case: WorstCase) -> float:

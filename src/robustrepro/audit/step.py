@@ -84,7 +84,10 @@ def _going_off(cases: Mapping[int, WorstCase]) -> list[str]:
 
 
 def _detail(cell: Mapping[str, Any], cases: Mapping[int, WorstCase]) -> dict[str, Any]:
-    """Return a cell's mean accuracy under each attack, in percent, and its alarms, for the report."""
+    """Return a cell's mean accuracy under each attack, in percent, and its alarms, for the report.
+
+    An attack that an alarm added was run on the seeds with that alarm alone: ``only_seeds`` says which.
+    """
     attacks = list(dict.fromkeys(name for case in cases.values() for name in case.resisted))
     transfer = [name for name in attacks if name.startswith("transfer from ")]
     shown = [name for name in attacks if name not in transfer]
@@ -99,6 +102,8 @@ def _detail(cell: Mapping[str, Any], cases: Mapping[int, WorstCase]) -> dict[str
     if transfer:
         accuracies["transfer from every other model"] = mean(*transfer)
     first = next(iter(cases.values()))
+    words = {name: said for case in cases.values() for name, said in case.words.items()}
+    only = {name: [seed for seed, case in cases.items() if name in case.resisted] for name in shown}
     return {
         "cell": cell["cell"],
         "model": cell["model"],
@@ -108,6 +113,8 @@ def _detail(cell: Mapping[str, Any], cases: Mapping[int, WorstCase]) -> dict[str
         "seeds": len(cases),
         "own": first.own,
         "accuracies": accuracies,
+        "words": {name: words[name] for name in shown if name in words},
+        "only_seeds": {name: seeds for name, seeds in only.items() if len(seeds) < len(cases)},
         "worst_case": mean(),
         "alarms": [{"seed": seed, **alarm} for seed, case in cases.items() for alarm in case.alarms],
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,11 @@ import pyarrow as pa
 
 from robustrepro.errors import UserError
 from robustrepro.measurements.store import read_measurement
+from robustrepro.words import attack_in_words
 
 Mask = npt.NDArray[np.bool_]
+AUDIT = "audit: "
+"""What the names of the audit's attacks begin with, to tell them from the tables'."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class WorstCase:
         Whether the model gives every image the same class.
     alarms
         What the alarms said.
+    words
+        The tables' and the audit's attacks among ``resisted`` as a sentence would name them.
     """
 
     resisted: Mapping[str, Mask]
@@ -40,6 +45,7 @@ class WorstCase:
     own: str
     constant: bool
     alarms: list[dict[str, Any]]
+    words: Mapping[str, str] = field(default_factory=dict)
 
     def accuracy(self, *attacks: str) -> float:
         """Return the share of images, in percent, that resist each of these attacks; all attacks when none is named."""
@@ -73,7 +79,8 @@ def read_worst_case(cell: Mapping[str, Any], files: Mapping[str, Any], seed: int
     balls = [(ball["norm"], ball["epsilon"]) for ball in origin["spec"]["balls"]]
     ball = (cell["norm"], cell["epsilon"])
     ours = _rows(battery, norm=ball[0], ball=ball[1])
-    own = {name: read_measurement(Path(file))[0] for name, file in files["attacks"].items()}
+    read = {name: read_measurement(Path(file)) for name, file in files["attacks"].items()}
+    own = {name: measured for name, (measured, _) in read.items()}
     # A measure may be of fewer images than the audit, and the worst case is of those that every attack was tried on.
     count = min([int(ours.column("index").to_numpy().max()) + 1, *map(len, own.values())])
     resisted = {name: _resisted(measured, count, files["attacks"][name]) for name, measured in own.items()}
@@ -84,15 +91,32 @@ def read_worst_case(cell: Mapping[str, Any], files: Mapping[str, Any], seed: int
         if attack == "smaller":
             smaller[epsilon] = mask
         else:
-            resisted[f"audit: {attack}"] = mask
+            resisted[f"{AUDIT}{attack}"] = mask
     for source, file in files["transfer"].items():
         measured, _ = read_measurement(Path(file))
         rows = _rows(measured, target=cell["model"], target_seed=seed, norm=ball[0], epsilon=ball[1])
         resisted[f"transfer from {source}"] = _resisted(rows, count, file)
     clean = ours.column("clean_prediction").to_numpy()
+    place = balls.index(ball)
+    audit = [name for name in resisted if name.startswith(AUDIT)]
     return WorstCase(
-        resisted, smaller, cell["measure"], bool((clean == clean[0]).all()), origin["alarms"][balls.index(ball)]
+        resisted,
+        smaller,
+        cell["measure"],
+        bool((clean == clean[0]).all()),
+        origin["alarms"][place],
+        {
+            **{name: attack_in_words(one["spec"]["attack"], with_epsilon=False) for name, (_, one) in read.items()},
+            **{name: _of_the_audit(name, origin["spec"]["balls"][place]) for name in audit},
+        },
     )
+
+
+def _of_the_audit(name: str, ball: Mapping[str, Any]) -> str:
+    """Return an attack of the audit in words, also where it is on a copy: ``audit: pgd-10, rescaled copy``."""
+    key, _, copied = name.removeprefix(AUDIT).partition(", ")
+    attack = {**ball["attacks"], **ball["escalation"]["attacks"]}[key]
+    return attack_in_words(attack, with_epsilon=False) + (f", on a {copied}" if copied else "")
 
 
 def _rows(table: pa.Table, **values: object) -> pa.Table:

@@ -19,6 +19,9 @@ Floats = NDArray[np.float64]
 SPREAD = (10, 90)
 """The percentiles that a bar spans."""
 
+APART = 1.04
+"""By which factor of the batch size the lines of two objectives are drawn apart."""
+
 
 def diagonal_shares(losses: Floats, batch_size: int) -> Floats:
     """Return the share of the diagonal in the cross error matrix, ΣLᵢ / (Σ√Lᵢ)², of batch after batch.
@@ -140,9 +143,11 @@ def _draw_accuracies(
 ) -> None:
     """Draw each objective's accuracy against the batch size."""
     colours = style.colours_of(accuracies)
-    for label, line in accuracies.items():
+    for place, (label, line) in enumerate(accuracies.items()):
+        # Beside one another, or the bars would hide one another.
+        beside = np.array(sizes) * APART ** (place - (len(accuracies) - 1) / 2)
         low, high = [values.min() for values in line], [values.max() for values in line]
-        axis.vlines(sizes, low, high, color=colours[label], linewidth=1.2)
-        axis.plot(sizes, [values.mean() for values in line], "o-", color=colours[label])
+        axis.vlines(beside, low, high, color=colours[label], linewidth=1.2)
+        axis.plot(beside, [values.mean() for values in line], "o-", color=colours[label])
     style.label_ends(axis, sizes[-1], {label: float(line[-1].mean()) for label, line in accuracies.items()}, colours)
-    axis.set_title(f"accuracy (%) under {attack_in_words(attack)}", fontsize=style.TITLE)
+    axis.set_title(f"accuracy (%) under\n{attack_in_words(attack)}", fontsize=style.TITLE)

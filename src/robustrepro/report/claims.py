@@ -62,6 +62,10 @@ class AuditedCell(Content):
         As the claim writes it.
     own
         The paper's own attack, a key of ``accuracies``.
+    words
+        Attacks as a sentence would name them.
+    only_seeds
+        The seeds that an attack was run on, where these are not all.
     """
 
     cell: str
@@ -72,14 +76,17 @@ class AuditedCell(Content):
     seeds: int
     own: str
     accuracies: dict[str, float] = Field(min_length=1)
+    words: dict[str, str] = Field(default_factory=dict)
+    only_seeds: dict[str, list[int]] = Field(default_factory=dict)
     worst_case: float
     alarms: tuple[Alarm, ...]
 
     @property
     def harms_most(self) -> list[str]:
-        """The attack that leaves the fewest images; several where they leave the same."""
+        """The attack that leaves the fewest images; several where they leave the same, none where most do."""
         lowest = min(self.accuracies.values())
-        return [attack for attack, accuracy in self.accuracies.items() if accuracy == lowest]
+        found = [attack for attack, accuracy in self.accuracies.items() if accuracy == lowest]
+        return found if 2 * len(found) <= len(self.accuracies) else []
 
     @property
     def alarms_over_seeds(self) -> list[AlarmOverSeeds]:
@@ -104,10 +111,7 @@ class Compared(Content):
 
 
 class Condition(Content):
-    """A comparison as measured; the margin is at least 0 where it holds, its interval is 95%.
-
-    ``on_the_floor``: every accuracy in it is next to nothing.
-    """
+    """A comparison as measured; the margin is at least 0 where it holds, its interval is 95%."""
 
     condition: str
     outcome: Literal["holds", "fails", "crosses"]
@@ -117,7 +121,6 @@ class Condition(Content):
     compared: tuple[Compared, ...]
     decimals: int
     unit: str
-    on_the_floor: bool
 
 
 class Conditions(Content):
@@ -128,10 +131,14 @@ class Conditions(Content):
 
 
 class JudgedClaim(Content):
-    """The comparisons of a claim, under the paper's own attacks."""
+    """The comparisons of a claim, under the paper's own attacks.
+
+    ``on_the_floor``: every accuracy in those that decide against it is next to nothing.
+    """
 
     paper: str
     claim: str
+    on_the_floor: bool
     conditions: tuple[Condition, ...]
 
 
@@ -174,6 +181,11 @@ class Survival(Content):
         """Every attack on some cell, in order; a cell without alarms was spared the stronger ones."""
         return list(dict.fromkeys(attack for cell in self.cells for attack in cell.accuracies))
 
+    @cached_property
+    def words(self) -> dict[str, str]:
+        """Attacks as a sentence would name them."""
+        return {attack: said for cell in self.cells for attack, said in cell.words.items()}
+
     @property
     def balls(self) -> dict[tuple[Norm, float, int, int], list[str]]:
         """The cells by norm, ε, number of images and number of seeds."""
@@ -206,10 +218,12 @@ class Claim:
         Whether the claim survives the audit.
     conditions
         Its comparisons, as measured under the paper's own attacks; none where it was not measured.
+    on_the_floor
+        Whether every accuracy in the comparisons that decide against it is next to nothing.
     margins
         Why the comparisons have the bounds that they have; fixed before anything was measured.
-    anchor
-        The place on the page that the claim is judged by.
+    anchors
+        The places on the page that the claim is judged by, the one that it names first.
     survival
         How it fared in the audit; None where it rests on no attack or was not audited.
     """
@@ -221,13 +235,8 @@ class Claim:
     verdict: str
     audit: str
     conditions: tuple[Condition, ...]
+    on_the_floor: bool
     why: str
     margins: str
-    anchor: str
+    anchors: tuple[str, ...]
     survival: Survival | None
-
-    @property
-    def on_the_floor(self) -> bool:
-        """Whether all that keeps the claim from being reproduced is that every accuracy is next to nothing."""
-        decisive = [condition for condition in self.conditions if condition.outcome != "holds"]
-        return bool(decisive) and all(condition.on_the_floor for condition in decisive)

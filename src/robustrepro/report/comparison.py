@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from robustrepro.report.claims import Condition
 from robustrepro.report.content import Heading, Paper
 from robustrepro.report.presentation import MINUS, number, signed
 
 _CELL = re.compile(r"([\w-]+)\[([^\[\],]+),([^\[\],]+)\]")
+NO_BREAK = "\u00a0"
 SYMBOLS = {">=": "≥", "<=": "≤", "-": MINUS, "*": "×"}
 
 
@@ -48,21 +50,34 @@ class Comparison:
     outcome: str
 
 
-def comparison(condition: Condition, paper: Paper) -> Comparison:
-    """Return a condition in the words of the paper's tables."""
-    where, names = cell_names([one.cell for one in condition.compared], paper)
-    shown = {
-        one.cell: Value(names[one.cell], number(one.value, condition.decimals, condition.unit), one.printed or "")
+def comparison(condition: Condition, paper: Paper, attack: str = "", attacked: Collection[str] = ()) -> Comparison:
+    """Return a condition in the words of the paper's tables.
+
+    Parameters
+    ----------
+    condition
+        As measured.
+    paper
+        The paper whose tables it compares.
+    attack, attacked
+        Another attack, in words, and the cells that are under it instead of their column's.
+    """
+    cells = [one.cell for one in condition.compared]
+    where, names = cell_names(cells, paper, dict.fromkeys(set(cells) & set(attacked), attack))
+    values = tuple(
+        Value(names[one.cell], number(one.value, condition.decimals, condition.unit), one.printed or "")
         for one in condition.compared
-    }
+    )
     margin = signed(condition.margin, condition.decimals)
     if condition.interval:
         low, high = (signed(end, condition.decimals) for end in condition.interval)
-        margin += f" (95%: {low} to {high})"
-    return Comparison(where, _statement(condition.condition, names), tuple(shown.values()), margin, condition.outcome)
+        margin += f" (95%:{NO_BREAK}{low} to{NO_BREAK}{high})"
+    return Comparison(where, _statement(condition.condition, names), values, margin, condition.outcome)
 
 
-def cell_names(cells: Sequence[str], paper: Paper) -> tuple[str, dict[str, str]]:
+def cell_names(
+    cells: Sequence[str], paper: Paper, columns: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, dict[str, str]]:
     """Return what all cells share, and each cell's name by what they do not.
 
     Parameters
@@ -71,8 +86,10 @@ def cell_names(cells: Sequence[str], paper: Paper) -> tuple[str, dict[str, str]]
         As claims write them: ``table2[hrm, pgd]``.
     paper
         The paper whose tables they are of.
+    columns
+        For some cells, what stands instead of the name of their column.
     """
-    parts = {cell: _parts(cell, paper) for cell in dict.fromkeys(cells)}
+    parts = {cell: _parts(cell, paper, columns.get(cell)) for cell in dict.fromkeys(cells)}
     distinct = [len(set(column)) > 1 for column in zip(*parts.values(), strict=True)]
     if not any(distinct):
         # A single cell is named by its row, as the others of its column would be.
@@ -86,17 +103,31 @@ def cell_names(cells: Sequence[str], paper: Paper) -> tuple[str, dict[str, str]]
     return ", ".join(shared), names
 
 
-def _parts(cell: str, paper: Paper) -> tuple[str, str, str]:
+def with_names(text: str, paper: Paper) -> str:
+    """Return a text with the full names of the cells in it."""
+    return _CELL.sub(lambda match: ", ".join(_parts(_normal(match), paper, None)), text)
+
+
+def _parts(cell: str, paper: Paper, column_name: str | None) -> tuple[str, str, str]:
     """Return the names of a cell's table, column and row; the keys where the table was not made."""
     match = _CELL.fullmatch(cell)
     assert match is not None, cell
     key, row, column = (part.strip() for part in match.groups())
     declared = next((one for one in paper.tables if one.anchor == f"{paper.spec.id}-{key}"), None)
     if declared is None or declared.table is None:
-        return key, column, row
+        return key, column_name or column, row
     table = declared.table
     header = f"{table.row_header.lower()} " if table.row_header else ""
-    return declared.label, _label(table.columns, column), header + _label(table.rows, row)
+    return (
+        _unbroken(declared.label),
+        column_name or _unbroken(_label(table.columns, column)),
+        header + _label(table.rows, row),
+    )
+
+
+def _unbroken(label: str) -> str:
+    """Return a label whose numbers stay on the line of the word before: Table 4, ε = 0.3."""
+    return re.sub(r" (?==|\d)", NO_BREAK, re.sub(r"= ", f"={NO_BREAK}", label))
 
 
 def _label(headings: Sequence[Heading], key: str) -> str:

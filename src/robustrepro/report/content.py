@@ -128,12 +128,14 @@ class PaperSpec(Content):
 class ReportSpec(Content):
     """What the report is asked to show.
 
-    ``stand_ins`` maps a paper's data set to the one used instead; ``instead`` says what else is not the paper's.
+    ``stand_ins`` maps a paper's data set to the one used instead, ``sources`` says what that is, and ``instead`` what
+    else is not the paper's.
     """
 
     scale: str
     scale_description: str = ""
     stand_ins: dict[str, str] = Field(default_factory=dict)
+    sources: dict[str, str] = Field(default_factory=dict)
     unverified: tuple[str, ...] = ()
     instead: tuple[str, ...] = ()
     papers: tuple[PaperSpec, ...] = ()

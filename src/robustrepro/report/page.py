@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from robustrepro.report import presentation
-from robustrepro.report.comparison import cell_names, comparison
+from robustrepro.report.claims import Condition
+from robustrepro.report.comparison import cell_names, comparison, with_names
 from robustrepro.report.reading import read_contents
 from robustrepro.report.summary import in_short
 from robustrepro.words import epsilon_in_words
@@ -53,7 +54,12 @@ def build_report(spec: dict[str, Any], scale_folder: Path) -> str:
         "in_short": in_short,
         "presentation": presentation,
     }
-    environment.filters |= {"epsilon_in_words": epsilon_in_words, "named": _named}
+    environment.filters |= {
+        "epsilon_in_words": epsilon_in_words,
+        "named": _named,
+        "with_names": with_names,
+    }
+    environment.tests["about"] = _about
     style = "".join((FOLDER / name).read_text(encoding="utf-8") for name in STYLES)
     script = (FOLDER / "script.js").read_text(encoding="utf-8")
     policy = (
@@ -68,6 +74,11 @@ def build_report(spec: dict[str, Any], scale_folder: Path) -> str:
 def _named(cell: str, names: Mapping[str, str]) -> str:
     """Return a cell's name, in templates that map over cells."""
     return names[cell]
+
+
+def _about(condition: Condition, cells: Collection[str]) -> bool:
+    """Tell whether a condition compares one of these cells."""
+    return any(one.cell in cells for one in condition.compared)
 
 
 def _source_hash(text: str) -> str:

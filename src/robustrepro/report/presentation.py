@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,4 +155,9 @@ def alarm_values(alarm: AlarmOverSeeds, cell: AuditedCell) -> str:
     """Return an alarm's value against its bound in percent; of the worst seed where there are several."""
     worst = alarm.worst
     seed = f" (seed {worst.seed}, the worst)" if cell.seeds > 1 else ""
-    return f"{number(100 * worst.value, 1, '%')} against {number(100 * worst.bound, 1, '%')}{seed}"
+    return f"{number(100 * worst.value, 1, '%')}{seed}, alarm above {number(100 * worst.bound, 1, '%')}"
+
+
+def seeds(which: Sequence[int]) -> str:
+    """Return ``seed 1 only`` or ``seeds 0, 2 only``."""
+    return f"seed{'' if len(which) == 1 else 's'} {', '.join(map(str, which))} only"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ from robustrepro.report.claims import (
     AUDIT_VERDICTS,
     VERDICTS,
     Claim,
-    Condition,
+    JudgedClaim,
     JudgedClaims,
     Survivals,
 )
@@ -26,7 +27,6 @@ from robustrepro.report.content import (
     DeclaredFigure,
     DeclaredTable,
     Paper,
-    PaperSpec,
     ReportSpec,
     Table,
 )
@@ -67,10 +67,16 @@ def read_contents(spec: dict[str, Any], scale_folder: Path) -> Contents:
         claims = []
         for row in rows or []:
             if row["paper"] == paper.id:
-                conditions = compared[paper.id, row["claim"]].conditions
-                anchor = _claim_anchor(row["where"], conditions, paper, tables, figures)
-                survival = survivals.get((paper.id, row["claim"]))
-                claims.append(Claim(**row, conditions=conditions, anchor=anchor, survival=survival))
+                judged_claim = compared[paper.id, row["claim"]]
+                claims.append(
+                    Claim(
+                        **row,
+                        conditions=judged_claim.conditions,
+                        on_the_floor=judged_claim.on_the_floor,
+                        anchors=_claim_anchors(row["where"], judged_claim, [*tables, *figures]),
+                        survival=survivals.get((paper.id, row["claim"])),
+                    )
+                )
         papers.append(Paper(paper, tables, figures, claims))
     claims = [claim for paper in papers for claim in paper.claims]
     return Contents(checked, papers, claims, rows is not None, has_audit)
@@ -150,18 +156,9 @@ def _read_figure(scale_folder: Path, paper: str, figure: Declared) -> DeclaredFi
     return DeclaredFigure(label, anchor, relative, figure.caption, uri, width, height)
 
 
-def _claim_anchor(
-    where: str,
-    conditions: tuple[Condition, ...],
-    paper: PaperSpec,
-    tables: list[DeclaredTable],
-    figures: list[DeclaredFigure],
-) -> str:
-    """Return where a claim is judged: the table or figure it names, else the first one that it compares."""
-    shown: list[DeclaredTable | DeclaredFigure] = [*tables, *figures]
-    for declared in shown:
-        if declared.label == where:
-            return declared.anchor
-    for condition in conditions:
-        return f"{paper.id}-{condition.compared[0].cell.partition('[')[0]}"
-    return paper.id
+def _claim_anchors(where: str, judged: JudgedClaim, shown: Sequence[DeclaredTable | DeclaredFigure]) -> tuple[str, ...]:
+    """Return where a claim is judged: the table or figure that it names, and every table that it compares."""
+    named = [declared.anchor for declared in shown if declared.label == where]
+    cells = [one.cell for condition in judged.conditions for one in condition.compared]
+    compared = [f"{judged.paper}-{cell.partition('[')[0]}" for cell in cells]
+    return tuple(dict.fromkeys([*named, *compared])) or (judged.paper,)

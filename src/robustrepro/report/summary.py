@@ -14,20 +14,20 @@ from robustrepro.words import epsilon_in_words
 REPRODUCED = {
     "reproduced": ("was reproduced", "were reproduced"),
     "not reproduced": ("was not reproduced", "were not reproduced"),
-    "inconclusive": ("is undecided", "are undecided"),
+    "inconclusive": ("is inconclusive", "are inconclusive"),
     "indicative: holds": ("holds on stand-in data", "hold on stand-in data"),
     "indicative: does not": ("does not hold on stand-in data", "do not hold on stand-in data"),
-    "indicative: inconclusive": ("is undecided on stand-in data", "are undecided on stand-in data"),
+    "indicative: inconclusive": ("is inconclusive on stand-in data", "are inconclusive on stand-in data"),
     "not measured": ("was not measured at this scale", "were not measured at this scale"),
 }
 SURVIVES = {
     "survives": ("survives every attack of the audit", "survive every attack of the audit"),
     "does not survive": ("does not survive", "do not survive"),
-    "inconclusive": ("is undecided", "are undecided"),
+    "inconclusive": ("is inconclusive", "are inconclusive"),
     "vacuous": ("is about a constant predictor", "are about constant predictors"),
     "indicative: survives": ("survives on stand-in data", "survive on stand-in data"),
     "indicative: does not survive": ("does not survive on stand-in data", "do not survive on stand-in data"),
-    "indicative: inconclusive": ("is undecided on stand-in data", "are undecided on stand-in data"),
+    "indicative: inconclusive": ("is inconclusive on stand-in data", "are inconclusive on stand-in data"),
     "indicative: vacuous": (
         "is about a constant predictor on stand-in data",
         "are about constant predictors on stand-in data",
@@ -43,6 +43,9 @@ def in_short(paper: Paper) -> list[str]:
     if audited:
         rest = f"{plural(audited.total(), 'claim')} {'rests' if audited.total() == 1 else 'rest'} on robustness"
         said.append(f"{rest}: {_counted(audited, SURVIVES)}.")
+        downs = [claim.survival.taken_down for claim in paper.claims if claim.survival]
+        taken = sum(bool(down and down.conditions) for down in downs)
+        said.append(f"Of those that held under the paper's own attack, the audit took down {taken or 'none'}.")
         best = "; ".join(_most_robust(cells))
         said.append(f"What the most robust model keeps under all attacks of the audit together: {best}.")
     return said
@@ -56,8 +59,8 @@ def _reproduced(paper: Paper) -> Iterator[str]:
     floor = sum(claim.on_the_floor for claim in paper.claims)
     if floor:
         yield (
-            f"In {floor} of them every accuracy that decides is next to nothing: there no model is robust, and a "
-            "claim that fails says nothing of which is more so."
+            f"In {floor} of the {len(paper.claims)} every accuracy that decides is next to nothing: there no model is "
+            "robust, and a claim that fails says nothing of which is more so."
         )
 
 

@@ -44,7 +44,8 @@ def scorecard_step(spec: dict[str, Any], folder: Path) -> None:
             verdicts[judged.verdict] += 1
             survival = audited.get((paper, claim["key"]))
             named = {"paper": paper, "claim": claim["key"]}
-            details.append({**named, "conditions": [asdict(one) for one in judged.conditions]})
+            conditions = [asdict(one) for one in judged.conditions]
+            details.append({**named, "on_the_floor": judged.on_the_floor, "conditions": conditions})
             lines.append(
                 {
                     **named,

@@ -86,6 +86,11 @@ class Verdict:
         """What was measured, in one line."""
         return "; ".join(one.text for one in self.conditions)
 
+    @property
+    def on_the_floor(self) -> bool:
+        """Whether every accuracy in the comparisons that decide against the claim is next to nothing."""
+        return _on_the_floor(self.conditions)
+
 
 def judge_claim(conditions: Sequence[str], tables: Tables) -> Verdict:
     """Return the verdict on a claim: all its conditions must hold.
@@ -122,10 +127,10 @@ def _combine(judged: Sequence[Judged]) -> tuple[str, str]:
     if failed:
         fail = "fails with its" if len(failed) == 1 else "fail with their"
         why = f"{len(failed)} of {_comparisons(judged)} {fail} whole 95% interval {over}"
-        return "not reproduced", why + _floor(failed)
+        return "not reproduced", why + _floor(judged)
     if crossing:
         why = f"the 95% interval {over} crosses the bound in {len(crossing)} of {_comparisons(judged)}"
-        return "inconclusive", why + _floor(crossing)
+        return "inconclusive", why + _floor(judged)
     if seeds == 1:
         return "inconclusive", "every comparison holds, but one seed cannot carry a claim about training"
     return "reproduced", f"every comparison holds with its whole 95% interval {over}"
@@ -135,9 +140,15 @@ def _comparisons(judged: Sequence[Judged]) -> str:
     return f"{len(judged)} comparison{'' if len(judged) == 1 else 's'}"
 
 
-def _floor(decisive: Sequence[Judged]) -> str:
-    """Say so where the conditions that decide compare accuracies next to nothing."""
-    if not all(one.on_the_floor for one in decisive):
+def _on_the_floor(judged: Sequence[Judged]) -> bool:
+    """Tell whether the conditions that decide against a claim, if any, compare accuracies next to nothing."""
+    failed = [one for one in judged if one.outcome == "fails"]
+    decisive = failed or [one for one in judged if one.outcome == "crosses"]
+    return bool(decisive) and all(one.on_the_floor for one in decisive)
+
+
+def _floor(judged: Sequence[Judged]) -> str:
+    if not _on_the_floor(judged):
         return ""
     return (
         f"; every accuracy that decides is below {FLOOR:g}%: no model here is robust, and which of them is more so "

@@ -26,6 +26,11 @@ class _Dataset(Declaration):
     test_examples: int = Field(ge=1)
     source: str
 
+    @property
+    def in_words(self) -> str:
+        """Where it comes from and how large it is."""
+        return f"{self.source}; {self.train_examples:,} to train on and {self.test_examples:,} to test"
+
 
 class DigitsSpec(_Dataset):
     """Images made from what scikit-learn ships, so that nothing is downloaded."""

@@ -123,6 +123,10 @@ class Departure(Declaration):
     why: str
 
 
+SECTIONS = ("audit", "departures")
+"""What else the report has of a paper, beside tables and figures."""
+
+
 class Paper(Declaration):
     """Everything that is asked for of one paper; ``terms`` are words of its own, explained in the report."""
 
@@ -136,3 +140,10 @@ class Paper(Declaration):
     tables: dict[Key, Table]
     figures: dict[Key, Figure] = Field(default_factory=dict)
     claims: dict[Key, Claim] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _places_have_names_of_their_own(self) -> Paper:
+        taken = {*self.tables} & {*self.figures} | {*self.tables, *self.figures} & {*SECTIONS}
+        if taken:
+            raise ValueError(f"'{min(taken)}' names two places of the report; give the table or figure another key")
+        return self

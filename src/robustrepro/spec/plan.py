@@ -17,7 +17,7 @@ from robustrepro.spec.attacks import TransferAttack
 from robustrepro.spec.audit import attack_at
 from robustrepro.spec.base import canonical_json
 from robustrepro.spec.config import Config, Tree
-from robustrepro.spec.datasets import dataset_spec
+from robustrepro.spec.datasets import DATASETS, dataset_spec
 from robustrepro.spec.declarations import Declared
 from robustrepro.spec.layout import AUDIT, Layout
 from robustrepro.spec.paper import Paper
@@ -262,6 +262,7 @@ class Plan:
                 "scale": self.scale_name,
                 "scale_description": self.declared.scale.description,
                 "stand_ins": self.stand_ins(models),
+                "sources": {used: DATASETS[used].in_words for used in self.stand_ins(models).values()},
                 "unverified": self.unverified(models),
                 "instead": self.instead(models),
                 "papers": papers,
