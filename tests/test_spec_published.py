@@ -60,7 +60,7 @@ def stands_in(lines: list[str], rows: list[list[str]]) -> bool:
 @pytest.mark.parametrize(("paper", "key", "says"), QUOTED, ids=[f"{paper}-{key}" for paper, key, _ in QUOTED])
 def test_claims_are_quoted_word_by_word(paper: str, key: str, says: str) -> None:
     text = plain(text_of(paper))
-    quotation = re.sub(r" \([^()]*\)$", "", plain(says))  # a note of ours in brackets at the end
+    quotation = re.sub(r" \[(?!\.\.\.)[^\[\]]*\]", "", plain(says))  # notes of ours, in brackets
     position = 0
     for part in filter(None, re.split(r" ?\[\.\.\.\] ?", quotation)):
         # A quotation may begin in the middle of a sentence.
