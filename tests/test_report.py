@@ -193,12 +193,13 @@ def test_the_words_of_the_page_and_of_each_paper_are_explained(page: Page) -> No
 
 
 def test_in_short_stands_before_the_claims(page: Page) -> None:
-    expect(page.locator(".in-short").first).to_contain_text("In short, hrm: Of 3 claims, 1 holds on stand-in data")
+    expect(page.locator(".in-short h3")).to_have_text(["In short: hrm", "In short: hamming"])
+    expect(page.locator(".in-short li").first).to_contain_text("Of 3 claims, 1 holds on stand-in data")
 
 
 def test_stand_in_and_unverified_data_are_told_at_the_top(page: Page) -> None:
     expect(page.get_by_text("No verdict: digits stand in for mnist.")).to_be_in_viewport()
-    expect(page.get_by_text("They are 1797 small scans. What is measured on them is indicative")).to_be_in_viewport()
+    expect(page.get_by_text("Taken from 1797 small scans. What is measured on them is indicative")).to_be_in_viewport()
     expect(page.get_by_text("Unverified data: cifar10.")).to_be_in_viewport()
     smaller = "Smaller than in the papers: convnet instead of resnet50 (12 of the models)."
     expect(page.get_by_text(smaller)).to_be_in_viewport()
