@@ -178,7 +178,7 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         transfer(measure="clean"),
         [
             f"{PAPER}: tables.distances.columns.erm",
-            "an attack that makes them (fgsm, bim, pgd, noise, autoattack)",
+            "an attack that makes them (autoattack, bim, fgsm, noise, pgd)",
             "clean is not",
         ],
     ),

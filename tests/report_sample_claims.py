@@ -20,6 +20,7 @@ def _condition(
         "compared": compared,
         "decimals": 2,
         "unit": "%",
+        "on_the_floor": False,
         **others,
     }
 
@@ -164,14 +165,17 @@ AUDITED = [
         "conditions": [_gap(3.4, 0.0, "fails")],
         "taken_down": {
             "by": "audit: pgd-margin",
-            "left": {"verdict": "indicative: does not", "conditions": [_gap(3.5, 0.0, "fails")]},
+            "left": {"verdict": "indicative: does not", "why": "", "conditions": [_gap(3.5, 0.0, "fails")]},
         },
         "smaller": [
             {
                 "epsilons": [4 / 255],
-                "found": {"verdict": "indicative: does not", "conditions": [_gap(71.2, 68.0, "fails")]},
+                "found": {"verdict": "indicative: does not", "why": "", "conditions": [_gap(71.2, 68.0, "fails")]},
             },
-            {"epsilons": [0.15], "found": {"verdict": "indicative: holds", "conditions": [_gap(42.2, 20.0, "holds")]}},
+            {
+                "epsilons": [0.15],
+                "found": {"verdict": "indicative: holds", "why": "", "conditions": [_gap(42.2, 20.0, "holds")]},
+            },
         ],
         "cells": [
             _attacked("table2[hrm, pgd]", "mnist-lenet5-hrm", "pgd40", HRM, 3.4, SOME),
@@ -195,7 +199,7 @@ AUDITED = [
         "claim": "verified",
         "why": "one class for all images: table2[hrm, pgd] in 1 of 3 seeds",
         "conditions": [],
-        "taken_down": {"by": "nothing to take down: false under the paper's own attack already", "left": None},
+        "taken_down": {"by": "it did not hold before", "left": None},
         "smaller": [],
         "cells": [_attacked("table9[ours, pgd]", "cifar10-small", "pgd10", {"pgd10": 10.0}, 10.0, {})],
     },

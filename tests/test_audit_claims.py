@@ -147,6 +147,7 @@ def table_of(cells: Mapping[str, Mapping[int, WorstCase]]) -> dict[str, Any]:
     return {
         "table": {
             "decimals": 2,
+            "unit": "%",
             "stand_in": False,
             "stand_in_note": "",
             "cells": [
@@ -242,14 +243,14 @@ def test_what_did_not_hold_before_has_nothing_to_take_down() -> None:
     survival = survival_of([made_up(10)] * 2, [made_up(5)] * 2)
     assert survival.verdict == "does not survive"
     assert str(survival.taken_down) == (
-        "nothing to take down: on the audit's 100 images the comparison is false under the paper's own attack already"
+        "it did not hold before: on the audit's 100 images the comparison is false under the paper's own attack"
     )
 
 
 def test_a_comparison_that_crosses_its_bound_is_inconclusive() -> None:
     survival = survival_of([made_up(20), made_up(40)], [made_up(5)] * 2)
     assert survival.verdict == "inconclusive"
-    assert "is undecided under the paper's own attack already" in str(survival.taken_down)
+    assert "is undecided under the paper's own attack" in str(survival.taken_down)
 
 
 def test_where_every_side_is_at_zero_the_comparison_is_repeated_at_smaller_epsilon() -> None:

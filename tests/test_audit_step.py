@@ -217,7 +217,7 @@ def judged(tmp_path: Path) -> tuple[dict[str, str], dict[str, Any]]:
     """Audit one claim about two models with two seeds each; return its line and its details."""
     layout = Layout(str(tmp_path))
     sources = {"defended": 2, "plain": 2}
-    table: dict[str, Any] = {"decimals": 1, "stand_in": False, "stand_in_note": "", "cells": []}
+    table: dict[str, Any] = {"decimals": 1, "unit": "%", "stand_in": False, "stand_in_note": "", "cells": []}
     for model, resisting in OWN.items():
         values = [{"seed": seed, "value": 10.0 * len(found), "count": 10} for seed, found in enumerate(resisting)]
         mean = float(np.mean([value["value"] for value in values]))

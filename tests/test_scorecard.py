@@ -125,7 +125,7 @@ def test_distances_of_one_seed_are_inconclusive() -> None:
     def distances(*values: float) -> Tables:
         cells = [cell("8", "near", values, of_number(values)), cell("8", "far", values, of_number(values))]
         cells[1]["values"] = [{"seed": seed, "value": 3 * value} for seed, value in enumerate(values)]
-        return {"table1": {"decimals": 3, "stand_in": False, "stand_in_note": "", "cells": cells}}
+        return {"table1": {"decimals": 3, "unit": "", "stand_in": False, "stand_in_note": "", "cells": cells}}
 
     condition = "table1[8, far] >= 2 * table1[8, near]"
     judged = judge_claim([condition], distances(1.0))

@@ -26,6 +26,11 @@ def epsilon_in_words(epsilon: float) -> str:
     return f"{epsilon:.4g}"
 
 
+def plural(count: int, noun: str) -> str:
+    """Return ``1 seed``, ``3 seeds``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 NAMES = {"fgsm": "FGSM", "bim": "BIM", "pgd": "PGD", "noise": "uniform noise", "autoattack": "AutoAttack"}
 LOSSES = {"margin": "on the margin", "log_odds": "on the log-odds", "training": "on the training objective"}
 

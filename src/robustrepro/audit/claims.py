@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 from robustrepro.audit.worst_case import WorstCase
-from robustrepro.scorecard.verdicts import Judged, Tables, Verdict, judge_claim
+from robustrepro.scorecard.judged import Judged, Verdict
+from robustrepro.scorecard.verdicts import Tables, judge_claim
 from robustrepro.tables.statistics import of_accuracy
 from robustrepro.words import epsilon_in_words
 
@@ -130,8 +131,8 @@ def _taken_down(cells: Cells, judged: Callable[[Callable[[WorstCase], float]], V
     if before.verdict not in holding:
         state = "undecided" if before.verdict.endswith("inconclusive") else "false"
         return TakenDown(
-            f"nothing to take down: on the audit's {min(case.images for case in everyone)} images the comparison is "
-            f"{state} under the paper's own attack already"
+            f"it did not hold before: on the audit's {min(case.images for case in everyone)} images the comparison is "
+            f"{state} under the paper's own attack"
         )
     names = dict.fromkeys(name for case in everyone for name in case.resisted)
 

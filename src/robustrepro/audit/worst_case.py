@@ -98,7 +98,7 @@ def read_worst_case(cell: Mapping[str, Any], files: Mapping[str, Any], seed: int
         resisted[f"transfer from {source}"] = _resisted(rows, count, file)
     clean = ours.column("clean_prediction").to_numpy()
     place = balls.index(ball)
-    audit = [name for name in resisted if name.startswith(AUDIT)]
+    declared = origin["spec"]["balls"][place]
     return WorstCase(
         resisted,
         smaller,
@@ -107,7 +107,7 @@ def read_worst_case(cell: Mapping[str, Any], files: Mapping[str, Any], seed: int
         origin["alarms"][place],
         {
             **{name: attack_in_words(one["spec"]["attack"], with_epsilon=False) for name, (_, one) in read.items()},
-            **{name: _of_the_audit(name, origin["spec"]["balls"][place]) for name in audit},
+            **{name: _of_the_audit(name, declared) for name in resisted if name.startswith(AUDIT)},
         },
     )
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 from pydantic import Field, RootModel
 
 from robustrepro.report.base import Content
+from robustrepro.scorecard.judged import Judged, Verdict
 from robustrepro.spec.attacks import Norm
 
 VERDICTS = (
@@ -102,34 +102,6 @@ class AuditedCell(Content):
         ]
 
 
-class Compared(Content):
-    """One number of a comparison: the cell as the claim writes it, its mean, and what the paper prints there."""
-
-    cell: str
-    value: float
-    printed: str | None = None
-
-
-class Condition(Content):
-    """A comparison as measured; the margin is at least 0 where it holds, its interval is 95%."""
-
-    condition: str
-    outcome: Literal["holds", "fails", "crosses"]
-    margin: float
-    interval: tuple[float, float] | None
-    seeds: int
-    compared: tuple[Compared, ...]
-    decimals: int
-    unit: str
-
-
-class Conditions(Content):
-    """All comparisons of a claim, with the verdict that they come to."""
-
-    verdict: str
-    conditions: tuple[Condition, ...]
-
-
 class JudgedClaim(Content):
     """The comparisons of a claim, under the paper's own attacks.
 
@@ -139,7 +111,7 @@ class JudgedClaim(Content):
     paper: str
     claim: str
     on_the_floor: bool
-    conditions: tuple[Condition, ...]
+    conditions: tuple[Judged, ...]
 
 
 class JudgedClaims(RootModel[tuple[JudgedClaim, ...]]):
@@ -150,10 +122,10 @@ class TakenDown(Content):
     """What took a claim down, and the comparisons that it leaves."""
 
     by: str
-    left: Conditions | None
+    left: Verdict | None
 
     @property
-    def conditions(self) -> tuple[Condition, ...]:
+    def conditions(self) -> tuple[Judged, ...]:
         """The comparisons that it leaves; none where there was nothing to take down."""
         return self.left.conditions if self.left else ()
 
@@ -162,7 +134,7 @@ class AtSmaller(Content):
     """The comparisons at a smaller ε."""
 
     epsilons: tuple[float, ...]
-    found: Conditions
+    found: Verdict
 
 
 class Survival(Content):
@@ -171,7 +143,7 @@ class Survival(Content):
     paper: str
     claim: str
     why: str
-    conditions: tuple[Condition, ...]
+    conditions: tuple[Judged, ...]
     taken_down: TakenDown | None
     smaller: tuple[AtSmaller, ...]
     cells: tuple[AuditedCell, ...]
@@ -234,7 +206,7 @@ class Claim:
     where: str
     verdict: str
     audit: str
-    conditions: tuple[Condition, ...]
+    conditions: tuple[Judged, ...]
     on_the_floor: bool
     why: str
     margins: str

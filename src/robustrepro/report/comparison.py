@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from robustrepro.report.claims import Condition
 from robustrepro.report.content import Heading, Paper
 from robustrepro.report.presentation import MINUS, number, signed
+from robustrepro.scorecard.judged import Judged
+from robustrepro.spec.claims import CELL, cell_of
 
-_CELL = re.compile(r"([\w-]+)\[([^\[\],]+),([^\[\],]+)\]")
 NO_BREAK = "\u00a0"
 SYMBOLS = {">=": "≥", "<=": "≤", "-": MINUS, "*": "×"}
 
@@ -50,7 +50,7 @@ class Comparison:
     outcome: str
 
 
-def comparison(condition: Condition, paper: Paper, attack: str = "", attacked: Collection[str] = ()) -> Comparison:
+def comparison(condition: Judged, paper: Paper, attack: str = "", attacked: Collection[str] = ()) -> Comparison:
     """Return a condition in the words of the paper's tables.
 
     Parameters
@@ -105,23 +105,21 @@ def cell_names(
 
 def with_names(text: str, paper: Paper) -> str:
     """Return a text with the full names of the cells in it."""
-    return _CELL.sub(lambda match: ", ".join(_parts(_normal(match), paper, None)), text)
+    return CELL.sub(lambda match: ", ".join(_parts(match[0], paper, None)), text)
 
 
 def _parts(cell: str, paper: Paper, column_name: str | None) -> tuple[str, str, str]:
     """Return the names of a cell's table, column and row; the keys where the table was not made."""
-    match = _CELL.fullmatch(cell)
-    assert match is not None, cell
-    key, row, column = (part.strip() for part in match.groups())
-    declared = next((one for one in paper.tables if one.anchor == f"{paper.spec.id}-{key}"), None)
+    key = cell_of(cell)
+    declared = next((one for one in paper.tables if one.anchor == f"{paper.spec.id}-{key.table}"), None)
     if declared is None or declared.table is None:
-        return key, column_name or column, row
+        return key.table, column_name or key.column, key.row
     table = declared.table
     header = f"{table.row_header.lower()} " if table.row_header else ""
     return (
         _unbroken(declared.label),
-        column_name or _unbroken(_label(table.columns, column)),
-        header + _label(table.rows, row),
+        column_name or _unbroken(_label(table.columns, key.column)),
+        header + _label(table.rows, key.row),
     )
 
 
@@ -138,15 +136,10 @@ def _statement(condition: str, names: Mapping[str, str]) -> str:
     """Return the comparison with names for cells and signs for operators."""
     said = []
     position = 0
-    for match in _CELL.finditer(condition):
-        said += [_with_signs(condition[position : match.start()]), names[_normal(match)]]
+    for match in CELL.finditer(condition):
+        said += [_with_signs(condition[position : match.start()]), names[str(cell_of(match[0]))]]
         position = match.end()
     return "".join([*said, _with_signs(condition[position:])])
-
-
-def _normal(match: re.Match[str]) -> str:
-    table, row, column = (part.strip() for part in match.groups())
-    return f"{table}[{row}, {column}]"
 
 
 def _with_signs(text: str) -> str:

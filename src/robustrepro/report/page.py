@@ -12,10 +12,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from robustrepro.report import presentation
-from robustrepro.report.claims import Condition
 from robustrepro.report.comparison import cell_names, comparison, with_names
 from robustrepro.report.reading import read_contents
 from robustrepro.report.summary import in_short
+from robustrepro.scorecard.judged import Judged
 from robustrepro.words import epsilon_in_words
 
 FOLDER = Path(__file__).parent
@@ -76,7 +76,7 @@ def _named(cell: str, names: Mapping[str, str]) -> str:
     return names[cell]
 
 
-def _about(condition: Condition, cells: Collection[str]) -> bool:
+def _about(condition: Judged, cells: Collection[str]) -> bool:
     """Tell whether a condition compares one of these cells."""
     return any(one.cell in cells for one in condition.compared)
 

@@ -11,7 +11,7 @@ from typing import Any
 from robustrepro.report.claims import AUDIT_VERDICTS, VERDICTS, AlarmOverSeeds, AuditedCell
 from robustrepro.report.content import Cell
 from robustrepro.spec.attacks import Norm
-from robustrepro.words import epsilon_in_words
+from robustrepro.words import epsilon_in_words, plural
 
 MINUS = "\u2212"
 
@@ -139,11 +139,6 @@ def verdict_rank(verdict: str) -> int:
 def audit_rank(verdict: str) -> int:
     """Return the place of an audit's verdict in the order in which the scorecard sorts them."""
     return AUDIT_VERDICTS.index(verdict)
-
-
-def plural(count: int, noun: str) -> str:
-    """Return ``1 seed``, ``3 seeds``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def ball(norm: Norm, epsilon: float, images: int, seeds: int) -> str:

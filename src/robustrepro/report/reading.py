@@ -30,6 +30,7 @@ from robustrepro.report.content import (
     ReportSpec,
     Table,
 )
+from robustrepro.spec.claims import cell_of
 
 SCORECARD_COLUMNS = ("paper", "claim", "says", "where", "verdict", "audit", "why", "margins")
 Checked = TypeVar("Checked", bound=BaseModel)
@@ -160,5 +161,5 @@ def _claim_anchors(where: str, judged: JudgedClaim, shown: Sequence[DeclaredTabl
     """Return where a claim is judged: the table or figure that it names, and every table that it compares."""
     named = [declared.anchor for declared in shown if declared.label == where]
     cells = [one.cell for condition in judged.conditions for one in condition.compared]
-    compared = [f"{judged.paper}-{cell.partition('[')[0]}" for cell in cells]
+    compared = [f"{judged.paper}-{cell_of(cell).table}" for cell in cells]
     return tuple(dict.fromkeys([*named, *compared])) or (judged.paper,)

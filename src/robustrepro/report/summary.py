@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from robustrepro.report.claims import AuditedCell
 from robustrepro.report.content import Paper
-from robustrepro.report.presentation import NORMS, number, plural
+from robustrepro.report.presentation import NORMS, number
 from robustrepro.spec.attacks import Norm
-from robustrepro.words import epsilon_in_words
+from robustrepro.words import epsilon_in_words, plural
 
 REPRODUCED = {
     "reproduced": ("was reproduced", "were reproduced"),

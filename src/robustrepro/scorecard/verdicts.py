@@ -3,93 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
+from robustrepro.scorecard.judged import FLOOR, Compared, Judged, Outcome, Verdict
 from robustrepro.spec.claims import Cell, Condition, parse_condition
 from robustrepro.tables.statistics import over_seeds
+from robustrepro.words import plural
 
-Outcome = Literal["holds", "fails", "crosses"]
+ON_THE_FLOOR = (
+    f"every accuracy that decides is below {FLOOR:g}%: no model here is robust, and which of them is more so cannot be "
+    "told"
+)
+
 Tables = Mapping[str, Mapping[str, Any]]
 """The tables of one paper as their JSON has them, by id."""
-
-
-FLOOR = 5.0
-"""Below this accuracy in percent, half of what guessing reaches on ten classes, there is no robustness to compare."""
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One number of a comparison: the cell as the claim writes it, its mean, and what the paper prints there."""
-
-    cell: str
-    value: float
-    printed: str | None
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One condition, brought to the form margin ≥ 0, as measured.
-
-    Attributes
-    ----------
-    condition
-        The comparison as declared.
-    outcome
-        Whether the margin's 95% interval lies above 0, below it, or across it.
-    margin, interval
-        In the table's unit; the interval is None when one seed of a number that has none was measured.
-    seeds
-        How many seeds the margin is over.
-    compared
-        The numbers, each cell once.
-    decimals, unit
-        As the table prints them.
-    on_the_floor
-        Whether every accuracy in it is below ``FLOOR``, so that a margin missed is no lead of another model.
-    """
-
-    condition: str
-    outcome: Outcome
-    margin: float
-    interval: tuple[float, float] | None
-    seeds: int
-    compared: tuple[Compared, ...]
-    decimals: int
-    unit: str
-    on_the_floor: bool
-
-    @property
-    def text(self) -> str:
-        """What was measured, in one line."""
-        values = ", ".join(
-            f"{one.cell} = {one.value:.{self.decimals}f}" + (f" (printed {one.printed})" if one.printed else "")
-            for one in self.compared
-        )
-        spread = ""
-        if self.interval:
-            low, high = self.interval
-            spread = f" [95%: {low:+.{self.decimals}f}, {high:+.{self.decimals}f}]"
-        return f"{self.condition}: {values}; margin {self.margin:+.{self.decimals}f}{spread}"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A claim's verdict, why it came to this, and its conditions as measured."""
-
-    verdict: str
-    why: str
-    conditions: tuple[Judged, ...] = ()
-
-    @property
-    def measured(self) -> str:
-        """What was measured, in one line."""
-        return "; ".join(one.text for one in self.conditions)
-
-    @property
-    def on_the_floor(self) -> bool:
-        """Whether every accuracy in the comparisons that decide against the claim is next to nothing."""
-        return _on_the_floor(self.conditions)
 
 
 def judge_claim(conditions: Sequence[str], tables: Tables) -> Verdict:
@@ -109,51 +37,35 @@ def judge_claim(conditions: Sequence[str], tables: Tables) -> Verdict:
     missing = sorted(used - set(tables))
     if missing:
         return Verdict("not measured", f"{', '.join(missing)} was not made at this scale")
-    judged = tuple(judge_condition(condition, tables) for condition in parsed)
-    verdict, why = _combine(judged)
+    found = _combined(tuple(judge_condition(condition, tables) for condition in parsed))
+    if found.on_the_floor:
+        found = replace(found, why=f"{found.why}; {ON_THE_FLOOR}")
     stand_ins = sorted({tables[name]["stand_in_note"] for name in used if tables[name]["stand_in"]})
-    if stand_ins:
-        words = {"reproduced": "holds", "not reproduced": "does not", "inconclusive": "inconclusive"}
-        return Verdict(f"indicative: {words[verdict]}", f"{why}; {', '.join(stand_ins)}: no verdict", judged)
-    return Verdict(verdict, why, judged)
+    if not stand_ins:
+        return found
+    words = {"reproduced": "holds", "not reproduced": "does not", "inconclusive": "inconclusive"}
+    why = f"{found.why}; {', '.join(stand_ins)}: no verdict"
+    return replace(found, verdict=f"indicative: {words[found.verdict]}", why=why)
 
 
-def _combine(judged: Sequence[Judged]) -> tuple[str, str]:
-    """Return verdict and reason from all conditions of a claim."""
+def _combined(judged: tuple[Judged, ...]) -> Verdict:
+    """Return the verdict that all conditions of a claim come to on the paper's own data."""
     seeds = min(one.seeds for one in judged)
     failed = [one for one in judged if one.outcome == "fails"]
     crossing = [one for one in judged if one.outcome == "crosses"]
     over = f"over {seeds} seeds" if seeds > 1 else "over the test images of one seed"
+    comparisons = plural(len(judged), "comparison")
     if failed:
         fail = "fails with its" if len(failed) == 1 else "fail with their"
-        why = f"{len(failed)} of {_comparisons(judged)} {fail} whole 95% interval {over}"
-        return "not reproduced", why + _floor(judged)
+        why = f"{len(failed)} of {comparisons} {fail} whole 95% interval {over}"
+        return Verdict("not reproduced", why, judged)
     if crossing:
-        why = f"the 95% interval {over} crosses the bound in {len(crossing)} of {_comparisons(judged)}"
-        return "inconclusive", why + _floor(judged)
+        why = f"the 95% interval {over} crosses the bound in {len(crossing)} of {comparisons}"
+        return Verdict("inconclusive", why, judged)
     if seeds == 1:
-        return "inconclusive", "every comparison holds, but one seed cannot carry a claim about training"
-    return "reproduced", f"every comparison holds with its whole 95% interval {over}"
-
-
-def _comparisons(judged: Sequence[Judged]) -> str:
-    return f"{len(judged)} comparison{'' if len(judged) == 1 else 's'}"
-
-
-def _on_the_floor(judged: Sequence[Judged]) -> bool:
-    """Tell whether the conditions that decide against a claim, if any, compare accuracies next to nothing."""
-    failed = [one for one in judged if one.outcome == "fails"]
-    decisive = failed or [one for one in judged if one.outcome == "crosses"]
-    return bool(decisive) and all(one.on_the_floor for one in decisive)
-
-
-def _floor(judged: Sequence[Judged]) -> str:
-    if not _on_the_floor(judged):
-        return ""
-    return (
-        f"; every accuracy that decides is below {FLOOR:g}%: no model here is robust, and which of them is more so "
-        "cannot be told"
-    )
+        why = "every comparison holds, but one seed cannot carry a claim about training"
+        return Verdict("inconclusive", why, judged)
+    return Verdict("reproduced", f"every comparison holds with its whole 95% interval {over}", judged)
 
 
 def judge_condition(condition: Condition, tables: Tables) -> Judged:
@@ -183,7 +95,7 @@ def judge_condition(condition: Condition, tables: Tables) -> Judged:
     compared = {
         str(cell): Compared(str(cell), float(found["mean"]), found.get("printed") or None) for _, cell, found in cells
     }
-    unit = tables[cells[0][1].table].get("unit", "")
+    unit = tables[cells[0][1].table]["unit"]
     return Judged(
         condition.text,
         outcome,

@@ -110,13 +110,12 @@ class AutoAttack(BallAttack):
 
 
 GradientAttack = Fgsm | Bim | Pgd
-CraftingAttack = Fgsm | Bim | Pgd | Noise | AutoAttack
-Attack = Clean | Fgsm | Bim | Pgd | Noise | AutoAttack
+CraftingAttack = GradientAttack | Noise | AutoAttack
+Attack = Clean | CraftingAttack
 AttackSpec = Annotated[Attack, Field(discriminator="name")]
+CraftingSpec = Annotated[CraftingAttack, Field(discriminator="name")]
 attack_adapter: TypeAdapter[Attack] = TypeAdapter(AttackSpec)
-crafting_attack_adapter: TypeAdapter[CraftingAttack] = TypeAdapter(
-    Annotated[CraftingAttack, Field(discriminator="name")]
-)
+crafting_attack_adapter: TypeAdapter[CraftingAttack] = TypeAdapter(CraftingSpec)
 
 
 class TransferAttack(Declaration):
@@ -127,7 +126,7 @@ class TransferAttack(Declaration):
 
     name: Literal["transfer"]
     source: Key
-    attack: Annotated[CraftingAttack, Field(discriminator="name")]
+    attack: CraftingSpec
 
 
 class CurveAttack(GradientOptions):

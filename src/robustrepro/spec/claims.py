@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from robustrepro.errors import UserError
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<cell>[\w-]+\[[^\[\],]+,[^\[\],]+\])|(?P<number>\d+(?:\.\d+)?)|(?P<operator>>=|<=|[-+*]))\s*"
-)
+CELL = re.compile(r"[\w-]+\[[^\[\],]+,[^\[\],]+\]")
+"""A cell as claims write it."""
+
+_TOKEN = re.compile(rf"\s*(?:(?P<cell>{CELL.pattern})|(?P<number>\d+(?:\.\d+)?)|(?P<operator>>=|<=|[-+*]))\s*")
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,13 @@ def _side(tokens: list[tuple[str, str]], text: str) -> tuple[list[tuple[float, C
         if not expecting_term and kind == "operator" and value in "+-":
             sign, expecting_term = (1.0 if value == "+" else -1.0), True
         elif expecting_term and kind == "cell":
-            terms.append((sign, _cell(value)))
+            terms.append((sign, cell_of(value)))
             expecting_term = False
         elif expecting_term and kind == "number":
             if [kind for kind, _ in tokens[position + 1 : position + 3]] == ["operator", "cell"] and (
                 tokens[position + 1][1] == "*"
             ):
-                terms.append((sign * float(value), _cell(tokens[position + 2][1])))
+                terms.append((sign * float(value), cell_of(tokens[position + 2][1])))
                 position += 2
             else:
                 constant += sign * float(value)
@@ -115,7 +116,8 @@ def _side(tokens: list[tuple[str, str]], text: str) -> tuple[list[tuple[float, C
     return terms, constant
 
 
-def _cell(text: str) -> Cell:
+def cell_of(text: str) -> Cell:
+    """Return the cell of a text that matches ``CELL``."""
     table, _, keys = text.rstrip("]").partition("[")
     row, column = (key.strip() for key in keys.split(","))
     return Cell(table, row, column)

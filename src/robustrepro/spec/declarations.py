@@ -10,7 +10,7 @@ from typing import Any
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.spec.attacks import CraftingAttack, TransferAttack
-from robustrepro.spec.audit import Audit
+from robustrepro.spec.audit import ATTACKS, Audit
 from robustrepro.spec.claims import parse_condition
 from robustrepro.spec.config import Config, Scale, Tree, laid_over, merged, read_yaml, validated
 from robustrepro.spec.datasets import DATASETS
@@ -251,8 +251,8 @@ class Declared:
             attack = self.measures[column.transfer.measure].attack
             if not isinstance(attack, CraftingAttack):
                 raise UserError(
-                    f"{where}.columns.{column_key}: examples are transferred from an attack that makes them (fgsm, "
-                    f"bim, pgd, noise, autoattack), which {column.transfer.measure} is not"
+                    f"{where}.columns.{column_key}: examples are transferred from an attack that makes them "
+                    f"({', '.join(ATTACKS)}), which {column.transfer.measure} is not"
                 )
             self._check_pair(f"{where}.columns.{column_key}", source=row.model, target=column.transfer.target)
             if not (column.transfer.white_box and row.model == column.transfer.target):

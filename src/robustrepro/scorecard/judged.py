@@ -1,0 +1,87 @@
+"""A claim as judged: every comparison with its numbers, and what they come to; data alone, to write and to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Outcome = Literal["holds", "fails", "crosses"]
+
+FLOOR = 5.0
+"""Below this accuracy in percent, half of what guessing reaches on ten classes, there is no robustness to compare."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One number of a comparison: the cell as the claim writes it, its mean, and what the paper prints there."""
+
+    cell: str
+    value: float
+    printed: str | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One condition, brought to the form margin ≥ 0, as measured.
+
+    Attributes
+    ----------
+    condition
+        The comparison as declared.
+    outcome
+        Whether the margin's 95% interval lies above 0, below it, or across it.
+    margin, interval
+        In the table's unit; the interval is None when one seed of a number that has none was measured.
+    seeds
+        How many seeds the margin is over.
+    compared
+        The numbers, each cell once.
+    decimals, unit
+        As the table prints them.
+    on_the_floor
+        Whether every accuracy in it is below ``FLOOR``, so that a margin missed is no lead of another model.
+    """
+
+    condition: str
+    outcome: Outcome
+    margin: float
+    interval: tuple[float, float] | None
+    seeds: int
+    compared: tuple[Compared, ...]
+    decimals: int
+    unit: str
+    on_the_floor: bool
+
+    @property
+    def text(self) -> str:
+        """What was measured, in one line."""
+        values = ", ".join(
+            f"{one.cell} = {one.value:.{self.decimals}f}" + (f" (printed {one.printed})" if one.printed else "")
+            for one in self.compared
+        )
+        spread = ""
+        if self.interval:
+            low, high = self.interval
+            spread = f" [95%: {low:+.{self.decimals}f}, {high:+.{self.decimals}f}]"
+        return f"{self.condition}: {values}; margin {self.margin:+.{self.decimals}f}{spread}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim's verdict, why it came to this, and its conditions as measured."""
+
+    verdict: str
+    why: str
+    conditions: tuple[Judged, ...] = ()
+
+    @property
+    def measured(self) -> str:
+        """What was measured, in one line."""
+        return "; ".join(one.text for one in self.conditions)
+
+    @property
+    def on_the_floor(self) -> bool:
+        """Whether every accuracy in the comparisons that decide against the claim is next to nothing."""
+        failed = [one for one in self.conditions if one.outcome == "fails"]
+        decisive = failed or [one for one in self.conditions if one.outcome == "crosses"]
+        return bool(decisive) and all(one.on_the_floor for one in decisive)
