@@ -89,6 +89,8 @@ def test_accuracies_are_shown_with_the_range_of_their_seeds(tmp_path: Path) -> N
     bars = [[path.vertices[:, 1].tolist() for path in bar.get_paths()] for bar in right.collections]
     assert bars == [[[25.0, 30.0], [45.0, 50.0]], [[45.0, 50.0], [65.0, 70.0]]]
     assert [text.get_text() for text in right.texts] == ["ERM", "HRM"]
+    last = max(np.asarray(line.get_xdata()).max() for line in right.lines)
+    assert all(text.xy[0] >= last for text in right.texts)
     assert figure.get_suptitle().startswith("scale quick; 2 seeds; ")
     assert right.get_title() == "accuracy (%) under\nPGD, 20 steps, ε = 8/255"
 

@@ -149,5 +149,6 @@ def _draw_accuracies(
         low, high = [values.min() for values in line], [values.max() for values in line]
         axis.vlines(beside, low, high, color=colours[label], linewidth=1.2)
         axis.plot(beside, [values.mean() for values in line], "o-", color=colours[label])
-    style.label_ends(axis, sizes[-1], {label: float(line[-1].mean()) for label, line in accuracies.items()}, colours)
+    end = sizes[-1] * APART ** ((len(accuracies) - 1) / 2)
+    style.label_ends(axis, end, {label: float(line[-1].mean()) for label, line in accuracies.items()}, colours)
     axis.set_title(f"accuracy (%) under\n{attack_in_words(attack)}", fontsize=style.TITLE)
