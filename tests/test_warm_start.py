@@ -165,7 +165,7 @@ def test_an_interrupt_ends_a_step_that_does_not_expect_it_and_what_it_started(se
     step.send_signal(signal.SIGINT)
     assert b"KeyboardInterrupt" in step.communicate(timeout=15)[1]
     assert step.returncode == -signal.SIGINT
-    assert gone(*processes)
+    assert eventually(lambda: gone(*processes))  # what it started is killed, and ends a moment later
 
 
 def test_stopping_and_continuing_the_client_stops_and_continues_the_step(server, tmp_path):  # noqa: ARG001
@@ -215,7 +215,7 @@ def test_stopping_the_server_ends_its_steps_for_good(server, tmp_path):
     processes = processes_of(tmp_path / "begun")
     server.stop()
     assert step.wait(15) == -signal.SIGTERM
-    assert gone(server.process.pid, *processes)
+    assert eventually(lambda: gone(server.process.pid, *processes))
     assert not Path(server.address).parent.exists()
     assert warm.VARIABLE not in os.environ
 
