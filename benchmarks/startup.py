@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from robustrepro import warm
-from robustrepro.spec.base import canonical_json
+from robustrepro.canonical import canonical_json
 from robustrepro.spec.datasets import dataset_spec
 from robustrepro.spec.sources import code_digest
 from robustrepro.spec.training import ModelDeclaration

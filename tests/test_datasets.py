@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 
+from robustrepro.canonical import canonical_json
 from robustrepro.datasets.manifest import read_manifest
 from robustrepro.datasets.prepare import prepare
 from robustrepro.datasets.tensors import as_float, load
 from robustrepro.errors import UserError
-from robustrepro.spec.base import canonical_json
 from robustrepro.spec.datasets import DATASETS, Cifar10Spec, MnistSpec, OfficialFile, dataset_spec
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from robustrepro.errors import UserError
+from robustrepro.grammar import parse_condition
 from robustrepro.scorecard.show import show_scorecard
 from robustrepro.scorecard.step import scorecard_step
 from robustrepro.scorecard.verdicts import judge_claim, judge_condition
-from robustrepro.spec.claims import parse_condition
 from robustrepro.tables.statistics import Estimate, of_accuracy, of_number
 
 CLAIM = "table2[hrm, pgd] >= table2[erm, pgd] + 20"

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from conftest import REPOSITORY, Declarations
 
-from robustrepro.spec.base import canonical_json
+from robustrepro.canonical import canonical_json
 from robustrepro.spec.config import merged
 from robustrepro.spec.plan import Plan
 

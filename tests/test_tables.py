@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, t
 
+from robustrepro.canonical import canonical_json
 from robustrepro.errors import UserError
 from robustrepro.measurements.store import write_measurement
-from robustrepro.spec.base import canonical_json
 from robustrepro.spec.paper import Table
 from robustrepro.tables.render import as_csv, as_markdown
 from robustrepro.tables.statistics import binomial_interval, of_accuracy, of_number, over_seeds

@@ -21,11 +21,11 @@ import torch
 from conftest import TEST_POINTS, TRAIN_POINTS
 from safetensors import SafetensorError
 
+from robustrepro.canonical import canonical_json
 from robustrepro.datasets.tensors import load
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
 from robustrepro.models.build import load_model
-from robustrepro.spec.base import canonical_json
 from robustrepro.spec.sources import code_digest
 from robustrepro.steps import ProgressBar
 from robustrepro.training import step

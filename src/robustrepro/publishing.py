@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from robustrepro.canonical import canonical_json
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of, write_text
 from robustrepro.measurements.store import read_measurement
-from robustrepro.spec.base import canonical_json
 
 COPIED = (
     "papers/*/tables/*.csv",

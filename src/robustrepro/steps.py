@@ -8,8 +8,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,6 +22,28 @@ from robustrepro.spec.sources import require_unchanged
 
 LOGGER = logging.getLogger("robustrepro")
 SECONDS_BETWEEN_LINES = 5.0
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a step is asked to do.
+
+    Attributes
+    ----------
+    spec
+        The job's resolved spec, as plain data.
+    code
+        The digest of the sources that it runs.
+    inputs
+        Files by role, such as ``weights``.
+    outputs
+        The files to write, in the order of the rule.
+    """
+
+    spec: Mapping[str, Any]
+    code: str
+    inputs: Mapping[str, Sequence[Path]]
+    outputs: Sequence[Path]
 
 
 @contextmanager

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from safetensors.torch import save as to_safetensors
 
+from robustrepro.canonical import canonical_json
 from robustrepro.datasets.examples import Examples
 from robustrepro.datasets.manifest import MANIFEST, DifferingFile, Manifest, TensorFile
 from robustrepro.datasets.official import Checker, folder_in_mirror
 from robustrepro.errors import UserError
 from robustrepro.files import atomic_path, write_text
-from robustrepro.spec.base import canonical_json
 from robustrepro.spec.datasets import Cifar10Spec, DatasetSpec, DigitsSpec, MnistSpec
 
 

@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from robustrepro.grammar import CELL, cell_of
 from robustrepro.report.content import Heading, Paper
 from robustrepro.report.presentation import MINUS, number, signed
 from robustrepro.scorecard.judged import Judged
-from robustrepro.spec.claims import CELL, cell_of
 
 NO_BREAK = "\u00a0"
 SYMBOLS = {">=": "≥", "<=": "≤", "-": MINUS, "*": "×"}

@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, ValidationError
 
 from robustrepro.errors import UserError, unknown_name
+from robustrepro.grammar import cell_of
 from robustrepro.report.claims import (
     AUDIT_VERDICTS,
     VERDICTS,
@@ -30,7 +31,6 @@ from robustrepro.report.content import (
     ReportSpec,
     Table,
 )
-from robustrepro.spec.claims import cell_of
 
 SCORECARD_COLUMNS = ("paper", "claim", "says", "where", "verdict", "audit", "why", "margins")
 Checked = TypeVar("Checked", bound=BaseModel)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from robustrepro.grammar import Cell, Condition, parse_condition
 from robustrepro.scorecard.judged import FLOOR, Compared, Judged, Outcome, Verdict
-from robustrepro.spec.claims import Cell, Condition, parse_condition
 from robustrepro.tables.statistics import over_seeds
 from robustrepro.words import plural
 

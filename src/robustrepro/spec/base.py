@@ -1,14 +1,16 @@
-"""The strict base of every declaration, and the one way a spec becomes a string."""
+"""The strict base of every declaration."""
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """A name that becomes part of a path, a target, or a claim's condition."""
+
+_RATIO = re.compile(r"(\d+(?:\.\d+)?) ?/ ?(\d+(?:\.\d+)?)")
 
 
 class Declaration(BaseModel):
@@ -17,11 +19,17 @@ class Declaration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-def canonical_json(value: Any) -> str:
-    """Return the canonical JSON of a declaration or of plain data: sorted keys, no spaces.
+class Implemented(Declaration):
+    """A declaration that stands for code: ``implementation`` is its ``module:attribute``."""
 
-    Snakemake compares these strings, so equal specs must give equal text.
-    """
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json")
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    implementation: ClassVar[str]
+
+
+def _quotient(value: Any) -> Any:
+    """Return the number that a ratio such as ``8/255`` stands for; anything else as it is."""
+    match = _RATIO.fullmatch(value) if isinstance(value, str) else None
+    return float(match[1]) / float(match[2]) if match and float(match[2]) else value
+
+
+Number = Annotated[float, BeforeValidator(_quotient), Field(allow_inf_nan=False)]
+"""A finite number, also as papers write it: ``8/255``."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from robustrepro.errors import UserError, unknown_name
+from robustrepro.grammar import parse_condition
 from robustrepro.spec.attacks import CraftingAttack, TransferAttack
 from robustrepro.spec.audit import ATTACKS, Audit
-from robustrepro.spec.claims import parse_condition
 from robustrepro.spec.config import Config, Scale, Tree, laid_over, merged, read_yaml, validated
 from robustrepro.spec.datasets import DATASETS
 from robustrepro.spec.figures import DiagonalDominance, Figure, HeatMap, models_of

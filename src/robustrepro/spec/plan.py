@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from robustrepro.canonical import canonical_json
 from robustrepro.errors import UserError
 from robustrepro.spec.attacks import TransferAttack
 from robustrepro.spec.audit import attack_at
-from robustrepro.spec.base import canonical_json
 from robustrepro.spec.config import Config, Tree
 from robustrepro.spec.datasets import DATASETS, dataset_spec
 from robustrepro.spec.declarations import Declared

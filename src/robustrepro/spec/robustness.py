@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import cached_property
 
+from robustrepro.grammar import Cell, parse_condition
 from robustrepro.spec.attacks import Norm, TransferAttack
-from robustrepro.spec.claims import Cell, parse_condition
 from robustrepro.spec.config import Tree
 from robustrepro.spec.declarations import Declared
 from robustrepro.spec.layout import AUDIT

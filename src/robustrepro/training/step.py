@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import save_file
 
 from robustrepro import provenance
+from robustrepro.canonical import canonical_json
 from robustrepro.datasets.tensors import Split, as_float, load
 from robustrepro.devices import claimed_device, device_name
 from robustrepro.files import atomic_path, sha256_of, write_text
 from robustrepro.models.build import build_model
-from robustrepro.spec.base import canonical_json
 from robustrepro.spec.registry import AUGMENTATIONS, OBJECTIVES, configured
 from robustrepro.steps import LOGGER, ProgressBar
 from robustrepro.training.loop import Epoch, train

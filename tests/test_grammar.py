@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robustrepro.errors import UserError
-from robustrepro.spec.claims import Cell, parse_condition
+from robustrepro.grammar import Cell, parse_condition
 
 PGD = {row: Cell("table2", row, "pgd") for row in ("erm", "hrm")}
 

@@ -1,0 +1,47 @@
+"""Where everything that one scale makes lies, relative to the folder that Snakemake runs in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PAIR = "+"
+"""Joins two models into the subject of a measurement of both."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of one scale, under ``folder`` (``results/<scale>``)."""
+
+    folder: str
+
+    def weights(self, model: str, seed: int | str) -> str:
+        """Return a model's checkpoint."""
+        return f"{self.folder}/models/{model}/seed{seed}/weights.safetensors"
+
+    def measurement(self, measure: str, subject: str, seed: int | str) -> str:
+        """Return a measurement; its subject is a model, or two models joined by ``PAIR``."""
+        return f"{self.folder}/measurements/{measure}/{subject}/seed{seed}.parquet"
+
+    def shard(self, measure: str, subject: str, seed: int | str, number: int, shards: int) -> str:
+        """Return one part of a measurement whose rows are split over jobs; numbers begin at 0."""
+        return f"{self.folder}/shards/{measure}/{subject}/seed{seed}/{number}-of-{shards}.parquet"
+
+    def data_manifest(self, dataset: str, seed: int | str) -> str:
+        """Return the manifest of a data set that is made from a model with one seed."""
+        return f"{self.folder}/data/{dataset}/seed{seed}/manifest.json"
+
+    def table(self, paper: str, table: str) -> str:
+        """Return a table, as the report and the verdicts read it."""
+        return f"{self.folder}/papers/{paper}/tables/{table}.json"
+
+    def figure(self, paper: str, figure: str) -> str:
+        """Return a figure, as the report shows it."""
+        return f"{self.folder}/papers/{paper}/figures/{figure}.png"
+
+    def audit(self, paper: str) -> str:
+        """Return what became of a paper's claimed robustness under every attack."""
+        return f"{self.folder}/papers/{paper}/audit.json"
+
+    def scorecard(self, paper: str) -> str:
+        """Return the verdicts on a paper's claims."""
+        return f"{self.folder}/papers/{paper}/scorecard.json"
