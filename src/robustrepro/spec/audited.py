@@ -112,16 +112,19 @@ class PaperAudit:
         return [model for model in self.balls if self._declarations.dataset_of(model) == dataset]
 
     def _attacked_cells(self, conditions: Iterable[str]) -> Iterator[tuple[Cell, str, str, Ball]]:
-        """Yield each cell of a claim that is under attack, with its model, measure and ball."""
-        for cell in dict.fromkeys(cell for text in conditions for _, cell in parse_condition(text).terms):
-            table = self._tables[cell.table]
-            model, column = table.rows[cell.row].model, table.columns[cell.column]
-            measures = column.measures
-            if model is None or len(measures) != 1 or self._declarations.left_out(model):
-                continue
-            ball = self._ball(measures[0])
-            if ball and ball[1] > 0:
-                yield cell, model, measures[0], ball
+        """Yield each cell of a claim that is under attack, with its model, measure and ball.
+
+        There is none where one of the claim's models is left out: nothing can be judged then.
+        """
+        cells = dict.fromkeys(cell for text in conditions for _, cell in parse_condition(text).terms)
+        rows = {cell: self._tables[cell.table].rows[cell.row] for cell in cells}
+        if any(self._declarations.left_out(model) for row in rows.values() for model in row.all_models):
+            return
+        for cell, row in rows.items():
+            measures = self._tables[cell.table].columns[cell.column].measures
+            ball = self._ball(measures[0]) if row.model and len(measures) == 1 else None
+            if row.model and ball and ball[1] > 0:
+                yield cell, row.model, measures[0], ball
 
     def _ball(self, measure: str) -> Ball | None:
         """Return the ball of a measure on the whole model's test set; None where there is none."""

@@ -135,8 +135,8 @@ class Paper(Declaration):
     terms: dict[str, str] = Field(default_factory=dict)
     departures: list[Departure] = Field(default_factory=list)
     datasets: dict[Key, dict[str, Any]] = Field(default_factory=dict)
-    models: dict[Key, dict[str, Any]]
-    measures: dict[Key, dict[str, Any]]
+    models: dict[Key, dict[str, Any]] = Field(default_factory=dict)
+    measures: dict[Key, dict[str, Any]] = Field(default_factory=dict)
     tables: dict[Key, Table]
     figures: dict[Key, Figure] = Field(default_factory=dict)
     claims: dict[Key, Claim] = Field(default_factory=dict)
