@@ -42,13 +42,15 @@ def make(declared: AdversarialDataset, ingredients: Ingredients) -> MadeDataset:
     folder, attacked = ingredients.original, ingredients.attacked
     if folder is None or attacked is None:
         raise ValueError(f"'{declared.name}' is made from a model; its checkpoint or its data set is missing")
-    original = read_manifest(folder)
-    split = load(folder, declared.split)
+    original, split = read_manifest(folder), load(folder, declared.split)
     box = UNIT_BOX if declared.box == "unit" else None
+    if box is not None and split.box is None:
+        message = f"datasets.{declared.name}: the inputs of '{original.name}' have no unit box; box: null is expected"
+        raise UserError(message)
     with claimed_device() as device:
         network = Network.model_validate(attacked.network, strict=False)
         model = load_network(attacked.weights, network, tuple(split.inputs.shape[1:]), split.classes).to(device)
-        target = _Target(model, box, attacked.attack_seed)
+        target = _Target(f"datasets.{declared.name}: {attacked.model}", model, box, attacked.attack_seed)
         test, attacks = _fooling(target, as_float(split.inputs), split.labels, declared.attacks)
         record = _model_record(attacked, device_name(device))
     log.info("%s: %d examples, each of which fools %s", declared.name, len(test.labels), attacked.model)
@@ -65,8 +67,12 @@ def make(declared: AdversarialDataset, ingredients: Ingredients) -> MadeDataset:
 
 @dataclass(frozen=True)
 class _Target:
-    """The model under attack, the range of its valid pixels, and the seed of the attacks' random starts."""
+    """The model under attack, the range of its valid pixels, and the seed of the attacks' random starts.
 
+    ``called`` is what messages call the model, and where it was declared.
+    """
+
+    called: str
     model: nn.Module
     box: Box
     seed: int
@@ -96,7 +102,7 @@ def _fooling(
     """
     candidates = target.gets_right(images, labels, torch.arange(len(labels))).nonzero().flatten()
     if len(candidates) == 0:
-        raise UserError("the model gets no image of the split right, so there is nothing to attack. Train it longer")
+        raise UserError(f"{target.called} gets no image of the split right, so none can be attacked. Train it longer")
     points, indices, numbers, records = [], [], [], []
     for number, attack in enumerate(attacks):
         reached = target.points_of(images[candidates], labels[candidates], candidates, attack)
@@ -105,7 +111,7 @@ def _fooling(
         indices.append(candidates[fooled])
         numbers.append(torch.full((int(fooled.sum()),), number))
         records.append(_attack_record(attack, len(candidates), int(fooled.sum())))
-        log.info("%s fools the model on %d of %d images", attack.name, records[-1].kept, records[-1].attacked)
+        log.info("attack %d (%s): %d of %d images fool the model", number, attack.name, int(fooled.sum()), len(fooled))
     index, kept = torch.cat(indices), torch.cat(points)
     _require_all_wrong(target, kept, labels[index], index)
     origins = Origins(index.numpy(), torch.cat(numbers).numpy())
@@ -115,10 +121,10 @@ def _fooling(
 def _require_all_wrong(target: _Target, points: Tensor, labels: Tensor, indices: Tensor) -> None:
     """Refuse an empty set, and one on which the model's accuracy is not 0."""
     if len(points) == 0:
-        raise UserError("no attack fools the model on any image, so the data set would be empty. Raise epsilon")
+        raise UserError(f"{target.called} is fooled on no image by any attack, so the set is empty. Raise epsilon")
     right = int(target.gets_right(points, labels, indices).sum())
     if right:
-        message = f"the model gets {right} of {len(points)} examples right that were kept because they fool it"
+        message = f"{target.called} gets {right} of {len(points)} examples right that were kept because they fool it"
         raise RuntimeError(message)
 
 
