@@ -139,11 +139,20 @@ def test_no_horizontal_page_scroll_on_a_phone_while_wide_tables_scroll_inside(br
     page.close()
 
 
+def test_the_name_of_a_paper_stays_whole_on_a_phone(browser: Browser, address: str) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(address)
+    lines = page.locator(".paper-id a").evaluate_all("links => links.map(link => link.getClientRects().length)")
+    assert lines == [1] * 6
+    page.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_has_readable_contrast(browser: Browser, address: str, scheme: Any) -> None:
     page = browser.new_page(color_scheme=scheme)
     page.goto(address)
     page.locator("#hrm-table2 .open-all").click()
+    page.locator("#hamming-table2 .open-all").click()
     for summary in page.locator("summary").all():
         summary.click()
     contrast = page.evaluate(POOR_CONTRAST)
