@@ -23,6 +23,7 @@ from robustrepro.grammar import Cell
 from robustrepro.scorecard.cells import TableCells
 from robustrepro.spec.attacks import attack_adapter
 from robustrepro.spec.audit import Smaller, attack_at
+from robustrepro.tables.statistics import of_accuracy
 
 EPSILON = 0.2
 SEEDS = (0, 1, 2)
@@ -305,3 +306,11 @@ def test_what_was_not_measured_is_not_audited() -> None:
     assert survival.verdict != "not measured"
     missing = judge_survival(["other[a, b] >= 0", *CLAIM], table_of(cells | {PLAIN: {0: made_up(5)}}), cells)
     assert missing == Survival("not measured", "other was not made at this scale")
+
+
+def test_with_one_seed_the_interval_is_over_the_audits_images() -> None:
+    survival = survival_of([made_up(80, strong=10)], [made_up(5, strong=5)])
+    assert survival.verdict == "does not survive"
+    (condition,) = survival.conditions
+    defended, plain = (of_accuracy([accuracy], 100).interval or () for accuracy in (10.0, 5.0))
+    assert condition.interval == pytest.approx((defended[0] - plain[1] - 20, defended[1] - plain[0] - 20))
