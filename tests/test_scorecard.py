@@ -19,7 +19,7 @@ from robustrepro.scorecard.judged import Judged, Verdict
 from robustrepro.scorecard.show import show_scorecard
 from robustrepro.scorecard.verdicts import judge_claim, judge_condition
 from robustrepro.steps import Work
-from robustrepro.tables.statistics import Estimate, of_accuracy, of_number
+from robustrepro.tables.statistics import Estimate, of_accuracy, over_seeds
 
 CLAIM = "table2[hrm, pgd] >= table2[erm, pgd] + 20"
 IMAGES = 10_000
@@ -36,6 +36,11 @@ def cell(row: str, column: str, values: Sequence[float], estimate: Estimate) -> 
         "interval": estimate.interval,
         "values": [{"seed": seed, "value": value} for seed, value in enumerate(values)],
     }
+
+
+def of_number(values: Sequence[float]) -> Estimate:
+    """Return the estimate of a number that has no interval with one seed."""
+    return over_seeds(values) if len(values) > 1 else Estimate(values[0], None, None, None)
 
 
 def column(key: str, *, unit: str = "%", decimals: int = 2, accuracy: bool = True) -> dict[str, Any]:
