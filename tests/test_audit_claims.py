@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
-from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,11 @@ from robustrepro.attacks.pgd import pgd
 from robustrepro.audit.battery import Battery
 from robustrepro.audit.claims import Survival, judge_survival
 from robustrepro.audit.worst_case import WorstCase
+from robustrepro.grammar import Cell
+from robustrepro.scorecard.cells import TableCells
 from robustrepro.spec.attacks import attack_adapter
 from robustrepro.spec.audit import Smaller, attack_at
+from robustrepro.tables.statistics import of_accuracy
 
 EPSILON = 0.2
 SEEDS = (0, 1, 2)
@@ -44,10 +48,7 @@ BALL = {
     },
 }
 CLAIM = ["table[defended, own] >= table[plain, own] + 20"]
-KEYS = {
-    name: ("table", name.partition("[")[2].partition(",")[0], "own")
-    for name in ("table[defended, own]", "table[plain, own]")
-}
+DEFENDED, PLAIN = Cell("table", "defended", "own"), Cell("table", "plain", "own")
 
 
 class Scaled(nn.Module):
@@ -132,44 +133,47 @@ def worst_case(which: str, seed: int) -> WorstCase:
     outcome = battery.run(BALL)
     indices = torch.arange(len(labels))
     own = attack_adapter.validate_python(attack_at({"name": "pgd", "steps": 10}, "linf", EPSILON))
-    found = {"own": measure(model, images, labels, indices, own, seed=seed).prediction, **outcome.predictions}
+    predictions = {"own": measure(model, images, labels, indices, own, seed=seed).prediction, **outcome.predictions}
     made = craft(trained((seed + 1) % len(SEEDS), adversarially=False), images, labels, indices, own, seed=seed)
     with torch.no_grad():
-        found["transfer"] = torch.where(battery.clean == labels, model(made).argmax(1), battery.clean)
-    resisted = {name: (prediction == labels).numpy() for name, prediction in found.items()}
-    smaller = {epsilon: (prediction == labels).numpy() for epsilon, prediction in outcome.smaller.items()}
+        predictions["transfer"] = torch.where(battery.clean == labels, model(made).argmax(1), battery.clean)
+    resisted = pd.DataFrame({name: (prediction == labels).numpy() for name, prediction in predictions.items()})
+    smaller = pd.DataFrame({epsilon: (prediction == labels).numpy() for epsilon, prediction in outcome.smaller.items()})
     constant = bool((battery.clean == battery.clean[0]).all())
     return WorstCase(resisted, smaller, "own", constant, [alarm.as_data() for alarm in outcome.alarms])
 
 
-def table_of(cells: Mapping[str, Mapping[int, WorstCase]]) -> dict[str, Any]:
-    """Return the table that the claim compares, as measured under its own attack."""
-    return {
-        "table": {
-            "decimals": 2,
-            "unit": "%",
-            "stand_in": False,
-            "stand_in_note": "",
-            "cells": [
-                {
-                    "row": KEYS[name][1],
-                    "column": "own",
-                    "mean": np.mean([case.accuracy("own") for case in cases.values()]),
-                    "interval": None,
-                    "values": [{"seed": seed, "value": case.accuracy("own")} for seed, case in cases.items()],
-                }
-                for name, cases in cells.items()
-            ],
+def table_of(cells: Mapping[Cell, Mapping[int, WorstCase]], stand_in: str = "") -> TableCells:
+    """Return the table that the claim compares, as measured under its own attack; the paper prints 99 everywhere."""
+    return TableCells.of_tables(
+        {
+            "table": {
+                "stand_in": bool(stand_in),
+                "stand_in_note": stand_in,
+                "columns": [{"key": "own", "unit": "%", "decimals": 2, "accuracy": True}],
+                "cells": [
+                    {
+                        "row": cell.row,
+                        "column": "own",
+                        "status": "measured",
+                        "mean": np.mean([case.accuracy("own") for case in cases.values()]),
+                        "interval": None,
+                        "printed": "99",
+                        "values": [{"seed": seed, "value": case.accuracy("own")} for seed, case in cases.items()],
+                    }
+                    for cell, cases in cells.items()
+                ],
+            }
         }
-    }
+    )
 
 
 def judged(which: str) -> Survival:
     cells = {
-        "table[defended, own]": {seed: worst_case(which, seed) for seed in SEEDS},
-        "table[plain, own]": {seed: worst_case("plain", seed) for seed in SEEDS},
+        DEFENDED: {seed: worst_case(which, seed) for seed in SEEDS},
+        PLAIN: {seed: worst_case("plain", seed) for seed in SEEDS},
     }
-    return judge_survival(CLAIM, table_of(cells), cells, KEYS)
+    return judge_survival(CLAIM, table_of(cells), cells)
 
 
 @pytest.mark.parametrize("which", DEFENCES)
@@ -209,17 +213,14 @@ def test_an_alarm_brings_the_examples_of_differentiable_copies() -> None:
 def made_up(own: float, **others: float) -> WorstCase:
     """Return a worst case in which the first so many of 100 images resist each attack."""
     shares = {"own": own, **others}
-    masks = {name: np.arange(100) < share for name, share in shares.items()}
-    smaller = {0.1: np.arange(100) < 60, 0.05: np.arange(100) < 90}
-    return WorstCase(masks, smaller, "own", False, [])
+    resisted = pd.DataFrame({name: np.arange(100) < share for name, share in shares.items()})
+    smaller = pd.DataFrame({0.05: np.arange(100) < 90, 0.1: np.arange(100) < 60})
+    return WorstCase(resisted, smaller, "own", False, [])
 
 
-def survival_of(defended: list[WorstCase], plain: list[WorstCase]) -> Survival:
-    cells = {
-        "table[defended, own]": dict(enumerate(defended)),
-        "table[plain, own]": dict(enumerate(plain)),
-    }
-    return judge_survival(CLAIM, table_of(cells), cells, KEYS)
+def survival_of(defended: list[WorstCase], plain: list[WorstCase], stand_in: str = "") -> Survival:
+    cells = {DEFENDED: dict(enumerate(defended)), PLAIN: dict(enumerate(plain))}
+    return judge_survival(CLAIM, table_of(cells, stand_in), cells)
 
 
 def test_the_attack_that_takes_a_claim_down_is_named_with_what_is_left() -> None:
@@ -232,8 +233,8 @@ def test_the_attack_that_takes_a_claim_down_is_named_with_what_is_left() -> None
 
 def test_attacks_that_only_together_take_a_claim_down_are_named_together() -> None:
     case = made_up(60)
-    halves = {"first": np.arange(100) >= 30, "second": np.arange(100) < 30}
-    broken = WorstCase({**case.resisted, **halves}, case.smaller, "own", False, [])
+    halves = case.resisted.assign(first=np.arange(100) >= 30, second=np.arange(100) < 30)
+    broken = replace(case, resisted=halves)
     survival = survival_of([broken, broken], [made_up(5, first=5, second=5)] * 2)
     assert survival.verdict == "does not survive"
     assert str(survival.taken_down).startswith("all attacks together: ")
@@ -261,7 +262,55 @@ def test_where_every_side_is_at_zero_the_comparison_is_repeated_at_smaller_epsil
 
 
 def test_one_constant_model_makes_a_claim_vacuous() -> None:
-    constant = WorstCase(made_up(50).resisted, {}, "own", True, [])
-    survival = survival_of([constant, constant], [made_up(5)] * 2)
+    constant = replace(made_up(50), constant=True)
+    survival = survival_of([constant, made_up(50)], [made_up(5)] * 2)
     assert survival.verdict == "vacuous"
-    assert survival.why == "one class for all images: table[defended, own] in 2 of 2 seeds"
+    assert survival.why == "one class for all images: table[defended, own] in 1 of 2 seeds"
+    indicative = survival_of([constant, constant], [made_up(5)] * 2, stand_in="digits instead of mnist")
+    assert indicative.verdict == "indicative: vacuous"
+
+
+def test_on_stand_in_data_the_audit_is_only_indicative() -> None:
+    weak, strong = [made_up(80, strong=70)] * 2, [made_up(80, strong=10)] * 2
+    plain = [made_up(5, strong=5)] * 2
+    assert survival_of(weak, plain, stand_in="digits instead of mnist").verdict == "indicative: survives"
+    survival = survival_of(strong, plain, stand_in="digits instead of mnist")
+    assert survival.verdict == "indicative: does not survive"
+    assert str(survival.taken_down).startswith("strong: ")
+
+
+def test_the_library_is_named_only_where_no_other_attack_takes_the_claim_down() -> None:
+    # AutoAttack is credited with all that was broken before it.
+    plain = [made_up(5)] * 2
+    both = survival_of([made_up(80, pgd=20, **{"audit: autoattack": 10})] * 2, plain)
+    assert str(both.taken_down).startswith("pgd: ")
+    alone = survival_of([made_up(80, pgd=70, **{"audit: autoattack": 10})] * 2, plain)
+    assert str(alone.taken_down).startswith("audit: autoattack: ")
+
+
+def test_the_paper_prints_nothing_of_a_worst_case() -> None:
+    assert "printed" not in survival_of([made_up(80)] * 2, [made_up(5)] * 2).conditions[0].text
+
+
+def test_the_measured_tables_are_left_as_they_were() -> None:
+    cells = {DEFENDED: {0: made_up(80, strong=10)}, PLAIN: {0: made_up(5)}}
+    tables = table_of(cells)
+    judge_survival(CLAIM, tables, cells)
+    assert (tables.of(DEFENDED, "mean"), tables.of(DEFENDED, "printed")) == (80, "99")
+    assert tables.samples_of(DEFENDED).tolist() == [80]
+
+
+def test_what_was_not_measured_is_not_audited() -> None:
+    cells = {DEFENDED: {0: made_up(80)}}
+    survival = judge_survival(CLAIM, table_of(cells | {PLAIN: {0: made_up(5)}}), cells)
+    assert survival.verdict != "not measured"
+    missing = judge_survival(["other[a, b] >= 0", *CLAIM], table_of(cells | {PLAIN: {0: made_up(5)}}), cells)
+    assert missing == Survival("not measured", "other was not made at this scale")
+
+
+def test_with_one_seed_the_interval_is_over_the_audits_images() -> None:
+    survival = survival_of([made_up(80, strong=10)], [made_up(5, strong=5)])
+    assert survival.verdict == "does not survive"
+    (condition,) = survival.conditions
+    defended, plain = (of_accuracy([accuracy], 100).interval or () for accuracy in (10.0, 5.0))
+    assert condition.interval == pytest.approx((defended[0] - plain[1] - 20, defended[1] - plain[0] - 20))

@@ -12,10 +12,14 @@ import pytest
 
 from robustrepro.errors import UserError
 from robustrepro.grammar import parse_condition
+from robustrepro.layout import Layout
+from robustrepro.scorecard import step, summary
+from robustrepro.scorecard.cells import TableCells
+from robustrepro.scorecard.judged import Judged, Verdict
 from robustrepro.scorecard.show import show_scorecard
-from robustrepro.scorecard.step import scorecard_step
 from robustrepro.scorecard.verdicts import judge_claim, judge_condition
-from robustrepro.tables.statistics import Estimate, of_accuracy, of_number
+from robustrepro.steps import Work
+from robustrepro.tables.statistics import Estimate, of_accuracy, over_seeds
 
 CLAIM = "table2[hrm, pgd] >= table2[erm, pgd] + 20"
 IMAGES = 10_000
@@ -26,22 +30,51 @@ def cell(row: str, column: str, values: Sequence[float], estimate: Estimate) -> 
     return {
         "row": row,
         "column": column,
+        "status": "measured",
+        "why": None,
         "mean": estimate.mean,
         "interval": estimate.interval,
         "values": [{"seed": seed, "value": value} for seed, value in enumerate(values)],
     }
 
 
+def of_number(values: Sequence[float]) -> Estimate:
+    """Return the estimate of a number that has no interval with one seed."""
+    return over_seeds(values) if len(values) > 1 else Estimate(values[0], None, None, None)
+
+
+def column(key: str, *, unit: str = "%", decimals: int = 2, accuracy: bool = True) -> dict[str, Any]:
+    return {"key": key, "unit": unit, "decimals": decimals, "accuracy": accuracy}
+
+
+def table_of(cells: list[dict[str, Any]], *columns: dict[str, Any]) -> dict[str, Any]:
+    return {"columns": list(columns), "stand_in": False, "stand_in_note": "", "cells": cells}
+
+
 def tables(**rows: Sequence[float]) -> Tables:
-    """Return table2 with the accuracies of each row under PGD, one a seed."""
+    """Return table2 with the accuracies of each row under PGD, one per seed."""
     cells = [cell(row, "pgd", values, of_accuracy(values, IMAGES)) for row, values in rows.items()]
-    return {"table2": {"decimals": 2, "unit": "%", "stand_in": False, "stand_in_note": "", "cells": cells}}
+    return {"table2": table_of(cells, column("pgd"))}
 
 
-def stand_in(found: Tables) -> Tables:
+def cell_of(made: Tables, row: str) -> dict[str, Any]:
+    """Return the cell of a row of table2, to change."""
+    return next(cell for cell in made["table2"]["cells"] if cell["row"] == row)
+
+
+def on_digits(made: Tables) -> Tables:
+    """Return the same tables, made on stand-in data."""
     return {
-        name: {**table, "stand_in": True, "stand_in_note": "digits instead of mnist"} for name, table in found.items()
+        name: {**table, "stand_in": True, "stand_in_note": "digits instead of mnist"} for name, table in made.items()
     }
+
+
+def claim_on(made: Tables, *conditions: str) -> Verdict:
+    return judge_claim(conditions or [CLAIM], TableCells.of_tables(made))
+
+
+def condition_on(made: Tables, condition: str = CLAIM) -> Judged:
+    return judge_condition(parse_condition(condition), TableCells.of_tables(made))
 
 
 HOLDS = tables(erm=[3.0, 3.2, 2.9], hrm=[56.0, 57.0, 55.0])
@@ -50,7 +83,7 @@ CROSSES = tables(erm=[3.0, 3.2, 2.9], hrm=[5.0, 56.0, 30.0])
 
 
 @pytest.mark.parametrize(
-    ("found", "outcome", "verdict", "indicative"),
+    ("made", "outcome", "verdict", "indicative"),
     [
         (HOLDS, "holds", "reproduced", "indicative: holds"),
         (FAILS, "fails", "not reproduced", "indicative: does not"),
@@ -59,48 +92,69 @@ CROSSES = tables(erm=[3.0, 3.2, 2.9], hrm=[5.0, 56.0, 30.0])
     ids=["holds", "fails", "crosses"],
 )
 def test_the_place_of_the_whole_interval_is_the_verdict(
-    found: Tables, outcome: str, verdict: str, indicative: str
+    made: Tables, outcome: str, verdict: str, indicative: str
 ) -> None:
-    assert judge_condition(parse_condition(CLAIM), found).outcome == outcome
-    assert judge_claim([CLAIM], found).verdict == verdict
-    judged = judge_claim([CLAIM], stand_in(found))
+    assert condition_on(made).outcome == outcome
+    assert claim_on(made).verdict == verdict
+    judged = claim_on(on_digits(made))
     assert judged.verdict == indicative
     assert "digits instead of mnist: no verdict" in judged.why
 
 
+def test_stand_in_data_of_a_table_that_the_claim_does_not_compare_leave_its_verdict() -> None:
+    made = {**HOLDS, "table3": on_digits(HOLDS)["table2"]}
+    assert claim_on(made).verdict == "reproduced"
+    assert claim_on(made, "table3[hrm, pgd] >= table2[erm, pgd]").verdict == "indicative: holds"
+
+
 def test_what_was_measured_stands_beside_what_the_paper_prints() -> None:
-    found = tables(hrm=[30.0, 31.0], erm=[5.0, 5.0])
-    cells = found["table2"]["cells"]
-    next(one for one in cells if one["row"] == "hrm")["printed"] = "56.22%"
-    measured = judge_claim(["table2[hrm, pgd] >= table2[erm, pgd] + 20"], found).measured
+    made = tables(hrm=[30.0, 31.0], erm=[5.0, 5.0])
+    cell_of(made, "hrm")["printed"] = "56.22%"
+    measured = claim_on(made, "table2[hrm, pgd] >= table2[erm, pgd] + 20").measured
     assert "table2[hrm, pgd] = 30.50 (printed 56.22%), table2[erm, pgd] = 5.00; margin +5.50" in measured
 
 
 def test_seeds_are_compared_pair_by_pair() -> None:
     # The seeds lie far apart, and each has the same gain: unpaired intervals would overlap widely.
     erm = [10.0, 40.0, 70.0]
-    paired = judge_condition(parse_condition(CLAIM), tables(erm=erm, hrm=[31.0, 61.5, 91.2]))
+    paired = condition_on(tables(erm=erm, hrm=[31.0, 61.5, 91.2]))
     assert paired.outcome == "holds"
     assert paired.margin == pytest.approx(3.7 / 3)
     assert paired.interval == pytest.approx(of_number([1.0, 1.5, 1.2]).interval)
-    shuffled = judge_condition(parse_condition(CLAIM), tables(erm=erm, hrm=[91.2, 31.0, 61.5]))
-    assert shuffled.outcome == "crosses"
+    assert condition_on(tables(erm=erm, hrm=[91.2, 31.0, 61.5])).outcome == "crosses"
+
+
+def test_seeds_are_paired_by_their_number_and_not_by_their_place() -> None:
+    made = tables(erm=[10.0, 40.0, 70.0], hrm=[31.0, 61.5, 91.2])
+    cell_of(made, "hrm")["values"].reverse()
+    assert condition_on(made) == condition_on(tables(erm=[10.0, 40.0, 70.0], hrm=[31.0, 61.5, 91.2]))
 
 
 def test_only_seeds_that_every_row_has_are_compared() -> None:
-    judged = judge_condition(parse_condition(CLAIM), tables(erm=[3.0, 4.0, 90.0], hrm=[56.0, 57.5]))
+    judged = condition_on(tables(erm=[3.0, 4.0, 90.0], hrm=[56.0, 57.5]))
     assert judged.seeds == 2
     assert judged.margin == pytest.approx(33.25)
 
 
+def test_a_cell_that_stands_on_both_sides_counts_on_both() -> None:
+    judged = condition_on(tables(erm=[30.0, 40.0]), "3 * table2[erm, pgd] >= table2[erm, pgd] + 20")
+    assert judged.margin == pytest.approx(50.0)
+    assert [number.cell for number in judged.compared] == ["table2[erm, pgd]"]
+
+
+def test_a_value_that_is_no_number_decides_nothing_and_drops_no_seed() -> None:
+    judged = condition_on(tables(erm=[3.0, float("nan"), 3.1], hrm=[56.0, 57.0, 55.0]))
+    assert (judged.seeds, judged.outcome) == (3, "crosses")
+
+
 def test_one_seed_is_inconclusive_at_best() -> None:
-    judged = judge_claim([CLAIM], tables(erm=[3.0], hrm=[56.0]))
+    judged = claim_on(tables(erm=[3.0], hrm=[56.0]))
     assert judged.verdict == "inconclusive"
     assert "one seed cannot carry a claim about training" in judged.why
 
 
 def test_one_seed_that_fails_is_not_reproduced() -> None:
-    judged = judge_claim([CLAIM], tables(erm=[3.0], hrm=[4.0]))
+    judged = claim_on(tables(erm=[3.0], hrm=[4.0]))
     assert judged.verdict == "not reproduced"
     assert "over the test images of one seed" in judged.why
 
@@ -108,15 +162,15 @@ def test_one_seed_that_fails_is_not_reproduced() -> None:
 @pytest.mark.parametrize("gain", [20.9, 19.1])
 def test_one_seed_within_the_images_own_intervals_crosses(gain: float) -> None:
     # Each accuracy near 50% of 10,000 images is known to about one point, and two are compared at their worst.
-    assert judge_condition(parse_condition(CLAIM), tables(erm=[40.0], hrm=[40.0 + gain])).outcome == "crosses"
-    assert judge_condition(parse_condition(CLAIM), tables(erm=[40.0], hrm=[43.0 + gain])).outcome == "holds"
-    assert judge_condition(parse_condition(CLAIM), tables(erm=[40.0], hrm=[37.0 + gain])).outcome == "fails"
+    assert condition_on(tables(erm=[40.0], hrm=[40.0 + gain])).outcome == "crosses"
+    assert condition_on(tables(erm=[40.0], hrm=[43.0 + gain])).outcome == "holds"
+    assert condition_on(tables(erm=[40.0], hrm=[37.0 + gain])).outcome == "fails"
 
 
 def test_the_worst_of_a_subtracted_cell_is_its_upper_end() -> None:
-    found = tables(erm=[40.0], hrm=[70.0])
-    erm, hrm = (entry["interval"] for entry in found["table2"]["cells"])
-    judged = judge_condition(parse_condition("table2[hrm, pgd] >= 2 * table2[erm, pgd] - 5"), found)
+    made = tables(erm=[40.0], hrm=[70.0])
+    erm, hrm = (cell_of(made, row)["interval"] for row in ("erm", "hrm"))
+    judged = condition_on(made, "table2[hrm, pgd] >= 2 * table2[erm, pgd] - 5")
     assert judged.margin == pytest.approx(-5)
     assert judged.interval == pytest.approx((hrm[0] - 2 * erm[1] + 5, hrm[1] - 2 * erm[0] + 5))
 
@@ -125,97 +179,175 @@ def test_distances_of_one_seed_are_inconclusive() -> None:
     def distances(*values: float) -> Tables:
         cells = [cell("8", "near", values, of_number(values)), cell("8", "far", values, of_number(values))]
         cells[1]["values"] = [{"seed": seed, "value": 3 * value} for seed, value in enumerate(values)]
-        return {"table1": {"decimals": 3, "unit": "", "stand_in": False, "stand_in_note": "", "cells": cells}}
+        return {"table1": table_of(cells, *(column(key, unit="", accuracy=False) for key in ("near", "far")))}
 
     condition = "table1[8, far] >= 2 * table1[8, near]"
-    judged = judge_claim([condition], distances(1.0))
+    judged = claim_on(distances(1.0), condition)
     assert judged.verdict == "inconclusive"
     assert "crosses" in judged.why
-    assert judge_claim([condition], distances(1.0, 1.1, 0.9)).verdict == "reproduced"
+    assert claim_on(distances(1.0, 1.1, 0.9), condition).verdict == "reproduced"
 
 
 def test_a_margin_of_exactly_zero_holds() -> None:
-    assert judge_claim([CLAIM], tables(erm=[10.0, 20.0], hrm=[30.0, 40.0])).verdict == "reproduced"
+    assert claim_on(tables(erm=[10.0, 20.0], hrm=[30.0, 40.0])).verdict == "reproduced"
 
 
 def test_all_conditions_must_hold() -> None:
     modest = "table2[hrm, pgd] >= table2[erm, pgd]"
-    assert judge_claim([modest, CLAIM], HOLDS).verdict == "reproduced"
-    judged = judge_claim([modest, CLAIM], FAILS)
+    assert claim_on(HOLDS, modest, CLAIM).verdict == "reproduced"
+    judged = claim_on(FAILS, modest, CLAIM)
     assert judged.verdict == "not reproduced"
     assert "1 of 2 comparisons fails" in judged.why
-    assert judge_claim([modest, "table2[hrm, pgd] >= 56"], HOLDS).verdict == "inconclusive"
-    assert judge_claim(["table2[hrm, pgd] >= 56", "table2[hrm, pgd] <= 1"], HOLDS).verdict == "not reproduced"
+    assert claim_on(HOLDS, modest, "table2[hrm, pgd] >= 56").verdict == "inconclusive"
+    assert claim_on(HOLDS, "table2[hrm, pgd] >= 56", "table2[hrm, pgd] <= 1").verdict == "not reproduced"
 
 
 def test_what_was_measured_is_said_with_its_interval() -> None:
-    judged = judge_claim([CLAIM], HOLDS)
+    judged = claim_on(HOLDS)
     assert judged.measured == (
         f"{CLAIM}: table2[hrm, pgd] = 56.00, table2[erm, pgd] = 3.03; margin +32.97 [95%: +30.85, +35.08]"
     )
     assert judged.why == "every comparison holds with its whole 95% interval over 3 seeds"
 
 
+def test_a_comparison_has_the_unit_of_its_columns_and_the_decimals_of_the_finest() -> None:
+    values = [0.5, 0.6]
+    cells = [cell("erm", key, values, of_number(values)) for key in ("coarse", "fine")]
+    columns = [column(key, unit=" s", decimals=digits) for key, digits in (("coarse", 1), ("fine", 4))]
+    judged = condition_on({"table2": table_of(cells, *columns)}, "table2[erm, coarse] >= table2[erm, fine]")
+    assert (judged.unit, judged.decimals) == (" s", 4)
+    assert "table2[erm, coarse] = 0.5500" in judged.text
+
+
+FLOOR = "below 5%: no model here is robust, and which of them is more so cannot be told"
+
+
 def test_accuracies_next_to_nothing_are_said_to_decide_nothing_but_that() -> None:
-    said = "below 5%: no model here is robust, and which of them is more so cannot be told"
-    assert said in judge_claim([CLAIM], tables(erm=[0.1, 0.0, 0.2], hrm=[1.8, 1.2, 4.0])).why
-    assert said in judge_claim(["table2[hrm, pgd] >= table2[erm, pgd]"], tables(erm=[0.1, 0.5], hrm=[0.2, 0.4])).why
-    assert "below" not in judge_claim([CLAIM], FAILS).why  # one model is at 5.03%
+    assert FLOOR in claim_on(tables(erm=[0.1, 0.0, 0.2], hrm=[1.8, 1.2, 4.0])).why
+    assert FLOOR in claim_on(tables(erm=[0.1, 0.5], hrm=[0.2, 0.4]), "table2[hrm, pgd] >= table2[erm, pgd]").why
+    assert "below" not in claim_on(FAILS).why  # one model is at 5.03%
     # What fails here is no accuracy next to nothing, though another condition compares some.
     nothing = tables(erm=[0.1, 0.0, 0.2], hrm=[1.8, 1.2, 4.0], clean=[90.0, 90.1, 90.2])
-    assert "below" not in judge_claim([CLAIM, "table2[clean, pgd] >= 95"], nothing).why
-    distances = {"table2": {**tables(erm=[0.1, 0.2], hrm=[0.1, 0.2])["table2"], "unit": ""}}
-    assert "below" not in judge_claim([CLAIM], distances).why
+    assert "below" not in claim_on(nothing, CLAIM, "table2[clean, pgd] >= 95").why
+
+
+def test_a_small_percentage_that_is_no_accuracy_has_no_floor() -> None:
+    made = tables(erm=[0.1, 0.2], hrm=[0.1, 0.2])
+    assert FLOOR in claim_on(made).why
+    made["table2"]["columns"] = [column("pgd", accuracy=False)]
+    assert "below" not in claim_on(made).why
 
 
 def test_a_table_that_was_not_made_is_not_measured() -> None:
-    judged = judge_claim([CLAIM, "table9[a, b] >= 0"], HOLDS)
-    assert judged.verdict == "not measured"
-    assert "table9" in judged.why
-    assert "table2" not in judged.why
+    judged = claim_on(HOLDS, CLAIM, "table9[a, b] >= 0")
+    assert judged == Verdict("not measured", "table9 was not made at this scale")
 
 
-@pytest.fixture
-def scale(tmp_path: Path) -> Path:
-    """A scale's folder with the scorecard of one paper: one claim reproduced, one not measured."""
-    folder = tmp_path / "quick"
-    path = folder / "papers/hrm/tables/table2.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(HOLDS["table2"]))
-    (folder / "audit.csv").write_text("paper,claim,verdict,taken_down_by\nhrm,gain,does not survive,margin: 3.00\n")
-    claims = [
-        {"key": "gain", "says": "HRM is better.", "where": "Table 2", "holds_if": [CLAIM], "margins": "20"},
-        {"key": "other", "says": "A, B", "where": "Table 9", "holds_if": ["table9[a, b] >= 0"], "margins": "none"},
-        {"key": "clean", "says": "C", "where": "Table 2", "holds_if": ["table2[hrm, pgd] >= 1"], "margins": "none"},
+def test_a_cell_that_was_not_measured_is_named_with_the_reason() -> None:
+    made = tables(erm=[3.0, 3.2], hrm=[56.0, 57.0], cem=[40.0, 41.0])
+    empty = {"mean": None, "interval": None, "values": []}
+    cell_of(made, "hrm").update(empty, status="not measured", why="the model hrm was left out")
+    judged = claim_on(made, CLAIM)
+    assert judged == Verdict("not measured", "table2[hrm, pgd] is not measured: the model hrm was left out")
+    assert claim_on(made, "table2[cem, pgd] >= table2[erm, pgd] + 20").verdict == "reproduced"
+
+
+def test_a_cell_that_only_the_paper_has_is_not_measured() -> None:
+    made = tables(erm=[3.0, 3.2])
+    made["table2"]["cells"].append(
+        {"row": "hrm", "column": "pgd", "status": "published only", "printed": "56.22%", "printed_value": 56.22}
+    )
+    assert claim_on(made) == Verdict("not measured", "table2[hrm, pgd] is published only")
+
+
+# -- the steps -----------------------------------------------------------------------------------------------
+
+CLAIMS = [
+    {"key": "gain", "says": "HRM is better.", "where": "Table 2", "holds_if": [CLAIM], "margins": "20"},
+    {"key": "other", "says": "A, B", "where": "Table 9", "holds_if": ["table9[a, b] >= 0"], "margins": "None"},
+    {"key": "clean", "says": "C", "where": "Table 2", "holds_if": ["table2[hrm, pgd] >= 1"], "margins": "NA"},
+]
+AUDIT = "paper,claim,verdict,taken_down_by,why\n"
+
+
+def judge_paper(folder: Path, paper: str, made: Tables, audit: str) -> None:
+    """Write a paper's tables and its audit, and run its scorecard; table9 was not made."""
+    layout = Layout(str(folder))
+    for name, table in made.items():
+        path = Path(layout.table(paper, name))
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(table))
+    Path(layout.audit(paper)).with_name("audit.csv").write_text(AUDIT + audit)
+    spec = {"paper": paper, "folder": str(folder), "scale": folder.name, "claims": CLAIMS, "tables": list(made)}
+    details = Path(layout.scorecard(paper))
+    step.run(Work(spec, "", {}, [details, details.with_name("scorecard.csv")]))
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_papers_scorecard_has_a_row_per_claim_and_the_numbers_of_each(tmp_path: Path) -> None:
+    judge_paper(tmp_path, "hrm", HOLDS, "hrm,gain,does not survive,margin: 3.00,\n")
+    rows = rows_of(tmp_path / "papers/hrm/scorecard.csv")
+    shown = ("paper", "claim", "verdict", "audit", "taken_down_by", "margins")
+    assert [tuple(row[field] for field in shown) for row in rows] == [
+        ("hrm", "gain", "reproduced", "does not survive", "margin: 3.00", "20"),
+        ("hrm", "other", "not measured", "not measured", "", "None"),
+        ("hrm", "clean", "reproduced", "not applicable", "", "NA"),
     ]
-    spec = {"scale": "quick", "papers": [{"id": "hrm", "claims": claims, "tables": ["table2"]}]}
-    scorecard_step(spec, folder)
-    return folder
-
-
-def test_the_scorecard_has_a_line_a_claim_and_the_metrics_every_number(scale: Path) -> None:
-    with (scale / "scorecard.csv").open(newline="") as stream:
-        lines = list(csv.DictReader(stream))
-    shown = ("paper", "claim", "verdict", "audit", "taken_down_by")
-    assert [tuple(line[column] for column in shown) for line in lines] == [
-        ("hrm", "gain", "reproduced", "does not survive", "margin: 3.00"),
-        ("hrm", "other", "not measured", "not measured", ""),
-        ("hrm", "clean", "reproduced", "not applicable", ""),
-    ]
-    assert (lines[0]["says"], lines[0]["where"], lines[0]["margins"]) == ("HRM is better.", "Table 2", "20")
-    assert lines[0]["measured"].startswith(CLAIM)
-    gain, other, _ = json.loads((scale / "scorecard.json").read_text())
+    assert (rows[0]["says"], rows[0]["where"]) == ("HRM is better.", "Table 2")
+    assert rows[0]["measured"].startswith(CLAIM)
+    gain, other, _ = json.loads((tmp_path / "papers/hrm/scorecard.json").read_text())
     (condition,) = gain["conditions"]
     assert (gain["paper"], gain["claim"], other["conditions"]) == ("hrm", "gain", [])
     assert not gain["on_the_floor"]
     assert (condition["condition"], condition["outcome"], condition["unit"]) == (CLAIM, "holds", "%")
-    assert [one["cell"] for one in condition["compared"]] == ["table2[hrm, pgd]", "table2[erm, pgd]"]
-    metrics = json.loads((scale / "metrics.json").read_text())
-    assert metrics == {
+    assert [number["cell"] for number in condition["compared"]] == ["table2[hrm, pgd]", "table2[erm, pgd]"]
+
+
+def test_a_papers_scorecard_is_the_same_whatever_lies_beside_it(tmp_path: Path) -> None:
+    judge_paper(tmp_path / "alone", "hrm", HOLDS, "hrm,gain,survives,,\n")
+    judge_paper(tmp_path / "beside", "other", FAILS, "other,gain,does not survive,margin: 3.00,\n")
+    for broken in (tmp_path / "beside/papers/other").rglob("*.*"):
+        broken.write_text("not what it should be")
+    judge_paper(tmp_path / "beside", "hrm", HOLDS, "hrm,gain,survives,,\n")
+    for name in ("scorecard.csv", "scorecard.json"):
+        alone, beside = (tmp_path / folder / "papers/hrm" / name for folder in ("alone", "beside"))
+        assert alone.read_bytes() == beside.read_bytes()
+
+
+@pytest.fixture
+def scale(tmp_path: Path) -> Path:
+    """A scale's folder with the summary of two papers, of which the second has a number that was not measured."""
+    folder = tmp_path / "quick"
+    judge_paper(folder, "hrm", HOLDS, "hrm,gain,does not survive,margin: 3.00,NA\n")
+    unmeasured = {"row": "cem", "column": "pgd", "status": "not measured", "why": "cem was left out", "mean": None}
+    made = tables(erm=[3.0, 3.2], hrm=[4.0, 4.2])
+    made["table2"]["cells"].append(unmeasured)
+    judge_paper(folder, "another", made, "")
+    papers = [{"id": "hrm", "tables": ["table2"]}, {"id": "another", "tables": ["table2"]}]
+    outputs = [folder / name for name in ("scorecard.csv", "audit.csv", "metrics.json")]
+    summary.run(Work({"folder": str(folder), "scale": "quick", "papers": papers}, "", {}, outputs))
+    return folder
+
+
+def test_the_summary_has_the_rows_of_all_papers_in_their_order_and_every_number(scale: Path) -> None:
+    for name in ("scorecard.csv", "audit.csv"):
+        own = [(scale / "papers" / paper / name).read_text() for paper in ("hrm", "another")]
+        assert (scale / name).read_text() == own[0] + own[1].partition("\n")[2]
+    assert [row["paper"] for row in rows_of(scale / "scorecard.csv")] == ["hrm"] * 3 + ["another"] * 3
+    assert [row["why"] for row in rows_of(scale / "audit.csv")] == ["NA"]
+    assert json.loads((scale / "metrics.json").read_text()) == {
         "hrm": {
             "verdicts": {"not measured": 1, "reproduced": 2},
             "table2": {"erm": {"pgd": 3.033}, "hrm": {"pgd": 56.0}},
-        }
+        },
+        "another": {
+            "verdicts": {"not measured": 1, "not reproduced": 1, "reproduced": 1},
+            "table2": {"erm": {"pgd": 3.1}, "hrm": {"pgd": 4.1}},
+        },
     }
 
 
@@ -226,8 +358,8 @@ def test_the_scorecard_is_shown_with_the_path_of_the_report(
     show_scorecard(scale)
     shown = capsys.readouterr().out
     assert "Scorecard, scale quick" in shown
-    for claim, verdict in (("gain", "reproduced"), ("other", "not measured")):
-        assert any(claim in line and verdict in line for line in shown.splitlines())
+    for paper, claim, verdict in (("hrm", "gain", "reproduced"), ("another", "other", "not measured")):
+        assert any(paper in line and claim in line and verdict in line for line in shown.splitlines())
     assert f"Report: {scale / 'report/index.html'}\n" in shown
 
 

@@ -1,26 +1,31 @@
-"""A claim about robustness judged again: the same comparison, on the worst case an image over all attacks."""
+"""A claim about robustness judged again: the same comparison, on the per-image worst case over all attacks."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+
+import pandas as pd
 
 from robustrepro.audit.worst_case import WorstCase
+from robustrepro.grammar import Cell
+from robustrepro.scorecard.cells import TableCells
 from robustrepro.scorecard.judged import Judged, Verdict
-from robustrepro.scorecard.verdicts import Tables, judge_claim
+from robustrepro.scorecard.verdicts import judge_claim
 from robustrepro.tables.statistics import of_accuracy
 from robustrepro.words import epsilon_in_words
 
 SURVIVAL = {"reproduced": "survives", "not reproduced": "does not survive", "inconclusive": "inconclusive"}
 INDICATIVE = {"indicative: holds": "indicative: survives", "indicative: does not": "indicative: does not survive"}
+HOLDING = frozenset({"reproduced", "indicative: holds"})
 ALL_BROKEN = 1.0
 """A model counts as at 0 when less than this share of its images resists, in percent."""
 
-Cells = Mapping[str, Mapping[int, WorstCase]]
-"""The worst cases of a claim's cells, as it writes them, by seed."""
+WorstCases = Mapping[Cell, Mapping[int, WorstCase]]
+"""The worst cases of the cells of a claim that are under attack, by seed."""
+Accuracy = Callable[[WorstCase], float]
+"""An accuracy in percent, under some of the attacks on a model."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class TakenDown:
 
 @dataclass(frozen=True)
 class AtSmaller:
-    """The comparison at a smaller ε; several ε where the cells' own differ."""
+    """What was found at a smaller ε; several ε where the cells' own differ."""
 
     epsilons: tuple[float, ...]
     found: Verdict
@@ -71,96 +76,93 @@ class Survival:
     smaller: tuple[AtSmaller, ...] = ()
 
 
-def judge_survival(
-    conditions: Sequence[str], tables: Tables, cells: Cells, keys: Mapping[str, tuple[str, ...]]
-) -> Survival:
-    """Judge a claim again on the worst case an image over all attacks on each model in the comparison.
+def judge_survival(conditions: Sequence[str], tables: TableCells, worst_cases: WorstCases) -> Survival:
+    """Judge a claim again on the per-image worst case over all attacks on each model in the comparison.
 
     Parameters
     ----------
     conditions
         The claim's comparisons.
     tables
-        The paper's tables by id, as measured.
-    cells
-        The worst cases of those of the claim's cells that are under attack.
-    keys
-        Table, row and column of each of these cells.
+        The cells of the paper's tables, as measured.
+    worst_cases
+        Those of the claim's cells that are under attack, one cell or more.
     """
-    if any(seed.constant for cell in cells.values() for seed in cell.values()):
-        constant = {name: sum(case.constant for case in cases.values()) for name, cases in cells.items()}
-        named = ", ".join(f"{name} in {count} of {len(cells[name])} seeds" for name, count in constant.items() if count)
-        indicative = any(tables[key[0]]["stand_in_note"] for key in keys.values())
+    constant = {cell: sum(case.constant for case in cases.values()) for cell, cases in worst_cases.items()}
+    if any(constant.values()):
+        named = ", ".join(
+            f"{cell} in {count} of {len(worst_cases[cell])} seeds" for cell, count in constant.items() if count
+        )
+        indicative = any(cell.table in tables.stand_ins for cell in worst_cases)
         return Survival(f"{'indicative: ' if indicative else ''}vacuous", f"one class for all images: {named}")
 
-    def judged(accuracy: Callable[[WorstCase], float]) -> Verdict:
-        return judge_claim(conditions, with_accuracies(tables, cells, keys, accuracy))
+    def judged(accuracy: Accuracy) -> Verdict:
+        return judge_claim(conditions, with_accuracies(tables, worst_cases, accuracy))
 
-    final = judged(lambda case: case.accuracy())
+    final = judged(WorstCase.accuracy)
     if final.verdict == "not measured":
         return Survival(final.verdict, final.why)
     verdict = SURVIVAL.get(final.verdict) or INDICATIVE.get(final.verdict, final.verdict)
-    return Survival(verdict, final.why, final.conditions, _taken_down(cells, judged), _at_smaller(cells, judged))
+    all_cases = [case for cases in worst_cases.values() for case in cases.values()]
+    return Survival(
+        verdict, final.why, final.conditions, _taken_down(all_cases, final, judged), _at_smaller(all_cases, judged)
+    )
 
 
-def with_accuracies(
-    tables: Tables,
-    cells: Cells,
-    keys: Mapping[str, tuple[str, ...]],
-    accuracy: Callable[[WorstCase], float],
-) -> Tables:
+def with_accuracies(tables: TableCells, worst_cases: WorstCases, accuracy: Accuracy) -> TableCells:
     """Return the tables with the accuracies of these cells replaced, seed by seed."""
-    replaced = {name: copy.deepcopy(dict(table)) for name, table in tables.items()}
-    for name, cases in cells.items():
-        table, row, column = keys[name]
-        cell = next(cell for cell in replaced[table]["cells"] if (cell["row"], cell["column"]) == (row, column))
-        values: list[dict[str, Any]] = [
-            {"seed": seed, "value": accuracy(case), "count": case.images} for seed, case in cases.items()
-        ]
-        estimate = of_accuracy([value["value"] for value in values], values[0]["count"])
-        cell |= {"mean": estimate.mean, "std": estimate.std, "interval": estimate.interval, "values": values}
-        cell["printed"] = None  # the paper prints nothing of the worst case
-    return replaced
+    samples = {
+        cell: pd.Series({seed: accuracy(case) for seed, case in cases.items()}) for cell, cases in worst_cases.items()
+    }
+    images = {cell: next(iter(cases.values())).images for cell, cases in worst_cases.items()}
+    return tables.with_samples(
+        samples, {cell: of_accuracy(values.tolist(), images[cell]) for cell, values in samples.items()}
+    )
 
 
-def _taken_down(cells: Cells, judged: Callable[[Callable[[WorstCase], float]], Verdict]) -> TakenDown | None:
-    """Return the most harmful attack that takes the claim down by itself, or all of them where none does."""
-    holding = {"reproduced", "indicative: holds"}
-    everyone = [case for cases in cells.values() for case in cases.values()]
+def _taken_down(cases: Sequence[WorstCase], final: Verdict, judged: Callable[[Accuracy], Verdict]) -> TakenDown | None:
+    """Return the most harmful attack that takes the claim down by itself, or all of them where none does.
+
+    Parameters
+    ----------
+    cases
+        The worst cases of all cells and seeds.
+    final
+        The verdict on them.
+    judged
+        Returns the verdict on the claim under some of the attacks.
+    """
     before = judged(lambda case: case.accuracy(case.own))
-    if before.verdict not in holding:
+    if before.verdict not in HOLDING:
         state = "undecided" if before.verdict.endswith("inconclusive") else "false"
         return TakenDown(
-            f"it did not hold before: on the audit's {min(case.images for case in everyone)} images the comparison is "
+            f"it did not hold before: on the audit's {min(case.images for case in cases)} images the comparison is "
             f"{state} under the paper's own attack"
         )
-    names = dict.fromkeys(name for case in everyone for name in case.resisted)
 
-    def left_by(name: str, case: WorstCase) -> float:
+    def left_by(attack: str, case: WorstCase) -> float:
         """Return what resists the paper's own attack and this one, if it was run on this model."""
-        return case.accuracy(case.own, name) if name in case.resisted else case.accuracy(case.own)
+        return case.accuracy(case.own, attack) if attack in case.resisted else case.accuracy(case.own)
 
+    attacks = dict.fromkeys(attack for case in cases for attack in case.resisted)
     # The library's attacks come last: they are credited with what the others have broken before them.
-    by_harm = sorted(names, key=lambda name: ("autoattack" in name, sum(left_by(name, case) for case in everyone)))
-    for name in by_harm:
-        found = judged(partial(left_by, name))
-        if found.verdict not in holding:
-            return TakenDown(name, found)
-    found = judged(lambda case: case.accuracy())
-    return None if found.verdict in holding else TakenDown("all attacks together", found)
+    by_harm = sorted(attacks, key=lambda attack: ("autoattack" in attack, sum(left_by(attack, case) for case in cases)))
+    for attack in by_harm:
+        left = judged(partial(left_by, attack))
+        if left.verdict not in HOLDING:
+            return TakenDown(attack, left)
+    return None if final.verdict in HOLDING else TakenDown("all attacks together", final)
 
 
-def _at_smaller(cells: Cells, judged: Callable[[Callable[[WorstCase], float]], Verdict]) -> tuple[AtSmaller, ...]:
+def _at_smaller(cases: Sequence[WorstCase], judged: Callable[[Accuracy], Verdict]) -> tuple[AtSmaller, ...]:
     """Return what the comparison says at each smaller ε, where every side is at 0 in the whole ball."""
-    everyone = [case for cases in cells.values() for case in cases.values()]
-    if any(case.accuracy() >= ALL_BROKEN for case in everyone):
+    if any(case.accuracy() >= ALL_BROKEN for case in cases):
         return ()
-    found = []
-    for place in range(min(len(case.smaller) for case in everyone)):
-        epsilons = sorted({sorted(case.smaller, reverse=True)[place] for case in everyone})
 
-        def accuracy(case: WorstCase, place: int = place) -> float:
-            return 100 * float(case.smaller[sorted(case.smaller, reverse=True)[place]].mean())
+    def accuracy_at(place: int, case: WorstCase) -> float:
+        return case.accuracy_within(case.smaller_epsilons[place])
 
-        found.append(AtSmaller(tuple(epsilons), judged(accuracy)))
-    return tuple(found)
+    return tuple(
+        AtSmaller(tuple(sorted({case.smaller_epsilons[place] for case in cases})), judged(partial(accuracy_at, place)))
+        for place in range(min(len(case.smaller_epsilons) for case in cases))
+    )

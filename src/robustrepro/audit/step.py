@@ -1,120 +1,119 @@
-"""The step ``audit``: every claim about robustness judged again on the worst case an image."""
+"""The step ``audit``: every claim of a paper about robustness judged again on the per-image worst case."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from robustrepro.audit.claims import judge_survival
-from robustrepro.audit.worst_case import WorstCase, read_worst_case
+import pandas as pd
+
+from robustrepro.audit.claims import Survival, WorstCases, judge_survival
+from robustrepro.audit.worst_case import TRANSFER, AttackFiles, WorstCase, read_worst_case
 from robustrepro.files import write_text
-from robustrepro.spec.layout import Layout
+from robustrepro.grammar import Cell
+from robustrepro.layout import Layout
+from robustrepro.scorecard.cells import TableCells, read_tables
+from robustrepro.scorecard.rows import write_rows
+from robustrepro.steps import Work
 
-COLUMNS = ("paper", "claim", "verdict", "taken_down_by", "measured", "why", "smaller_epsilon", "alarms")
+COLUMNS = ["paper", "claim", "verdict", "taken_down_by", "measured", "why", "smaller_epsilon", "alarms"]
 
 
-def audit_step(spec: dict[str, Any], folder: Path) -> None:
-    """Judge every claim that rests on robustness and write ``audit.csv`` and, for the report, ``audit.json``.
+def run(work: Work) -> None:
+    """Judge every claim of a paper that rests on robustness.
+
+    Writes ``audit.json``, every number for the report, and ``audit.csv``, one row per claim with the columns
+    ``COLUMNS``.
 
     Parameters
     ----------
-    spec
-        The claims with the cells that are under attack, the models' seeds, and who attacked whom by transfer.
-    folder
-        The scale's folder, which holds ``papers/{paper}/tables/``.
+    work
+        ``spec``: ``folder``, ``paper``, its ``claims`` with their ``cells`` that are under attack, ``tables``, those
+        that were made, the number of ``seeds`` of each model, and by model its ``sources``: the models whose examples
+        were tried on it; ``outputs``: the two files, in this order. Tables and measurements are found by their names.
     """
-    layout = Layout(spec["folder"])
-    lines, details = [], []
-    for paper in spec["papers"]:
-        tables = {
-            name: json.loads((folder / "papers" / paper["id"] / "tables" / f"{name}.json").read_text(encoding="utf-8"))
-            for name in paper["tables"]
-        }
-        for claim in paper["claims"]:
-            keys = {cell["cell"]: (cell["table"], cell["row"], cell["column"]) for cell in claim["cells"]}
-            cells = {
-                cell["cell"]: {
-                    seed: read_worst_case(cell, layout.worst_case(cell, paper["sources"][cell["model"]], seed), seed)
-                    for seed in range(paper["seeds"][cell["model"]])
-                }
-                for cell in claim["cells"]
-            }
-            survival = judge_survival(claim["holds_if"], tables, cells, keys)
-            named = {"paper": paper["id"], "claim": claim["key"]}
-            lines.append(
-                {
-                    **named,
-                    "verdict": survival.verdict,
-                    "taken_down_by": str(survival.taken_down or ""),
-                    "measured": "; ".join(one.text for one in survival.conditions),
-                    "why": survival.why,
-                    "smaller_epsilon": "; ".join(map(str, survival.smaller)),
-                    "alarms": "; ".join(
-                        f"{name}: {', '.join(alarms)}" for name, cases in cells.items() if (alarms := _going_off(cases))
-                    ),
-                }
-            )
-            details.append(
-                {
-                    **named,
-                    **asdict(survival),
-                    "cells": [_detail(cell, cells[cell["cell"]]) for cell in claim["cells"]],
-                }
-            )
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    write_text(folder / "audit.csv", stream.getvalue())
-    write_text(folder / "audit.json", json.dumps(details, indent=1, ensure_ascii=False) + "\n")
+    paper = work.spec["paper"]
+    tables = TableCells.of_tables(read_tables(Layout(work.spec["folder"]), paper, work.spec["tables"]))
+    rows, details = [], []
+    for claim in work.spec["claims"]:
+        worst_cases = {_cell(audited): _worst_cases(audited, work.spec) for audited in claim["cells"]}
+        survival = judge_survival(claim["holds_if"], tables, worst_cases)
+        named = {"paper": paper, "claim": claim["key"]}
+        rows.append({**named, **_row(survival, worst_cases)})
+        cells = [_detail(audited, worst_cases[_cell(audited)]) for audited in claim["cells"]]
+        details.append({**named, **asdict(survival), "cells": cells})
+    details_path, rows_path = work.outputs
+    write_text(details_path, json.dumps(details, indent=1, ensure_ascii=False) + "\n")
+    write_rows(rows_path, pd.DataFrame(rows, columns=COLUMNS))
+
+
+def _cell(audited: Mapping[str, Any]) -> Cell:
+    return Cell(audited["table"], audited["row"], audited["column"])
+
+
+def _worst_cases(audited: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[int, WorstCase]:
+    """Return the worst case of an audited cell with each of its model's seeds."""
+    layout, model = Layout(spec["folder"]), audited["model"]
+    return {
+        seed: read_worst_case(
+            audited, seed, AttackFiles.of(layout, spec["paper"], audited, spec["sources"][model], seed)
+        )
+        for seed in range(spec["seeds"][model])
+    }
+
+
+def _row(survival: Survival, worst_cases: WorstCases) -> dict[str, str]:
+    """Return what the audit says of a claim, in words."""
+    alarms = {cell: ", ".join(_going_off(cases)) for cell, cases in worst_cases.items()}
+    return {
+        "verdict": survival.verdict,
+        "taken_down_by": str(survival.taken_down or ""),
+        "measured": "; ".join(condition.text for condition in survival.conditions),
+        "why": survival.why,
+        "smaller_epsilon": "; ".join(map(str, survival.smaller)),
+        "alarms": "; ".join(f"{cell}: {named}" for cell, named in alarms.items() if named),
+    }
 
 
 def _going_off(cases: Mapping[int, WorstCase]) -> list[str]:
     """Return the alarms that went off for some seed, each with how many."""
-    counts: dict[str, int] = {}
-    for case in cases.values():
-        for alarm in case.alarms:
-            counts[alarm["name"]] = counts.get(alarm["name"], 0) + alarm["goes_off"]
+    counts = Counter({alarm["name"]: 0 for case in cases.values() for alarm in case.alarms})
+    counts.update(alarm["name"] for case in cases.values() for alarm in case.alarms if alarm["goes_off"])
     return [f"{name} ({count} of {len(cases)} seeds)" for name, count in counts.items() if count]
 
 
-def _detail(cell: Mapping[str, Any], cases: Mapping[int, WorstCase]) -> dict[str, Any]:
+def _detail(audited: Mapping[str, Any], cases: Mapping[int, WorstCase]) -> dict[str, Any]:
     """Return a cell's mean accuracy under each attack, in percent, and its alarms, for the report.
 
     An attack that an alarm added was run on the seeds with that alarm alone: ``only_seeds`` says which.
     """
-    attacks = list(dict.fromkeys(name for case in cases.values() for name in case.resisted))
-    transfer = [name for name in attacks if name.startswith("transfer from ")]
-    shown = [name for name in attacks if name not in transfer]
-
-    def mean(*names: str) -> float:
-        """Return the mean over the seeds that any of these attacks was run on; of the worst case without names."""
-        tried = [[name for name in names if name in case.resisted] for case in cases.values()]
-        values = [case.accuracy(*own) for case, own in zip(cases.values(), tried, strict=True) if own or not names]
-        return sum(values) / len(values)
-
-    accuracies = {name: mean(name) for name in shown}
+    attacks = list(dict.fromkeys(attack for case in cases.values() for attack in case.resisted))
+    transfer = [attack for attack in attacks if attack.startswith(TRANSFER)]
+    shown = [attack for attack in attacks if attack not in transfer]
+    accuracies = {attack: _mean_accuracy(cases, [attack]) for attack in shown}
     if transfer:
-        accuracies["transfer from every other model"] = mean(*transfer)
+        accuracies["transfer from every other model"] = _mean_accuracy(cases, transfer)
+    words = {attack: in_words for case in cases.values() for attack, in_words in case.words.items()}
+    seeds = {attack: [seed for seed, case in cases.items() if attack in case.resisted] for attack in shown}
     first = next(iter(cases.values()))
-    words = {name: said for case in cases.values() for name, said in case.words.items()}
-    only = {name: [seed for seed, case in cases.items() if name in case.resisted] for name in shown}
     return {
-        "cell": cell["cell"],
-        "model": cell["model"],
-        "norm": cell["norm"],
-        "epsilon": cell["epsilon"],
+        **{key: audited[key] for key in ("cell", "model", "norm", "epsilon")},
         "images": first.images,
         "seeds": len(cases),
         "own": first.own,
         "accuracies": accuracies,
-        "words": {name: words[name] for name in shown if name in words},
-        "only_seeds": {name: seeds for name, seeds in only.items() if len(seeds) < len(cases)},
-        "worst_case": mean(),
+        "words": {attack: words[attack] for attack in shown if attack in words},
+        "only_seeds": {attack: tried for attack, tried in seeds.items() if len(tried) < len(cases)},
+        "worst_case": _mean_accuracy(cases, attacks),
         "alarms": [{"seed": seed, **alarm} for seed, case in cases.items() for alarm in case.alarms],
     }
+
+
+def _mean_accuracy(cases: Mapping[int, WorstCase], attacks: list[str]) -> float:
+    """Return what resists these attacks, in percent: the mean over the seeds that any of them was run on."""
+    tried = [(case, [attack for attack in attacks if attack in case.resisted]) for case in cases.values()]
+    accuracies = [case.accuracy(*run_on_it) for case, run_on_it in tried if run_on_it]
+    return sum(accuracies) / len(accuracies)

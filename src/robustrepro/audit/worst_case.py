@@ -1,23 +1,27 @@
-"""The worst case an image over every attack on a model in one ball, read from the measurements."""
+"""The per-image worst case over every attack on a model in one ball, read from the measurements."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
+import pandas as pd
 
 from robustrepro.errors import UserError
-from robustrepro.measurements.store import read_measurement
+from robustrepro.layout import Layout
+from robustrepro.measurements.frames import read_frame
 from robustrepro.words import attack_in_words
 
-Mask = npt.NDArray[np.bool_]
-AUDIT = "audit: "
-"""What the names of the audit's attacks begin with, to tell them from the tables'."""
+BATTERY = "audit: "
+"""What the names of the battery's attacks begin with, to tell them from the tables'."""
+TRANSFER = "transfer from "
+"""What the names of attacks that were made for another model begin with."""
+SMALLER = "smaller"
+"""The battery's attack at smaller ε, which is no part of the worst case."""
 
 
 @dataclass(frozen=True)
@@ -27,111 +31,166 @@ class WorstCase:
     Attributes
     ----------
     resisted
-        By attack: which of the audit's images resist it; bool, shape (N,). A misclassified image resists nothing.
+        Which of the audit's images resist which attack: bool, one row per image and one column per attack. A
+        misclassified image resists nothing.
     smaller
-        The same at smaller ε, by ε.
+        Which of them resist one attack at smaller ε, one column per ε.
     own
-        The claim's own measure, a key of ``resisted``.
+        The claim's own measure, a column of ``resisted``.
     constant
         Whether the model gives every image the same class.
     alarms
         What the alarms said.
     words
-        The tables' and the audit's attacks among ``resisted`` as a sentence would name them.
+        The tables' and the battery's attacks among ``resisted`` as a sentence would name them.
     """
 
-    resisted: Mapping[str, Mask]
-    smaller: Mapping[float, Mask]
+    resisted: pd.DataFrame
+    smaller: pd.DataFrame
     own: str
     constant: bool
-    alarms: list[dict[str, Any]]
+    alarms: Sequence[Mapping[str, Any]]
     words: Mapping[str, str] = field(default_factory=dict)
 
     def accuracy(self, *attacks: str) -> float:
         """Return the share of images, in percent, that resist each of these attacks; all attacks when none is named."""
-        masks = [self.resisted[name] for name in attacks or self.resisted]
-        return 100 * float(np.logical_and.reduce(masks).mean())
+        return 100 * float(self.resisted[list(attacks or self.resisted)].all(axis="columns").mean())
+
+    def accuracy_within(self, epsilon: float) -> float:
+        """Return the share of images, in percent, that resist at a smaller ε."""
+        return 100 * float(self.smaller[epsilon].mean())
+
+    @property
+    def smaller_epsilons(self) -> list[float]:
+        """The smaller ε, the largest first."""
+        return sorted(self.smaller.columns, reverse=True)
 
     @property
     def images(self) -> int:
         """How many images every attack was tried on."""
-        return len(self.resisted[self.own])
+        return len(self.resisted)
 
 
-def read_worst_case(cell: Mapping[str, Any], files: Mapping[str, Any], seed: int) -> WorstCase:
+@dataclass(frozen=True)
+class AttackFiles:
+    """The measurements that the worst case of a model with one seed in one ball is read from.
+
+    Attributes
+    ----------
+    tables
+        By measure, that of the tables.
+    battery
+        The audit's own attacks.
+    transfer
+        By source and its seed, examples that were made for it and tried on the model.
+    """
+
+    tables: Mapping[str, Path]
+    battery: Path
+    transfer: Mapping[str, Path]
+
+    @classmethod
+    def of(
+        cls, layout: Layout, paper: str, cell: Mapping[str, Any], sources: Mapping[str, int], seed: int
+    ) -> AttackFiles:
+        """Return where the measurements lie.
+
+        Parameters
+        ----------
+        layout
+            The scale's.
+        paper
+            Whose models are tried on one another.
+        cell
+            ``model``, ``norm``, ``epsilon``, and ``measures``: the tables' that are in this ball.
+        sources
+            The models whose examples were tried on this one, each with its number of seeds.
+        seed
+            The model's.
+        """
+
+        def measurement(measure: str, subject: str, subject_seed: int) -> Path:
+            return Path(layout.measurement(measure, subject, subject_seed))
+
+        model = cell["model"]
+        others = [(source, other) for source, seeds in sources.items() for other in range(seeds)]
+        return cls(
+            {measure: measurement(measure, model, seed) for measure in cell["measures"]},
+            measurement(f"audit-{cell['norm']}-{cell['epsilon']:g}", model, seed),
+            {
+                f"{source}, seed {other}": measurement(f"audit-transfer-{paper}", source, other)
+                for source, other in others
+                if (source, other) != (model, seed)
+            },
+        )
+
+
+def read_worst_case(cell: Mapping[str, Any], seed: int, files: AttackFiles) -> WorstCase:
     """Read all that attacked a model in one ball.
 
     Parameters
     ----------
     cell
         ``model``, ``norm``, ``epsilon`` and ``measure`` (the claim's own).
-    files
-        The measurements, as :meth:`robustrepro.spec.layout.Layout.worst_case` returns them.
     seed
         The model's.
+    files
+        The measurements.
 
     Raises
     ------
     UserError
         If a measurement is missing or unreadable, or is of other images.
     """
-    battery, origin = read_measurement(Path(files["battery"]))
-    balls = [(ball["norm"], ball["epsilon"]) for ball in origin["spec"]["balls"]]
-    ball = (cell["norm"], cell["epsilon"])
-    ours = _rows(battery, norm=ball[0], ball=ball[1])
-    read = {name: read_measurement(Path(file)) for name, file in files["attacks"].items()}
-    own = {name: measured for name, (measured, _) in read.items()}
-    # A measure may be of fewer images than the audit, and the worst case is of those that every attack was tried on.
-    count = min([int(ours.column("index").to_numpy().max()) + 1, *map(len, own.values())])
-    resisted = {name: _resisted(measured, count, files["attacks"][name]) for name, measured in own.items()}
+    battery, battery_origin = read_frame(files.battery)
+    tables = {measure: read_frame(path) for measure, path in files.tables.items()}
+    # A measure may be of fewer images than the audit; the worst case is over those that every attack was tried on.
+    count = min([int(battery["index"].max()) + 1, *(len(rows) for rows, _ in tables.values())])
+    resisted = {measure: _resisted(rows, count, files.tables[measure]) for measure, (rows, _) in tables.items()}
     smaller = {}
-    names, epsilons = (ours.column(name).to_pylist() for name in ("attack", "epsilon"))
-    for attack, epsilon in dict.fromkeys(zip(names, epsilons, strict=True)):
-        mask = _resisted(_rows(ours, attack=attack, epsilon=epsilon), count, files["battery"])
-        if attack == "smaller":
+    for (attack, epsilon), rows in battery.groupby(["attack", "epsilon"], sort=False):
+        mask = _resisted(rows, count, files.battery)
+        if attack == SMALLER:
             smaller[epsilon] = mask
         else:
-            resisted[f"{AUDIT}{attack}"] = mask
-    for source, file in files["transfer"].items():
-        measured, _ = read_measurement(Path(file))
-        rows = _rows(measured, target=cell["model"], target_seed=seed, norm=ball[0], epsilon=ball[1])
-        resisted[f"transfer from {source}"] = _resisted(rows, count, file)
-    clean = ours.column("clean_prediction").to_numpy()
-    place = balls.index(ball)
-    declared = origin["spec"]["balls"][place]
+            resisted[f"{BATTERY}{attack}"] = mask
+    for source, path in files.transfer.items():
+        resisted[f"{TRANSFER}{source}"] = _resisted(_on_model(read_frame(path)[0], cell, seed), count, path)
+    notes = battery_origin["notes"]
+    of_tables = {measure: origin["spec"]["measure"]["attack"] for measure, (_, origin) in tables.items()}
     return WorstCase(
-        resisted,
-        smaller,
+        pd.DataFrame(resisted),
+        pd.DataFrame(smaller),
         cell["measure"],
-        bool((clean == clean[0]).all()),
-        origin["alarms"][place],
+        battery["clean_prediction"].nunique() == 1,
+        notes["alarms"],
         {
-            **{name: attack_in_words(one["spec"]["attack"], with_epsilon=False) for name, (_, one) in read.items()},
-            **{name: _of_the_audit(name, declared) for name in resisted if name.startswith(AUDIT)},
+            **{measure: attack_in_words(attack, with_epsilon=False) for measure, attack in of_tables.items()},
+            **dict(_battery_in_words(resisted, notes["ball"])),
         },
     )
 
 
-def _of_the_audit(name: str, ball: Mapping[str, Any]) -> str:
-    """Return an attack of the audit in words, also where it is on a copy: ``audit: pgd-10, rescaled copy``."""
-    key, _, copied = name.removeprefix(AUDIT).partition(", ")
-    attack = {**ball["attacks"], **ball["escalation"]["attacks"]}[key]
-    return attack_in_words(attack, with_epsilon=False) + (f", on a {copied}" if copied else "")
+def _on_model(rows: pd.DataFrame, cell: Mapping[str, Any], seed: int) -> pd.DataFrame:
+    """Return the rows of a transfer measurement that are about a model with one seed, in the cell's ball."""
+    on_model = (rows["target"] == cell["model"]) & (rows["target_seed"] == seed)
+    return rows[on_model & (rows["norm"] == cell["norm"]) & (rows["epsilon"] == cell["epsilon"])]
 
 
-def _rows(table: pa.Table, **values: object) -> pa.Table:
-    """Return the rows that have these values."""
-    keep = np.ones(len(table), dtype=bool)
-    for name, value in values.items():
-        keep &= table.column(name).to_numpy() == value
-    return table.filter(pa.array(keep))
+def _battery_in_words(names: Mapping[str, object], ball: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each of the battery's attacks with its words; on a copy it is called ``audit: pgd-10, rescaled copy``."""
+    attacks = {**ball["attacks"], **ball["escalation"]}
+    for name in names:
+        if name.startswith(BATTERY):
+            key, _, copied = name.removeprefix(BATTERY).partition(", ")
+            yield name, attack_in_words(attacks[key], with_epsilon=False) + (f", on a {copied}" if copied else "")
 
 
-def _resisted(rows: pa.Table, count: int, file: str) -> Mask:
+def _resisted(rows: pd.DataFrame, count: int, path: Path) -> npt.NDArray[np.bool_]:
     """Return which of the first ``count`` images are right both as they are and under attack."""
-    index = rows.column("index").to_numpy()[:count]
-    if not np.array_equal(index, np.arange(count)):
-        raise UserError(f"{file}: expected the images 0 to {count - 1} in order; delete it and run again")
-    label, clean, found = (rows.column(name).to_numpy()[:count] for name in ("label", "clean_prediction", "prediction"))
-    resisted: Mask = (clean == label) & (found == label)
-    return resisted
+    first = rows.head(count)
+    if not np.array_equal(first["index"], np.arange(count)):
+        raise UserError(f"{path}: expected the images 0 to {count - 1} in order; delete it and run again")
+    label = first["label"]
+    mask: npt.NDArray[np.bool_] = ((first["clean_prediction"] == label) & (first["prediction"] == label)).to_numpy()
+    return mask

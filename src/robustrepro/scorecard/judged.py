@@ -31,15 +31,16 @@ class Judged:
     outcome
         Whether the margin's 95% interval lies above 0, below it, or across it.
     margin, interval
-        In the table's unit; the interval is None when one seed of a number that has none was measured.
+        In the cells' unit; the interval is None where one seed was measured of a number that has no interval of its
+        own.
     seeds
         How many seeds the margin is over.
     compared
         The numbers, each cell once.
     decimals, unit
-        As the table prints them.
+        As the tables print them.
     on_the_floor
-        Whether every accuracy in it is below ``FLOOR``, so that a margin missed is no lead of another model.
+        Whether every number in it is an accuracy below ``FLOOR``, so that a margin missed is no lead of another model.
     """
 
     condition: str
@@ -56,8 +57,9 @@ class Judged:
     def text(self) -> str:
         """What was measured, in one line."""
         values = ", ".join(
-            f"{one.cell} = {one.value:.{self.decimals}f}" + (f" (printed {one.printed})" if one.printed else "")
-            for one in self.compared
+            f"{number.cell} = {number.value:.{self.decimals}f}"
+            + (f" (printed {number.printed})" if number.printed else "")
+            for number in self.compared
         )
         spread = ""
         if self.interval:
@@ -68,7 +70,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim's verdict, why it came to this, and its conditions as measured."""
+    """A claim's verdict, the reason for it, and its conditions as measured."""
 
     verdict: str
     why: str
@@ -77,11 +79,11 @@ class Verdict:
     @property
     def measured(self) -> str:
         """What was measured, in one line."""
-        return "; ".join(one.text for one in self.conditions)
+        return "; ".join(condition.text for condition in self.conditions)
 
     @property
     def on_the_floor(self) -> bool:
         """Whether every accuracy in the comparisons that decide against the claim is next to nothing."""
-        failed = [one for one in self.conditions if one.outcome == "fails"]
-        decisive = failed or [one for one in self.conditions if one.outcome == "crosses"]
-        return bool(decisive) and all(one.on_the_floor for one in decisive)
+        failed = [condition for condition in self.conditions if condition.outcome == "fails"]
+        decisive = failed or [condition for condition in self.conditions if condition.outcome == "crosses"]
+        return bool(decisive) and all(condition.on_the_floor for condition in decisive)

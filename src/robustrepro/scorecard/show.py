@@ -1,4 +1,4 @@
-"""The scorecard in a terminal."""
+"""A scale's scorecard in a terminal; read without pandas, which would take longer to import than all the rest."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def show_scorecard(folder: Path) -> None:
     path = folder / "scorecard.csv"
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            lines = list(csv.DictReader(stream))
+            claims = list(csv.DictReader(stream))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file; `make reproduce SCALE={folder.name}` makes it") from None
     table = Table(title=f"Scorecard, scale {folder.name}")
     for heading in ("paper", "claim", "where", "reproduced?", "survives the audit?"):
         table.add_column(heading, overflow="fold")
-    for line in lines:
-        verdicts = (f"[{COLOURS.get(verdict, 'yellow')}]{verdict}[/]" for verdict in (line["verdict"], line["audit"]))
-        table.add_row(line["paper"], line["claim"], line["where"], *verdicts)
+    for claim in claims:
+        verdicts = [f"[{COLOURS.get(verdict, 'yellow')}]{verdict}[/]" for verdict in (claim["verdict"], claim["audit"])]
+        table.add_row(claim["paper"], claim["claim"], claim["where"], *verdicts)
     console = Console()
     console.print(table)
     console.print(f"Report: {folder / 'report' / 'index.html'}", soft_wrap=True)

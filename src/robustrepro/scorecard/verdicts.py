@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-from robustrepro.grammar import Cell, Condition, parse_condition
+import pandas as pd
+
+from robustrepro.grammar import Condition, parse_condition
+from robustrepro.scorecard.cells import TableCells
 from robustrepro.scorecard.judged import FLOOR, Compared, Judged, Outcome, Verdict
 from robustrepro.tables.statistics import over_seeds
 from robustrepro.words import plural
@@ -15,12 +17,11 @@ ON_THE_FLOOR = (
     f"every accuracy that decides is below {FLOOR:g}%: no model here is robust, and which of them is more so cannot be "
     "told"
 )
+INDICATIVE = {"reproduced": "holds", "not reproduced": "does not", "inconclusive": "inconclusive"}
+"""What is said on stand-in data, which decide nothing about the paper."""
 
-Tables = Mapping[str, Mapping[str, Any]]
-"""The tables of one paper as their JSON has them, by id."""
 
-
-def judge_claim(conditions: Sequence[str], tables: Tables) -> Verdict:
+def judge_claim(conditions: Sequence[str], tables: TableCells) -> Verdict:
     """Return the verdict on a claim: all its conditions must hold.
 
     A claim about training from one seed is ``inconclusive`` at best; on stand-in data the verdict is only indicative.
@@ -30,29 +31,28 @@ def judge_claim(conditions: Sequence[str], tables: Tables) -> Verdict:
     conditions
         The claim's comparisons.
     tables
-        The paper's tables by id. A table that was not made makes the claim ``not measured``.
+        The cells of the paper's tables. A table that was not made, or a cell that was not measured, makes the claim
+        ``not measured``.
     """
     parsed = [parse_condition(text) for text in conditions]
-    used = {cell.table for condition in parsed for _, cell in condition.terms}
-    missing = sorted(used - set(tables))
-    if missing:
-        return Verdict("not measured", f"{', '.join(missing)} was not made at this scale")
-    found = _combined(tuple(judge_condition(condition, tables) for condition in parsed))
-    if found.on_the_floor:
-        found = replace(found, why=f"{found.why}; {ON_THE_FLOOR}")
-    stand_ins = sorted({tables[name]["stand_in_note"] for name in used if tables[name]["stand_in"]})
+    cells = list(dict.fromkeys(cell for condition in parsed for _, cell in condition.terms))
+    if reasons := tables.why_not_measured(cells):
+        return Verdict("not measured", "; ".join(reasons))
+    verdict = _combined(tuple(judge_condition(condition, tables) for condition in parsed))
+    if verdict.on_the_floor:
+        verdict = replace(verdict, why=f"{verdict.why}; {ON_THE_FLOOR}")
+    stand_ins = sorted({tables.stand_ins[cell.table] for cell in cells if cell.table in tables.stand_ins})
     if not stand_ins:
-        return found
-    words = {"reproduced": "holds", "not reproduced": "does not", "inconclusive": "inconclusive"}
-    why = f"{found.why}; {', '.join(stand_ins)}: no verdict"
-    return replace(found, verdict=f"indicative: {words[found.verdict]}", why=why)
+        return verdict
+    why = f"{verdict.why}; {', '.join(stand_ins)}: no verdict"
+    return replace(verdict, verdict=f"indicative: {INDICATIVE[verdict.verdict]}", why=why)
 
 
 def _combined(judged: tuple[Judged, ...]) -> Verdict:
     """Return the verdict that all conditions of a claim come to on the paper's own data."""
-    seeds = min(one.seeds for one in judged)
-    failed = [one for one in judged if one.outcome == "fails"]
-    crossing = [one for one in judged if one.outcome == "crosses"]
+    seeds = min(condition.seeds for condition in judged)
+    failed = [condition for condition in judged if condition.outcome == "fails"]
+    crossing = [condition for condition in judged if condition.outcome == "crosses"]
     over = f"over {seeds} seeds" if seeds > 1 else "over the test images of one seed"
     comparisons = plural(len(judged), "comparison")
     if failed:
@@ -68,58 +68,59 @@ def _combined(judged: tuple[Judged, ...]) -> Verdict:
     return Verdict("reproduced", f"every comparison holds with its whole 95% interval {over}", judged)
 
 
-def judge_condition(condition: Condition, tables: Tables) -> Judged:
+def judge_condition(condition: Condition, tables: TableCells) -> Judged:
     """Return a condition's margin with its interval.
 
     With several seeds the margin is taken seed by seed (models that share a seed share initialisation and data order)
     and the interval is over seeds. With one, the cells' own intervals are added up at their worst.
+
+    Parameters
+    ----------
+    condition
+        Of cells that were measured.
+    tables
+        Holds these cells.
     """
-    cells = [(factor, cell, _found(cell, tables)) for factor, cell in condition.terms]
-    by_seed = [{value["seed"]: value["value"] for value in found["values"]} for _, _, found in cells]
-    seeds = sorted(set.intersection(*(set(values) for values in by_seed)))
-    margins = [
-        sum(factor * values[seed] for (factor, _, _), values in zip(cells, by_seed, strict=True)) + condition.constant
-        for seed in seeds
-    ]
-    interval: tuple[float, float] | None
+    terms = [factor * tables.samples_of(cell) for factor, cell in condition.terms]
+    paired = pd.concat(terms, axis="columns", join="inner")
+    margins = (paired.sum(axis="columns", skipna=False) + condition.constant).tolist()
     if len(margins) > 1:
         estimate = over_seeds(margins)
         margin, interval = estimate.mean, estimate.interval
     else:
-        margin, interval = margins[0], _added_up(cells, condition.constant)
-    outcome: Outcome = "crosses"
-    if interval is not None and interval[0] >= 0:
-        outcome = "holds"
-    elif interval is not None and interval[1] < 0:
-        outcome = "fails"
-    compared = {
-        str(cell): Compared(str(cell), float(found["mean"]), found.get("printed") or None) for _, cell, found in cells
-    }
-    unit = tables[cells[0][1].table]["unit"]
+        margin, interval = margins[0], _added_up(condition, tables)
+    cells = list(dict.fromkeys(cell for _, cell in condition.terms))
+    compared = [
+        Compared(str(cell), float(tables.of(cell, "mean")), tables.of(cell, "printed") or None) for cell in cells
+    ]
     return Judged(
         condition.text,
-        outcome,
+        _outcome(interval),
         margin,
         interval,
-        len(seeds),
-        tuple(compared.values()),
-        max(tables[cell.table]["decimals"] for _, cell, _ in cells),
-        unit,
-        unit == "%" and all(one.value < FLOOR for one in compared.values()),
+        len(margins),
+        tuple(compared),
+        max(int(tables.of(cell, "decimals")) for cell in cells),
+        tables.of(cells[0], "unit"),
+        all(tables.of(cell, "accuracy") for cell in cells) and all(number.value < FLOOR for number in compared),
     )
 
 
-def _found(cell: Cell, tables: Tables) -> Mapping[str, Any]:
-    table = tables[cell.table]
-    return next(found for found in table["cells"] if (found["row"], found["column"]) == (cell.row, cell.column))
+def _outcome(interval: tuple[float, float] | None) -> Outcome:
+    """Return on which side of 0 an interval lies; without an interval nothing is told."""
+    if interval is None:
+        return "crosses"
+    low, high = interval
+    return "holds" if low >= 0 else "fails" if high < 0 else "crosses"
 
 
-def _added_up(cells: Sequence[tuple[float, Cell, Mapping[str, Any]]], constant: float) -> tuple[float, float] | None:
+def _added_up(condition: Condition, tables: TableCells) -> tuple[float, float] | None:
     """Return the margin's interval from the cells' own, each at its worst."""
-    low = high = constant
-    for factor, _, found in cells:
-        if found["interval"] is None:
+    low = high = condition.constant
+    for factor, cell in condition.terms:
+        interval = tables.interval(cell)
+        if interval is None:
             return None
-        ends = sorted(factor * end for end in found["interval"])
+        ends = sorted(factor * end for end in interval)
         low, high = low + ends[0], high + ends[1]
     return low, high

@@ -245,7 +245,8 @@ class Plan:
 
     def _summary_job(self) -> Job:
         files = [file for paper in self.papers for file in (*self.tables_of(paper), self.layout.scorecard(paper))]
-        spec = spec_of([], folder=self.folder, scale=self.scale_name, papers=list(self.papers))
+        papers = [{"id": name, "tables": list(paper.tables)} for name, paper in self.papers.items()]
+        spec = spec_of([], folder=self.folder, scale=self.scale_name, papers=papers)
         return Job("summary", spec, _found_by_name(files))
 
     def _report_job(self) -> Job:
