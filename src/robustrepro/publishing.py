@@ -14,7 +14,7 @@ from typing import Any
 from robustrepro.canonical import canonical_json
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of, write_text
-from robustrepro.measurements.store import read_measurement
+from robustrepro.measurements.store import read_origin
 
 COPIED = (
     "papers/*/tables/*.csv",
@@ -93,7 +93,7 @@ def provenance(source: Path) -> dict[str, Any]:
     specs: dict[str, Any] = {}
     measurements = {}
     for file in sorted((source / "measurements").rglob("*.parquet")):
-        _, origin = read_measurement(file)
+        origin = read_origin(file)
         text = canonical_json(origin["spec"])
         name = hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
         specs[name] = origin["spec"]
