@@ -14,6 +14,7 @@ from typing import Any
 from robustrepro.errors import UserError
 
 COMPARISONS = (">=", "<=")
+ENDS = "an expression ends where a cell or a number is expected"
 _OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,
@@ -112,8 +113,8 @@ class Reader:
 
     def unexpected(self) -> UserError:
         """Return the error at the next token."""
-        if self.next is None or self.sees(*COMPARISONS):
-            return self.error("an expression ends where a cell or a number is expected")
+        if self.next is None:
+            return self.error(ENDS)
         return self.error(f"unexpected '{self.next.text}' at character {self.next.start + 1}")
 
 
@@ -149,7 +150,9 @@ def _factor(reader: Reader) -> Node:
             raise reader.error("a '(' is not closed")
         reader.take(")")
         return node
-    if reader.next is None or reader.next.kind == "symbol":
+    if reader.next is None or reader.sees(*COMPARISONS):
+        raise reader.error(ENDS)
+    if reader.next.kind == "symbol":
         raise reader.unexpected()
     kind = reader.next.kind
     return float(reader.take()) if kind == "number" else Reference(reader.take())

@@ -129,8 +129,10 @@ def parse_condition(text: str) -> Condition:
     reader.require_end()
     try:
         difference = _linear(left) - _linear(right)
-    except (_NotLinearError, ZeroDivisionError) as error:
+    except _NotLinearError as error:
         raise reader.error(f"it is not linear in its cells: {error}") from None
+    except ZeroDivisionError:
+        raise reader.error("it divides by 0") from None
     if not difference.terms:
         raise reader.error("it compares no cell, such as table2[hrm, pgd]")
     direction = 1.0 if signs == [">="] else -1.0
@@ -219,7 +221,7 @@ class _Linear:
 
     def __truediv__(self, other: _Linear) -> _Linear:
         if other.terms:
-            raise _NotLinearError("a division by a cell")
+            raise _NotLinearError("something is divided by a cell")
         divisor = other.constant
         return _Linear(tuple((factor / divisor, cell) for factor, cell in self.terms), self.constant / divisor)
 

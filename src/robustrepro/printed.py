@@ -15,7 +15,8 @@ EMPTY = frozenset({"", "-", "–", "—", "−", "n/a", "N/A"})
 
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+"
 _CELL = re.compile(
-    rf"(?P<sign>[-+−]?)(?P<value>{_NUMBER})\s*%?(?:\s*(?:±\s*(?P<spread>{_NUMBER})|\((?P<bracketed>{_NUMBER})\))\s*%?)?"
+    rf"(?P<sign>[-+−]?)(?P<value>{_NUMBER})\s*%?(?:\s*(?:±\s*(?P<spread>{_NUMBER})|\((?P<bracketed>{_NUMBER})\))\s*%?)?",
+    re.ASCII,
 )
 _EMPHASIS = re.compile(r"\*\*|</?b>")
 

@@ -98,7 +98,7 @@ def columns_digest(table: pa.Table) -> str:
 
 def _to_arrow(values: np.ndarray[Any, Any]) -> pa.Array:
     """Return a column of numbers, truth values or text as Arrow has it."""
-    if values.dtype.kind in "US" or values.dtype == object:
+    if values.dtype.kind in "UO":
         encoded = [text.encode() for text in values.tolist()]
         offsets = np.zeros(len(encoded) + 1, dtype=np.int32)
         np.cumsum([len(text) for text in encoded], out=offsets[1:])

@@ -190,7 +190,7 @@ def _of_values(values: Sequence[Value]) -> Content:
     """Return the content of a cell with these values; one that is no finite number cannot be shown or compared."""
     for value in values:
         if not math.isfinite(value.sample.value):
-            return Content("not measured", why=f"it is not a finite number in seed {value.seed}")
+            return Content("not measured", why=f"not a finite number in seed {value.seed}")
     return Content("measured", tuple(values))
 
 
@@ -198,11 +198,11 @@ def _computed(expression: Expression, contents: Mapping[Place, Content]) -> Cont
     """Return what an expression comes to, seed by seed, over the seeds that all of its cells have."""
     missing = [str(cell) for cell in expression.cells if contents[cell].status != "measured"]
     if missing:
-        return Content("not measured", why=f"it needs {', '.join(missing)}")
+        return Content("not measured", why=f"computed from {', '.join(missing)}, which was not measured")
     by_seed = {cell: {value.seed: value for value in contents[cell].values} for cell in expression.cells}
     seeds = sorted(set.intersection(*(set(values) for values in by_seed.values())))
     if not seeds:
-        return Content("not measured", why="its cells have no seed in common")
+        return Content("not measured", why="computed from cells that have no seed in common")
     values = []
     for seed in seeds:
         used = {cell: values_of_cell[seed] for cell, values_of_cell in by_seed.items()}
