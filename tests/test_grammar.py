@@ -26,6 +26,7 @@ PGD = {row: Cell("table2", row, "pgd") for row in ("erm", "hrm")}
         ("table1-updates[8, cem-hrm]>=0", ((1, Cell("table1-updates", "8", "cem-hrm")),), 0),
         ("0 <= (table2[hrm, pgd] - table2[erm, pgd]) / 2 - 1", ((0.5, PGD["hrm"]), (-0.5, PGD["erm"])), -1),
         ("table2[hrm, pgd] * 2 >= -(4 - table2[erm, pgd])", ((2, PGD["hrm"]), (-1, PGD["erm"])), 4),
+        ("(table2[hrm, pgd] + 4) / 2 >= 0", ((0.5, PGD["hrm"]),), 2),
         ("5 -table2[hrm, pgd] >= 0", ((-1, PGD["hrm"]),), 5),
         ("fig.2[0.3, a.b] >= 1", ((1, Cell("fig.2", "0.3", "a.b")),), -1),
     ],
@@ -119,6 +120,7 @@ NUMBERS = {Place("natural", "time"): 4.0, Place("robust", "time"): 12.0, Place("
         ("robust[time] / natural[time] / robust[epochs]", 1.5),
         ("1 + 2 * this[ epochs ]", 5.0),
         ("-this[time] * -1", 12.0),
+        ("-this[time] + robust[epochs]", -10.0),
         ("100*(this[time]-natural[time])/natural[time]", 200.0),
     ],
 )
