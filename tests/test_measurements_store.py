@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from robustrepro.errors import UserError
-from robustrepro.measurements.frames import read_measurement
+from robustrepro.measurements.frames import read_frame
 from robustrepro.measurements.store import as_arrays, columns_digest, read_columns, read_origin, write_measurement
 
 COLUMNS: dict[str, np.ndarray[Any, Any]] = {
@@ -45,7 +45,7 @@ def test_a_measurement_comes_back_with_its_origin_and_digest(tmp_path: Path) -> 
 
 def test_a_frame_has_the_same_rows(tmp_path: Path) -> None:
     write_measurement(tmp_path / "clean.parquet", COLUMNS, {"kind": "attack"})
-    frame, origin = read_measurement(tmp_path / "clean.parquet")
+    frame, origin = read_frame(tmp_path / "clean.parquet")
     assert frame.to_dict("list") == {name: values.tolist() for name, values in COLUMNS.items()}
     assert origin == read_origin(tmp_path / "clean.parquet")
 
@@ -106,14 +106,14 @@ def test_columns_of_text_have_the_same_digest_every_time() -> None:
     assert columns_digest(first) != columns_digest(other)
 
 
-@pytest.mark.parametrize("read", [read_columns, read_origin, read_measurement])
+@pytest.mark.parametrize("read", [read_columns, read_origin, read_frame])
 def test_a_missing_measurement_says_how_to_make_it(tmp_path: Path, read: Any) -> None:
     path = tmp_path / "clean.parquet"
     with pytest.raises(UserError, match=f"{path}: there is no such measurement; run snakemake {path}"):
         read(path)
 
 
-@pytest.mark.parametrize("read", [read_columns, read_origin, read_measurement])
+@pytest.mark.parametrize("read", [read_columns, read_origin, read_frame])
 def test_a_truncated_or_foreign_measurement_is_named(tmp_path: Path, read: Any) -> None:
     write_measurement(tmp_path / "cut", {"index": np.arange(1000)}, {})
     (tmp_path / "cut").write_bytes((tmp_path / "cut").read_bytes()[:-50])

@@ -10,7 +10,7 @@ import pandas as pd
 from robustrepro.measurements.store import read_columns
 
 
-def read_measurement(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+def read_frame(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return a measurement's rows and its origin.
 
     Raises

@@ -16,7 +16,7 @@ from robustrepro.errors import UserError
 from robustrepro.grammar import Expression, Place, order_of_values, parse_value
 from robustrepro.implementations import made
 from robustrepro.layout import Layout
-from robustrepro.measurements.frames import read_measurement
+from robustrepro.measurements.frames import read_frame
 from robustrepro.printed import parse_printed
 from robustrepro.spec.statistics import statistic_adapter
 from robustrepro.tables.statistics import Sample, estimate_over, worst_case
@@ -129,7 +129,7 @@ class Measurements:
 
     def __init__(self, layout: Layout, training: Mapping[str, str]) -> None:
         self._layout, self._training = layout, training
-        self._read = cache(read_measurement)
+        self._read = cache(read_frame)
 
     def value(self, cell: Mapping[str, Any], sample: Mapping[str, Any]) -> Value:
         """Return a measured cell's number from one seed.
