@@ -17,6 +17,7 @@ from robustrepro import warm
 from robustrepro.errors import UserError
 from robustrepro.spec.plan import Plan
 from robustrepro.spec.records import require_recorded
+from robustrepro.spec.sources import keep_digests
 from robustrepro.spec.surroundings import (
     clear_stale_lock,
     keep_freed_memory,
@@ -46,15 +47,17 @@ use_mirror(plan.config.data.mirror)
 wildcard_constraints:
     scale=plan.scale_name,
     seed=r"\d+",
+    shard=r"\d+",
+    shards=r"\d+",
     model=r"[\w.-]+",
-    other=r"[\w.-]+",
+    subject=r"[\w.+-]+",
     measure=r"[\w.-]+",
-    resolution=r"\d+",
-    every=r"\d+",
+    dataset=r"[\w.-]+",
+    paper=r"[\w.-]+",
 
 
 include: "workflow/rules/data.smk"
-include: "workflow/rules/training.smk"
+include: "workflow/rules/models.smk"
 include: "workflow/rules/measurements.smk"
 include: "workflow/rules/papers.smk"
 include: "workflow/rules/scale.smk"
@@ -68,8 +71,8 @@ rule all:
         f"{plan.folder}/report/index.html",
 
 
-# One target a paper, a table and a figure: hrm, hrm_table2, hrm_figure4.
-for target, files in plan.targets():
+# One target per paper, table and figure: hrm, hrm_table2, hrm_figure4.
+for target, files in plan.targets().items():
 
     rule:
         name:

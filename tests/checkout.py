@@ -20,7 +20,7 @@ summary: Two models of points in the plane, for tests of the pipeline.
 models:
   small-erm: &small
     dataset: two_moons
-    architecture: {name: mlp, hidden: [8]}
+    network: {architecture: {name: mlp, hidden: [8]}}
     objective: {name: erm}
     optimizer: {name: adam, learning_rate: 0.01}
     epochs: 3
@@ -30,6 +30,7 @@ models:
 measures:
   clean: {attack: {name: clean}}
   small-pgd: {attack: {name: pgd, epsilon: 0.2, steps: 3, step_size: 0.1}}
+  grid: {decision_boundary: {resolution: 20}}
 tables:
   accuracy:
     where: Table 1
@@ -40,7 +41,7 @@ figures:
   boundaries:
     where: Figure 1
     caption: Their decision boundaries
-    figure: {name: decision_boundaries, resolution: 20, panels: [{label: HRM, model: small-hrm}]}
+    figure: {name: decision_boundaries, measure: grid, panels: [{label: HRM, model: small-hrm}]}
 claims:
   no-worse:
     says: HRM is no worse.
@@ -51,16 +52,17 @@ claims:
 
 HRM_OUTPUTS = {
     "models/small-hrm/seed0/weights.safetensors",
-    "measurements/attack/small-hrm/seed0/clean.parquet",
-    "measurements/attack/small-hrm/seed0/small-pgd.parquet",
-    "measurements/decision_boundary/small-hrm/seed0/grid20.parquet",
+    "measurements/clean/small-hrm/seed0.parquet",
+    "measurements/small-pgd/small-hrm/seed0.parquet",
+    "measurements/grid/small-hrm/seed0.parquet",
 }
 """What is computed from the model that is trained with HRM."""
 
 DRAWN = {
     "papers/small/tables/accuracy.json",
     "papers/small/figures/boundaries.png",
-    "audit.csv",
+    "papers/small/audit.json",
+    "papers/small/scorecard.json",
     "scorecard.csv",
     "report/index.html",
 }

@@ -30,7 +30,7 @@ def _model(dataset: str, **objective: object) -> dict[str, Any]:
     architecture = {"name": "mlp", "hidden": [4]} if dataset == "two_moons" else {"name": "lenet5"}
     return {
         "dataset": dataset,
-        "architecture": architecture,
+        "network": {"architecture": architecture},
         "objective": objective,
         "optimizer": {"name": "adam", "learning_rate": 0.001},
         "epochs": 4,
@@ -53,6 +53,8 @@ PAPER: dict[str, Any] = {
         "pgd": {"attack": {"name": "pgd", "epsilon": 0.3, "steps": 5, "step_size": 0.1}},
         "pgd-training": {"attack": {"name": "pgd", "epsilon": 0.3, "steps": 5, "step_size": 0.1, "loss": "training"}},
         "fgsm": {"attack": {"name": "fgsm", "epsilon": 0.3}},
+        "distance": {"parameter_distance": {}},
+        "grid": {"decision_boundary": {"resolution": 20}},
     },
     "tables": {
         "accuracy": {
@@ -65,9 +67,8 @@ PAPER: dict[str, Any] = {
         "distances": {
             "where": "Table 2",
             "caption": "Distances",
-            "unit": "",
             "rows": {"8": {"label": "8", "models": {"erm": "points-erm", "hrm": "points-hrm"}}},
-            "columns": {"erm-hrm": {"label": "ERM to HRM", "distance": ["erm", "hrm"]}},
+            "columns": {"erm-hrm": {"label": "ERM to HRM", "measure": "distance", "of": ["erm", "hrm"]}},
         },
     },
     "figures": {
@@ -76,7 +77,7 @@ PAPER: dict[str, Any] = {
             "caption": "Regions",
             "figure": {
                 "name": "decision_boundaries",
-                "resolution": 20,
+                "measure": "grid",
                 "panels": [{"label": "ERM", "model": "points-erm"}],
             },
         }
@@ -132,21 +133,30 @@ class Declarations:
         return small
 
     def add_transfer(self, name: str, *, white_box: bool, measure: str = "pgd") -> None:
-        """Declare a table of transfer between the two networks on images."""
+        """Declare a table of transfer between the two networks on images, by the attack of a measure."""
         rows: dict[str, Any] = self.paper["tables"]["accuracy"]["rows"]
+        targets = [row["model"] for row in rows.values()]
+        attack = self.paper["measures"][measure]["attack"]
+        declared = {"transfer": {"targets": targets, "white_box": True, "attack": attack}}
+        self.paper["measures"][f"transfer-{measure}"] = declared
         columns = {
             key: {
                 "label": row["label"],
-                "transfer": {"target": row["model"], "measure": measure, "white_box": white_box},
+                "measure": f"transfer-{measure}",
+                "target": row["model"],
+                "white_box": white_box,
             }
             for key, row in rows.items()
         }
         self.paper["tables"][name] = {"where": "Table 3", "caption": "Transfer", "rows": rows, "columns": columns}
 
-    def add_attack_by_transfer(self, source: str) -> None:
+    def add_transfer_from(self, source: str) -> None:
         """Let the table of accuracies have a column of both networks under the examples of one."""
-        attack = {"name": "transfer", "source": source, "attack": self.paper["measures"]["pgd"]["attack"]}
-        self.paper["measures"]["from-outside"] = {"attack": attack}
+        attack = self.paper["measures"]["pgd"]["attack"]
+        targets = ["image-erm", "image-hrm"]
+        self.paper["measures"]["from-outside"] = {
+            "transfer": {"source": source, "targets": targets, "attack": attack}
+        }
         self.paper["tables"]["outside"] = {
             **{key: value for key, value in self.paper["tables"]["accuracy"].items() if key != "published"},
             "columns": {"outside": {"label": "Transfer", "measure": "from-outside"}},

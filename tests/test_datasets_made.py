@@ -25,6 +25,7 @@ def test_toy_sets_are_balanced_points_and_differ_between_the_splits(name: str, t
     assert train.labels.bincount().tolist() == [48, 48]
     assert test.labels.bincount().tolist() == [500, 500]
     assert train.verified
+    assert (train.name, train.box, train.origins) == (name, None, None)
     assert not torch.equal(train.inputs, test.inputs[:96])
     assert torch.equal(as_float(train.inputs), train.inputs)
 
@@ -45,6 +46,7 @@ def test_digits_are_balanced_images_over_the_whole_range(name: str, shape: tuple
     assert (train.inputs.shape, test.inputs.shape) == ((1437, *shape), (360, *shape))
     assert (manifest.train.inputs, manifest.train.labels) == ((1437, *shape), (1437,))
     assert train.inputs.dtype == torch.uint8
+    assert (train.name, train.box, train.origins) == (name, (0.0, 1.0), None)
     assert (int(train.inputs.min()), int(train.inputs.max())) == (0, 255)
     assert train.labels.bincount().min() >= 139
     assert test.labels.bincount().min() >= 34

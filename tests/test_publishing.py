@@ -10,24 +10,27 @@ import pytest
 
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
-from robustrepro.measurements.store import stacked, write_measurement
-from robustrepro.publishing import publish
+from robustrepro.measurements.store import read_measurement, write_measurement
+from robustrepro.publishing import provenance, publish, scorecard_markdown
 
 SHA = "0123456789abcdef" * 4
-FGSM = {"attack": {"name": "fgsm", "epsilon": 0.3}, "split": "test"}
+FGSM = {"kind": "attack", "attack": {"name": "fgsm", "epsilon": 0.3}, "split": "test"}
 
 
-def measured(folder: Path, seed: int, spec: object) -> Path:
-    path = folder / f"measurements/attack/erm/seed{seed}/fgsm.parquet"
+def measured(folder: Path, seed: int, measure: object) -> Path:
+    path = folder / f"measurements/fgsm/erm/seed{seed}.parquet"
+    subject = {"model": "erm", "seed": seed, "network": {"architecture": {"name": "lenet5"}}}
     origin = {
-        "spec": spec,
+        "kind": "attack",
+        "spec": {"measure": measure, "declared_by": "robustrepro.spec.measurements:Attack", "subjects": [subject]},
+        "notes": {"alarms": []},
         "models": [{"model": "erm", "seed": seed, "weights_sha256": SHA}],
         "code": "c0de",
         "commit": "c0ffee",
         "device": "cpu",
         "seconds": 1.5,
     }
-    write_measurement(path, stacked([{"index": np.arange(1)}]), origin)
+    write_measurement(path, {"index": np.arange(1)}, origin)
     return path
 
 
@@ -51,16 +54,36 @@ def test_provenance_has_every_card_and_measurement_and_each_spec_once(scale: Pat
     other = measured(scale, 2, {**FGSM, "examples": 7})
     publish(scale, tmp_path / "docs/quick")
     text = (tmp_path / "docs/quick/provenance.json").read_text()
-    found = json.loads(text)
-    assert found["models"] == {"erm/seed0": {"seed": 0}}
-    assert len(found["specs"]) == 2
+    published = json.loads(text)
+    assert published["models"] == {"erm/seed0": {"seed": 0}}
+    assert len(published["specs"]) == 2
     for seed, file in enumerate([*files, other]):
-        entry = found["measurements"][f"attack/erm/seed{seed}/fgsm.parquet"]
+        entry = published["measurements"][f"fgsm/erm/seed{seed}.parquet"]
         assert entry["models"] == [f"erm/seed{seed}@{SHA[:12]}"]
         assert entry["sha256"] == sha256_of(file)
-        assert found["specs"][entry["spec"]] == ({**FGSM, "examples": 7} if seed == 2 else FGSM)
+        assert published["specs"][entry["spec"]] == {
+            "measure": {**FGSM, "examples": 7} if seed == 2 else FGSM,
+            "declared_by": "robustrepro.spec.measurements:Attack",
+        }
         assert (entry["code"], entry["commit"], entry["device"], entry["seconds"]) == ("c0de", "c0ffee", "cpu", 1.5)
-    assert sum("fgsm.parquet" in line for line in text.splitlines()) == 3  # one line each, for git to compare
+    assert sum("fgsm/erm" in line for line in text.splitlines()) == 3  # one line each, for git to compare
+
+
+def test_a_measurement_of_a_pair_names_both_models(scale: Path) -> None:
+    path = measured(scale, 0, {"kind": "parameter_distance"})
+    table, origin = read_measurement(path)
+    origin["models"].append({"model": "hrm", "seed": 0, "weights_sha256": SHA[::-1]})
+    pair = scale / "measurements/distance/erm+hrm/seed0.parquet"
+    write_measurement(pair, {"index": table.column("index").to_numpy()}, origin)
+    entry = provenance(scale)["measurements"]["distance/erm+hrm/seed0.parquet"]
+    assert entry["models"] == [f"erm/seed0@{SHA[:12]}", f"hrm/seed0@{SHA[::-1][:12]}"]
+
+
+def test_the_scorecard_as_markdown_keeps_each_field_as_it_stands(tmp_path: Path) -> None:
+    rows = ["paper,says,where,verdict,audit,taken_down_by,measured", 'p,"a\n claim",NA,reproduced,survives,,x; y']
+    (tmp_path / "scorecard.csv").write_text("\n".join(rows) + "\n")
+    table = scorecard_markdown(tmp_path / "scorecard.csv").splitlines()
+    assert table[2] == "| p | “a claim” (NA) | **reproduced** | **survives**  | x;<br>y |"
 
 
 def test_publishing_replaces_what_was_published_before_and_leaves_measurements_out(scale: Path, tmp_path: Path) -> None:

@@ -126,13 +126,16 @@ def test_alarms_are_listed_with_value_bound_and_seeds_and_those_that_went_off_ar
     expect(page.locator("#hamming-audit-verified .alarms")).to_contain_text("None was checked")
 
 
-def test_without_audit_the_section_says_not_measured(tmp_path: Path, browser: Browser) -> None:
+def test_a_paper_without_audit_says_not_measured_beside_one_that_was_audited(tmp_path: Path, browser: Browser) -> None:
     write_sample(tmp_path)
-    (tmp_path / "audit.json").unlink()
+    (tmp_path / "papers/hrm/audit.json").unlink()
     page = browser.new_page()
     page.set_content(build_report(SPEC, tmp_path))
-    expect(page.locator("#hrm-audit")).to_contain_text("The audit: not measured. There is no audit.json at this scale.")
-    expect(page.locator(".audited")).to_have_count(0)
+    expect(page.locator("#hrm-audit")).to_contain_text(
+        "The audit: not measured. There is no papers/hrm/audit.json at this scale."
+    )
+    expect(page.locator("#hrm-audit .audited")).to_have_count(0)
+    expect(page.locator("#hamming-audit .audited")).to_have_count(2)
     page.close()
 
 

@@ -1,16 +1,14 @@
-"""Models that the user leaves out: what is not made for want of them, and where it is still spoken of."""
+"""Models that the user leaves out: what is not measured for want of them, and where it is still spoken of."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Declarations
 
-from robustrepro.audit.step import audit_step
-from robustrepro.scorecard.verdicts import judge_claim
+from robustrepro.spec.plan import Plan
 
 ERM, HRM, OTHER = "image-erm", "image-hrm", "image-other"
 TABLES = "results/quick/papers/small/tables"
@@ -26,12 +24,13 @@ def larger(declarations: Declarations) -> Declarations:
     rows = {"erm": {"label": "ERM", "model": ERM}, "other": {"label": "Other", "model": OTHER}}
     paper["tables"]["others"] = {"where": "Table 4", "caption": "Others", "rows": rows, "columns": columns}
     declarations.add_transfer("transfer", white_box=True)
+    paper["measures"]["losses"] = {"losses": {"split": "train"}}
     batch = {"batch_size": 8, "losses": HRM, "accuracy": {"HRM": HRM}}
-    sketch = {"name": "kernel_sketch", "points": [[0.0, 1.0]] * 5, "gamma": 1.0}
+    diagonal = {"name": "diagonal_dominance", "measure": "pgd", "losses_measure": "losses"}
     for key, figure in {
         "colours": {"name": "heat_map", "table": "transfer"},
-        "diagonal": {"name": "diagonal_dominance", "measure": "pgd", "batches": [batch, batch | {"batch_size": 16}]},
-        "sketch": sketch,
+        "diagonal": diagonal | {"batches": [batch, batch | {"batch_size": 16}]},
+        "sketch": {"name": "kernel_sketch", "points": [[0.0, 1.0]] * 5, "gamma": 1.0},
     }.items():
         paper["figures"][key] = {"where": "Figure 2", "caption": "A figure", "figure": figure}
     paper["claims"]["others-are-better"] = {
@@ -43,89 +42,98 @@ def larger(declarations: Declarations) -> Declarations:
     return declarations
 
 
+def measured(plan: Plan) -> set[str]:
+    """Return every cell that is measured, as claims write it without spaces."""
+    found = set()
+    for table in plan.papers["small"].tables:
+        for cell in json.loads(plan.job("table", paper="small", table=table).spec)["cells"]:
+            if cell["kind"] == "measured":
+                found.add(f"{table}[{cell['row']},{cell['column']}]")
+    return found
+
+
+EVERY_CELL = {
+    *(f"accuracy[{row},{column}]" for row in ("erm", "hrm") for column in ("clean", "pgd")),
+    "distances[8,erm-hrm]",
+    "others[erm,pgd]",
+    "others[other,pgd]",
+    *(f"transfer[{row},{column}]" for row in ("erm", "hrm") for column in ("erm", "hrm")),
+}
+OF_HRM = {f"accuracy[hrm,{column}]" for column in ("clean", "pgd")} | {
+    "transfer[erm,hrm]",
+    "transfer[hrm,erm]",
+    "transfer[hrm,hrm]",
+}
 LEFT_OUT: dict[str, tuple[str | list[str], set[str], set[str]]] = {
-    # What is left out: the tables and the figures that remain.
-    "nothing": ([], {"accuracy", "distances", "others", "transfer"}, {"regions", "colours", "diagonal", "sketch"}),
-    "one model": ([HRM], {"distances", "others"}, {"regions", "sketch"}),
-    "a pattern": ("image-*", {"distances"}, {"regions", "sketch"}),
+    # What is left out: the cells that are measured and the figures that are drawn.
+    "nothing": ([], EVERY_CELL, {"regions", "colours", "diagonal", "sketch"}),
+    "one model": ([HRM], EVERY_CELL - OF_HRM, {"regions", "sketch"}),
+    "a pattern": ("image-*", {"distances[8,erm-hrm]"}, {"regions", "sketch"}),
     "several, as on a command line": (
         f"{OTHER},points-erm",
-        {"accuracy", "transfer"},
+        EVERY_CELL - {"others[other,pgd]", "distances[8,erm-hrm]"},
         {"colours", "diagonal", "sketch"},
     ),
 }
 
 
 @pytest.mark.parametrize("which", LEFT_OUT)
-def test_only_tables_and_figures_without_a_left_out_model_are_made(larger: Declarations, which: str) -> None:
-    larger.config["leave_out"], tables, figures = LEFT_OUT[which]
+def test_a_cell_or_figure_is_made_unless_one_of_its_models_is_left_out(larger: Declarations, which: str) -> None:
+    larger.config["leave_out"], cells, figures = LEFT_OUT[which]
     plan = larger.plan()
-    assert set(plan.tables_of()) == {f"{TABLES}/{name}.json" for name in tables}
-    assert set(plan.figures_of()) == {f"{FIGURES}/{name}.png" for name in figures}
+    assert measured(plan) == cells
+    assert set(plan.figures_of("small")) == {f"{FIGURES}/{name}.png" for name in figures}
+    # Every table is made, with a word for what is missing.
+    assert set(plan.tables_of("small")) == {f"{TABLES}/{name}.json" for name in larger.paper["tables"]}
 
 
-def test_a_column_whose_target_is_left_out_is_a_reason_too(larger: Declarations) -> None:
-    larger.paper["tables"]["transfer"]["rows"] = {"erm": {"label": "ERM", "model": ERM}}
+def test_a_cell_says_for_want_of_which_model_it_is_not_measured(larger: Declarations) -> None:
     larger.config["leave_out"] = [HRM]
-    assert f"{TABLES}/transfer.json" not in larger.plan().tables_of()
+    cells = json.loads(larger.plan().job("table", paper="small", table="transfer").spec)["cells"]
+    why = {(cell["row"], cell["column"]): cell.get("why") for cell in cells}
+    assert why == {("erm", "erm"): None} | dict.fromkeys([("erm", "hrm"), ("hrm", "erm"), ("hrm", "hrm")], f"{HRM}: left out")
 
 
-def test_what_is_not_made_stays_in_the_report(larger: Declarations) -> None:
-    before = json.loads(larger.plan().report_spec())["papers"]
+def test_a_transfer_attacks_only_the_targets_that_are_there(larger: Declarations) -> None:
+    larger.config["leave_out"] = [HRM]
+    job = larger.plan().job("measure", measure="transfer-pgd", subject=ERM, seed=0)
+    assert job.models == ((ERM, 0), (ERM, 0), (ERM, 1))
+
+
+def test_what_is_not_measured_stays_in_the_report(larger: Declarations) -> None:
+    before = json.loads(larger.plan().job("report").spec)["papers"]
     larger.config["leave_out"] = ["image-*"]
-    assert json.loads(larger.plan().report_spec())["papers"] == before
+    assert json.loads(larger.plan().job("report").spec)["papers"] == before
     assert [table["id"] for table in before[0]["tables"]] == ["accuracy", "distances", "others", "transfer"]
     assert [figure["id"] for figure in before[0]["figures"]] == ["regions", "colours", "diagonal", "sketch"]
 
 
-def scorecard(declared: Declarations) -> dict[str, Any]:
-    (paper,) = json.loads(declared.plan().scorecard_spec())["papers"]
-    return paper
-
-
-def test_a_claim_on_a_table_that_is_not_made_is_not_measured(larger: Declarations) -> None:
-    larger.config["leave_out"] = [HRM]
-    paper = scorecard(larger)
-    assert paper["tables"] == ["distances", "others"]
-    claims = {claim["key"]: claim["holds_if"] for claim in paper["claims"]}
-    assert set(claims) == {"hrm-is-better", "others-are-better"}
-    judged = judge_claim(claims["hrm-is-better"], {name: {} for name in paper["tables"]})
-    assert judged.verdict == "not measured"
-    assert "accuracy" in judged.why
+def audit(declared: Declarations) -> dict[str, Any]:
+    spec: dict[str, Any] = json.loads(declared.plan().job("audit", paper="small").spec)
+    return spec
 
 
 def test_a_left_out_model_is_neither_audited_nor_a_source(larger: Declarations) -> None:
-    assert set(larger.plan().robustness.audited) == {ERM, HRM, OTHER}
+    assert set(audit(larger)["seeds"]) == {ERM, HRM, OTHER}
     larger.config["leave_out"] = [HRM]
-    plan = larger.plan()
-    assert set(plan.robustness.audited) == {ERM, OTHER}
-    (paper,) = json.loads(plan.claims_audit_spec())["papers"]
-    assert [claim["key"] for claim in paper["claims"]] == ["others-are-better"]
-    assert paper["sources"] == {model: {ERM: 2, OTHER: 2} for model in (ERM, OTHER)}
-    assert not any(HRM in file for file in plan.audit_inputs())
-
-
-def test_a_paper_without_any_table_that_is_made_has_an_empty_audit(larger: Declarations, tmp_path: Path) -> None:
-    larger.config["leave_out"] = ["image-*"]
-    spec = json.loads(larger.plan().claims_audit_spec())
-    spec["papers"][0]["tables"] = []  # the table of distances, which the audit would read
-    audit_step(spec, tmp_path)
-    assert (tmp_path / "audit.csv").read_text().splitlines() == [
-        "paper,claim,verdict,taken_down_by,measured,why,smaller_epsilon,alarms"
-    ]
-    assert json.loads((tmp_path / "audit.json").read_text()) == []
+    spec = audit(larger)
+    assert set(spec["seeds"]) == {ERM, OTHER}
+    assert [claim["key"] for claim in spec["claims"]] == ["others-are-better"]
+    assert spec["sources"] == {model: {ERM: 2, OTHER: 2} for model in (ERM, OTHER)}
+    assert not any(HRM in file for file in larger.plan().job("audit", paper="small").files)
 
 
 def test_the_names_to_ask_for_are_the_papers_and_of_what_is_made(larger: Declarations) -> None:
     larger.paper["tables"]["table-1.5"] = larger.paper["tables"].pop("others")
     larger.paper["claims"].pop("others-are-better")
-    targets = dict(larger.plan().targets())
+    targets = larger.plan().targets()
     assert targets["small_table_1_5"] == [f"{TABLES}/table-1.5.json"]
     assert targets["small_regions"] == [f"{FIGURES}/regions.png"]
     files = targets.pop("small")
-    assert sorted(files) == sorted(file for (file,) in targets.values())
-    assert len(files) == 8
+    shown = [file for (file,) in targets.values()]
+    verdicts = [f"results/quick/papers/small/{name}.json" for name in ("audit", "scorecard")]
+    assert sorted(files) == sorted([*shown, *verdicts])
     larger.config["leave_out"] = ["image-*"]
-    remaining = dict(larger.plan().targets())
-    assert set(remaining) == {"small", "small_distances", "small_regions", "small_sketch"}
-    assert remaining["small"] == [f"{TABLES}/distances.json", f"{FIGURES}/regions.png", f"{FIGURES}/sketch.png"]
+    remaining = larger.plan().targets()
+    tables = {"small_accuracy", "small_distances", "small_table_1_5", "small_transfer"}
+    assert set(remaining) == {"small", "small_regions", "small_sketch"} | tables

@@ -1,9 +1,10 @@
-"""The plan: which layer goes before which, what a job's spec holds, and what it must not."""
+"""The plan: which layer takes precedence, what a job's spec holds, and what it must not."""
 
 from __future__ import annotations
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from conftest import REPOSITORY, Declarations
 
 from robustrepro.canonical import canonical_json
 from robustrepro.spec.config import merged
+from robustrepro.spec.jobs import Job
 from robustrepro.spec.plan import Plan
 
 
@@ -25,47 +27,57 @@ def reversed_keys(tree: Any) -> Any:
     return [reversed_keys(value) for value in tree] if isinstance(tree, list) else tree
 
 
+JOBS: dict[str, tuple[str, dict[str, Any]]] = {
+    "data": ("data", {"dataset": "digits"}),
+    "train": ("train", {"model": "image-hrm", "seed": 0}),
+    "attack": ("measure", {"measure": "pgd-training", "subject": "image-hrm", "seed": 0}),
+    "distance": ("measure", {"measure": "distance", "subject": "points-erm+points-hrm", "seed": 0}),
+    "boundary": ("measure", {"measure": "grid", "subject": "points-erm", "seed": 0}),
+    "battery": ("measure", {"measure": "audit-linf-0.3", "subject": "image-hrm", "seed": 0}),
+    "audit transfer": ("measure", {"measure": "audit-transfer-small", "subject": "image-erm", "seed": 0}),
+    "table": ("table", {"paper": "small", "table": "accuracy"}),
+    "figure": ("figure", {"paper": "small", "figure": "regions"}),
+    "audit": ("audit", {"paper": "small"}),
+    "scorecard": ("scorecard", {"paper": "small"}),
+    "summary": ("summary", {}),
+    "report": ("report", {}),
+}
+
+
 def specs_of(plan: Plan) -> dict[str, str]:
     """Return every kind of spec once."""
-    return {
-        "data": plan.data_spec("digits"),
-        "train": plan.training_spec("image-hrm"),
-        "attack": plan.attack_spec("image-hrm", "pgd-training"),
-        "distance": plan.distance_spec("points-erm", "points-hrm"),
-        "boundary": plan.boundary_spec("points-erm", 20),
-        "audit": plan.audit_spec("image-hrm"),
-        "transfer": plan.transfer_spec("image-erm", 0, "audit"),
-        "survival": plan.claims_audit_spec(),
-        "table": plan.table_spec("small", "accuracy"),
-        "figure": plan.figure_spec("small", "regions"),
-        "scorecard": plan.scorecard_spec(),
-        "report": plan.report_spec(),
-    }
+    return {name: plan.job(step, **names).spec for name, (step, names) in JOBS.items()}
 
 
-def test_a_scale_goes_before_the_paper_and_overrides_before_the_scale(declarations: Declarations) -> None:
+def spec(plan: Plan, name: str, **names: Any) -> Any:
+    """Return one of these specs as plain data, with some names changed."""
+    step, usual = JOBS[name]
+    return json.loads(plan.job(step, **usual | names).spec)
+
+
+def test_a_scale_takes_precedence_over_the_paper_and_overrides_over_the_scale(declarations: Declarations) -> None:
     declarations.config["overrides"] = {"models": {"image-hrm": {"optimizer": {"learning_rate": 0.5}, "epochs": 9}}}
     plan = declarations.plan()
-    assert plan.model("points-erm").epochs == 4  # the paper's
-    assert plan.model("image-erm").epochs == 2  # the scale's
-    assert plan.model("image-hrm").epochs == 9  # the user's
-    assert plan.model("image-hrm").optimizer.model_dump() == {"name": "adam", "learning_rate": 0.5}
-    assert plan.model("image-erm").optimizer.learning_rate == 0.001
+    assert plan.declarations.model("points-erm").epochs == 4  # the paper's
+    assert plan.declarations.model("image-erm").epochs == 2  # the scale's
+    assert plan.declarations.model("image-hrm").epochs == 9  # the user's
+    assert plan.declarations.model("image-hrm").optimizer.model_dump() == {"name": "adam", "learning_rate": 0.5}
+    assert plan.declarations.model("image-erm").optimizer.learning_rate == 0.001
 
 
-def test_later_patterns_of_a_layer_go_before_earlier_ones(declarations: Declarations) -> None:
-    assert declarations.plan().model("image-hrm").epochs == 3
+def test_later_patterns_of_a_layer_take_precedence_over_earlier_ones(declarations: Declarations) -> None:
+    assert declarations.plan().declarations.model("image-hrm").epochs == 3
     models = declarations.scales["quick"]["models"]
     declarations.scales["quick"]["models"] = dict(reversed(models.items()))
-    assert declarations.plan().model("image-hrm").epochs == 2
+    assert declarations.plan().declarations.model("image-hrm").epochs == 2
 
 
 def test_a_pattern_changes_what_it_fits_and_nothing_else(declarations: Declarations) -> None:
     declarations.config["overrides"] = {"models": {"*-erm": {"batch_size": 99}}, "measures": {"pgd*": {"examples": 7}}}
     plan = declarations.plan()
-    sizes = {name: plan.model(name).batch_size for name in declarations.paper["models"]}
+    sizes = {name: plan.declarations.model(name).batch_size for name in declarations.paper["models"]}
     assert sizes == {"image-erm": 99, "image-hrm": 8, "points-erm": 99, "points-hrm": 8}
-    examples = {name: json.loads(plan.attack_spec("image-erm", name)).get("examples") for name in ("pgd", "clean")}
+    examples = {name: spec(plan, "attack", measure=name)["measure"].get("examples") for name in ("pgd", "clean")}
     assert examples == {"pgd": 7, "clean": None}
 
 
@@ -82,15 +94,15 @@ def test_another_name_replaces_a_mapping_whole() -> None:
 
 def test_seeds_are_the_models_own_then_the_users_then_the_scales(declarations: Declarations) -> None:
     declarations.paper["models"]["image-hrm"]["seeds"] = 1
-    assert [len(declarations.plan().seeds(name)) for name in ("image-hrm", "image-erm")] == [1, 2]
+    assert [len(declarations.plan().declarations.seeds(name)) for name in ("image-hrm", "image-erm")] == [1, 2]
     declarations.config["overrides"] = {"seeds": 4}
-    assert [len(declarations.plan().seeds(name)) for name in ("image-hrm", "image-erm")] == [1, 4]
+    assert [len(declarations.plan().declarations.seeds(name)) for name in ("image-hrm", "image-erm")] == [1, 4]
 
 
 def test_more_seeds_train_no_seed_anew(declarations: Declarations) -> None:
-    before = declarations.plan().training_spec("image-hrm")
+    before = spec(declarations.plan(), "train")
     declarations.config["overrides"] = {"seeds": 9}
-    assert declarations.plan().training_spec("image-hrm") == before
+    assert spec(declarations.plan(), "train") == before
 
 
 def test_equal_declarations_give_equal_specs_whatever_their_order(declarations: Declarations) -> None:
@@ -128,86 +140,89 @@ def test_a_spec_changes_with_what_its_job_depends_on_only(declarations: Declarat
     assert {name for name in before if before[name] != after[name]} == {"attack"}
     declarations.config["overrides"] = {"models": {"image-hrm": {"objective": {"guard": 0.5}}}}
     after = specs_of(declarations.plan())
+    # The table shows what its models were trained with.
     assert {name for name in before if before[name] != after[name]} == {"train", "attack", "table"}
 
 
 def test_an_attack_depends_on_the_training_objective_only_where_it_ascends_it(declarations: Declarations) -> None:
     plan = declarations.plan()
-    assert "objective" not in json.loads(plan.attack_spec("image-hrm", "pgd"))
-    assert json.loads(plan.attack_spec("image-hrm", "pgd-training"))["objective"] == {"name": "hrm", "guard": 1e-8}
+    assert "objective" not in spec(plan, "attack", measure="pgd")["subjects"][0]
+    assert spec(plan, "attack")["subjects"][0]["objective"] == {"name": "hrm", "guard": 1e-8}
+    hrm = "robustrepro.objectives.hrm:HollowRisk"
+    assert [hrm in spec(plan, "attack", measure=name)["runs"] for name in ("pgd", "pgd-training")] == [False, True]
 
 
 def test_a_data_set_stands_in_where_the_scale_says_so(declarations: Declarations) -> None:
     plan = declarations.plan()
-    assert plan.model("image-erm").dataset == "digits"
-    assert plan.manifest("image-erm") == "data/digits/manifest.json"
-    assert plan.stand_ins(["image-erm", "points-erm"]) == {"mnist": "digits"}
-    assert plan.stand_ins(["points-erm"]) == {}
-    assert json.loads(plan.table_spec("small", "accuracy"))["stand_ins"] == {"mnist": "digits"}
-    assert json.loads(plan.table_spec("small", "distances"))["stand_ins"] == {}
-    assert json.loads(plan.figure_spec("small", "regions"))["stand_ins"] == {}
-    assert json.loads(plan.report_spec())["stand_ins"] == {"mnist": "digits"}
+    assert plan.declarations.dataset_of("image-erm") == "digits"
+    assert plan.job("train", model="image-erm", seed=0).files == ["data/digits/manifest.json"]
+    assert spec(plan, "table")["stand_ins"] == {"mnist": "digits"}
+    assert spec(plan, "table", table="distances")["stand_ins"] == {}
+    assert spec(plan, "figure")["stand_ins"] == {}
+    assert spec(plan, "report")["stand_ins"] == {"mnist": "digits"}
     declarations.config["scale"] = "paper"
     plan = declarations.plan()
-    assert plan.model("image-erm").dataset == "mnist"
-    assert plan.stand_ins(["image-erm"]) == {}
+    assert plan.declarations.dataset_of("image-erm") == "mnist"
+    assert spec(plan, "table")["stand_ins"] == {}
 
 
 def test_unverified_data_are_said_by_what_uses_them(declarations: Declarations) -> None:
     declarations.config |= {"scale": "paper", "data": {"allow_unverified": ["mnist"]}}
     plan = declarations.plan()
-    assert json.loads(plan.data_spec("mnist"))["allow_unverified"] is True
-    assert json.loads(plan.data_spec("digits"))["allow_unverified"] is False
-    assert json.loads(plan.table_spec("small", "accuracy"))["unverified"] == ["mnist"]
-    assert json.loads(plan.table_spec("small", "distances"))["unverified"] == []
+    assert spec(plan, "data", dataset="mnist")["allow_unverified"] is True
+    assert spec(plan, "data", dataset="digits")["allow_unverified"] is False
+    assert spec(plan, "table")["unverified"] == ["mnist"]
+    assert spec(plan, "table", table="distances")["unverified"] == []
 
 
-def test_a_table_is_made_from_one_measurement_a_cell_and_seed(declarations: Declarations) -> None:
+def test_a_table_is_made_from_one_measurement_per_cell_and_seed(declarations: Declarations) -> None:
     declarations.paper["models"]["points-hrm"]["seeds"] = 1
     plan = declarations.plan()
-    attack = "results/quick/measurements/attack"
-    assert plan.table_inputs("small", "accuracy") == [
-        f"{attack}/{model}/seed{seed}/{measure}.parquet"
+    measured = "results/quick/measurements"
+    assert plan.job("table", paper="small", table="accuracy").files == [
+        f"{measured}/{measure}/{model}/seed{seed}.parquet"
         for model in ("image-erm", "image-hrm")
         for measure in ("clean", "pgd")
         for seed in (0, 1)
     ]
-    distance = "results/quick/measurements/parameter_distance/points-erm/seed0/points-hrm.parquet"
-    assert plan.table_inputs("small", "distances") == [distance]  # of the seeds that both have
-    boundary = "results/quick/measurements/decision_boundary/points-erm/seed0/grid20.parquet"
-    assert plan.figure_inputs("small", "regions") == [boundary]
+    # Of the seeds that both have.
+    distance = f"{measured}/distance/points-erm+points-hrm/seed0.parquet"
+    assert plan.job("table", paper="small", table="distances").files == [distance]
+    boundary = f"{measured}/grid/points-erm/seed0.parquet"
+    assert plan.job("figure", paper="small", figure="regions").files == [boundary]
 
 
-def test_a_figure_is_drawn_from_the_measurements_of_its_kind(declarations: Declarations) -> None:
+def test_a_figure_is_drawn_from_the_sources_that_it_declares(declarations: Declarations) -> None:
     declarations.add_transfer("transfer", white_box=True)
+    declarations.paper["measures"] |= {"path": {"training_path": {"every": 5}}, "losses": {"losses": {"split": "train"}}}
     panels = [{"label": "ERM", "model": "points-erm", "seed": 1}, {"label": "HRM", "model": "points-hrm"}]
     batch = {"losses": "image-hrm", "accuracy": {"ERM": "image-erm", "HRM": "image-hrm"}}
     batches = [batch | {"batch_size": 8}, batch | {"batch_size": 16}]
     for key, figure in {
-        "gradients": {"name": "training_gradients", "every": 5, "panels": panels},
-        "paths": {"name": "training_paths", "panels": panels},
-        "diagonal": {"name": "diagonal_dominance", "measure": "pgd", "batches": batches},
+        "gradients": {"name": "training_gradients", "measure": "path", "panels": panels},
+        "diagonal": {
+            "name": "diagonal_dominance",
+            "measure": "pgd",
+            "losses_measure": "losses",
+            "batches": batches,
+        },
         "colours": {"name": "heat_map", "table": "transfer"},
         "angles": {"name": "gradient_pair", "losses": [0.5, 2.0], "lengths": [1.0, 1.2], "angle": 70.0},
     }.items():
         declarations.paper["figures"][key] = {"where": "Figure 2", "caption": "A figure", "figure": figure}
     plan = declarations.plan()
     measured = "results/quick/measurements"
-    places = ("points-erm/seed1", "points-hrm/seed0")
-    assert {key: plan.figure_inputs("small", key) for key in declarations.paper["figures"]} == {
-        "regions": [f"{measured}/decision_boundary/points-erm/seed0/grid20.parquet"],
-        "gradients": [f"{measured}/training_path/{place}/every5.parquet" for place in places],
-        "paths": [f"{measured}/training_path/{place}/every1.parquet" for place in places],
-        "diagonal": [
-            *(f"{measured}/losses/image-hrm/seed{seed}/train.parquet" for seed in (0, 1)),
-            *(
-                f"{measured}/attack/{model}/seed{seed}/pgd.parquet"
-                for model in ("image-erm", "image-hrm")
-                for seed in (0, 1)
-            ),
-        ],
-        "colours": ["results/quick/papers/small/tables/transfer.json"],
-        "angles": [],
+    files = {key: plan.job("figure", paper="small", figure=key).files for key in declarations.paper["figures"]}
+    assert {key: set(of_figure) for key, of_figure in files.items()} == {
+        "regions": {f"{measured}/grid/points-erm/seed0.parquet"},
+        "gradients": {f"{measured}/path/{place}.parquet" for place in ("points-erm/seed1", "points-hrm/seed0")},
+        "diagonal": {
+            f"{measured}/{place}/seed{seed}.parquet"
+            for place in ("losses/image-hrm", "pgd/image-erm", "pgd/image-hrm")
+            for seed in (0, 1)
+        },
+        "colours": {"results/quick/papers/small/tables/transfer.json"},
+        "angles": set(),
     }
 
 
@@ -222,28 +237,104 @@ def test_a_model_that_two_papers_declare_alike_is_one_model(declarations: Declar
     declarations.papers["second"]["tables"]["accuracy"].pop("published")
     declarations.config["papers"] = ["small", "second"]
     plan = declarations.plan()
-    assert plan.table_inputs("small", "accuracy") == plan.table_inputs("second", "accuracy")
+    files = [plan.job("table", paper=paper, table="accuracy").files for paper in ("small", "second")]
+    assert files[0] == files[1]
+
+
+def test_the_specs_of_a_paper_do_not_depend_on_which_papers_are_asked_for(declarations: Declarations) -> None:
+    # The second paper makes claims about models of the first one, and attacks them by transfer with one of its own.
+    second = copy.deepcopy(declarations.paper)
+    second["tables"]["accuracy"].pop("published")
+    second["models"] = {"image-other": second["models"]["image-erm"] | {"epochs": 3}}
+    second["measures"] = {}
+    second["tables"]["accuracy"]["rows"]["other"] = {"label": "Other", "model": "image-other"}
+    second["claims"]["other-is-better"] = {
+        **second["claims"]["hrm-is-better"],
+        "holds_if": ["accuracy[other, pgd] >= accuracy[hrm, pgd] + 20"],
+    }
+    declarations.papers["second"] = second
+    specs: dict[str, dict[str, str]] = {}
+    for papers in (["small"], ["second"], ["small", "second"], ["second", "small"]):
+        declarations.config["papers"] = papers
+        plan = declarations.plan()
+        specs[",".join(papers)] = {file: job.spec for file, job in jobs_of(plan).items()}
+    alone, other, both, turned = specs.values()
+    of_the_scale = {"results/quick/scorecard.csv", "results/quick/report/index.html"}
+    for part in (alone, other):
+        shared = {file for file in part if file not in of_the_scale}
+        assert len(shared) > 20
+        assert {file for file in shared if part[file] != both[file]} == set()
+    assert {file for file in both if both[file] != turned[file]} <= of_the_scale
+    assert set(alone) | set(other) == set(both) == set(turned)
+
+
+def jobs_of(plan: Plan) -> dict[str, Job]:
+    """Return the job of every file that a run makes, as Snakemake finds them: from the report backwards."""
+    patterns = {
+        "data": r"data/(?P<dataset>[\w.-]+)/manifest.json",
+        "train": r".*/models/(?P<model>[\w.-]+)/seed(?P<seed>\d+)/weights.safetensors",
+        "measure": r".*/measurements/(?P<measure>[\w.-]+)/(?P<subject>[\w.+-]+)/seed(?P<seed>\d+).parquet",
+        "table": r".*/papers/(?P<paper>\w+)/tables/(?P<table>[\w.-]+).json",
+        "figure": r".*/papers/(?P<paper>\w+)/figures/(?P<figure>[\w.-]+).png",
+        "audit": r".*/papers/(?P<paper>\w+)/audit.json",
+        "scorecard": r".*/papers/(?P<paper>\w+)/scorecard.json",
+        "summary": r"results/\w+/scorecard.csv",
+        "report": r".*/report/index.html",
+    }
+    jobs: dict[str, Job] = {}
+    waiting = [f"{plan.folder}/scorecard.csv", f"{plan.folder}/report/index.html"]
+    while waiting:
+        file = waiting.pop()
+        if file in jobs:
+            continue
+        step, match = next((step, found) for step, text in patterns.items() if (found := re.fullmatch(text, file)))
+        jobs[file] = plan.job(step, **match.groupdict())
+        waiting += jobs[file].files
+    return jobs
+
+
+def test_a_paper_may_make_claims_on_models_that_another_paper_declares(declarations: Declarations) -> None:
+    second = copy.deepcopy(declarations.paper)
+    second["tables"]["accuracy"].pop("published")
+    second |= {"models": {}, "measures": {}}
+    declarations.papers["second"] = second
+    declarations.config["papers"] = ["second"]
+    audit = json.loads(declarations.plan().job("audit", paper="second").spec)
+    assert audit["seeds"] == {"image-erm": 2, "image-hrm": 2}
+    assert audit["sources"]["image-hrm"] == {"image-erm": 2, "image-hrm": 2}
 
 
 def test_the_report_is_told_what_a_scale_trains_instead_of_what_the_paper_declares(declarations: Declarations) -> None:
     as_declared = {name: {"epochs": 4} for name in declarations.paper["models"]}
     declarations.config["overrides"] = {"models": as_declared}
-    assert json.loads(declarations.plan().report_spec())["instead"] == []
-    smaller = {"architecture": {"name": "mlp", "hidden": [4]}, "epochs": 2}
+    assert spec(declarations.plan(), "report")["instead"] == []
+    smaller = {"network": {"architecture": {"name": "mlp", "hidden": [4]}}, "epochs": 2}
     declarations.config["overrides"] = {"models": as_declared | {"image-erm": smaller, "image-hrm": {"epochs": 2}}}
-    assert json.loads(declarations.plan().report_spec())["instead"] == [
+    assert spec(declarations.plan(), "report")["instead"] == [
         "mlp instead of lenet5 (1 of the models)",
         "2 instead of 4 epochs (2 of the models)",
     ]
 
 
-def test_the_digest_of_printed_numbers_is_that_of_their_file(declarations: Declarations) -> None:
-    before = declarations.plan().published_digest("small", "accuracy")
+def test_changed_printed_numbers_change_the_spec_of_their_table_alone(declarations: Declarations) -> None:
+    before = specs_of(declarations.plan())
     declarations.published["accuracy.csv"] = declarations.published["accuracy.csv"].replace("3.25", "3.26")
+    after = specs_of(declarations.plan())
+    assert {name for name in before if before[name] != after[name]} == {"table"}
+
+
+def test_every_implementation_that_a_declaration_stands_for_is_in_what_a_job_runs(declarations: Declarations) -> None:
     plan = declarations.plan()
-    assert plan.published_digest("small", "accuracy") != before
-    assert plan.published_option("small", "accuracy") == "--published papers/small/published/accuracy.csv"
-    assert (plan.published_digest("small", "distances"), plan.published_option("small", "distances")) == ("", "")
+    assert spec(plan, "attack")["runs"] == [
+        "robustrepro.attacks.pgd:ascent_of",
+        "robustrepro.measurements.attack:measure",
+        "robustrepro.models.lenet5:LeNet5",
+        "robustrepro.objectives.hrm:HollowRisk",
+    ]
+    battery = spec(plan, "battery")["runs"]
+    assert {f"robustrepro.attacks.{name}:ascent_of" for name in ("fgsm", "noise", "pgd")} < set(battery)
+    # A figure of an attack's accuracy only names the attack.
+    assert spec(plan, "figure")["runs"] == ["robustrepro.figures.decision_boundaries:draw"]
 
 
 def test_planning_imports_no_torch() -> None:
@@ -255,9 +346,8 @@ plan = Plan(yaml.safe_load(open("config.yaml")))
 for paper in plan.papers.values():
     for row in (row for table in paper.tables.values() for row in table.rows.values()):
         if row.model:
-            spec = plan.training_spec(row.model)
-            plan.code("train", spec)
-print(*sorted({"torch", "pandas", "matplotlib", "scipy", "sklearn", "pyarrow"} & set(sys.modules)))
+            plan.job("train", model=row.model, seed=0).code
+print(*sorted({"torch", "numpy", "pandas", "seaborn", "matplotlib", "scipy", "sklearn", "pyarrow"} & set(sys.modules)))
 """
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=60
@@ -270,10 +360,13 @@ def test_everything_declared_in_this_repository_can_be_planned(scale: str) -> No
     config = {**yaml.safe_load((REPOSITORY / "config.yaml").read_text()), "scale": scale}
     config["papers"] = [path.parent.name for path in REPOSITORY.glob("papers/*/paper.yaml")]
     plan = Plan(config, REPOSITORY)
+    longest = 0
+    for job in jobs_of(plan).values():
+        assert job.code
+        longest = max(longest, len(job.spec))
+    assert longest < 100_000  # the system takes no command of more than 128 KiB
     for name, paper in plan.papers.items():
-        for table in paper.tables:
-            assert json.loads(plan.table_spec(name, table))["cells"]
-            assert all(path.startswith(f"results/{scale}/") for path in plan.table_inputs(name, table))
         for figure in paper.figures:
             # Sketches are drawn from their declaration alone.
-            assert bool(plan.figure_inputs(name, figure)) == bool(list(plan.declared.figure_models(name, figure)))
+            files = plan.job("figure", paper=name, figure=figure).files
+            assert bool(files) == bool(plan.contents.figure_models(name, figure))

@@ -15,72 +15,80 @@ import pytest
 import robustrepro
 from robustrepro.errors import UserError
 from robustrepro.spec import sources
-from robustrepro.spec.sources import STEPS, code_digest, require_unchanged
+from robustrepro.spec.sources import STEPS, code_digest, require_unchanged, words_of
 
-TRAINING = {"dataset": "mnist", "optimizer": {"name": "adam"}, "epochs": 1, "batch_size": 8}
-LENET, MLP = {"name": "lenet5"}, {"name": "mlp", "hidden": [4]}
-JOBS: dict[str, tuple[str, dict[str, Any]]] = {
-    "data": ("data", {"dataset": {"name": "digits"}}),
-    "train lenet5 erm": ("train", {**TRAINING, "architecture": LENET, "objective": {"name": "erm"}}),
-    "train lenet5 hrm": ("train", {**TRAINING, "architecture": LENET, "objective": {"name": "hrm"}}),
-    "train mlp cem": ("train", {**TRAINING, "architecture": MLP, "objective": {"name": "cem"}}),
-    "attack clean": ("measure-attack", {"attack": {"name": "clean"}, "architecture": LENET}),
-    "attack fgsm": ("measure-attack", {"attack": {"name": "fgsm"}, "architecture": LENET}),
-    "attack pgd": ("measure-attack", {"attack": {"name": "pgd"}, "architecture": LENET}),
-    "attack pgd hrm": (
-        "measure-attack",
-        {"attack": {"name": "pgd"}, "architecture": LENET, "objective": {"name": "hrm"}},
-    ),
-    "transfer": (
-        "measure-transfer",
-        {"attacks": [{"name": "pgd"}], "architecture": LENET, "targets": [{"architecture": LENET}]},
-    ),
-    "battery": (
-        "measure-audit",
-        {
-            "balls": [
-                {
-                    "attacks": {"one-step": {"name": "fgsm"}},
-                    "smaller": {"attack": {"name": "curve", "attack": {"name": "pgd"}}},
-                    "noise": {"attack": {"name": "noise"}},
-                }
-            ],
-            "architecture": LENET,
-        },
-    ),
-    "losses": ("measure-losses", {"architecture": MLP, "split": "train"}),
-    "path": (
-        "measure-training-path",
-        {"training": {**TRAINING, "architecture": MLP, "objective": {"name": "cem"}}, "every": 1},
-    ),
-    "distance": ("measure-parameter-distance", {"models": ["a", "b"]}),
-    "boundary": ("measure-decision-boundary", {"architecture": MLP, "resolution": 20}),
-    "table": ("table", {"training": {"a": '{"objective":{"name":"hrm"}}'}}),
-    "figure": ("figure", {"figure": {"name": "decision_boundaries"}}),
-    "audit": ("audit", {"papers": []}),
-    "scorecard": ("scorecard", {"papers": []}),
-    "report": ("report", {"papers": []}),
+LENET, MLP = "robustrepro.models.lenet5:LeNet5", "robustrepro.models.mlp:MultiLayerPerceptron"
+ERM, CEM, HRM = (
+    "robustrepro.objectives.erm:EmpiricalRisk",
+    "robustrepro.objectives.cem:CrossErrorRisk",
+    "robustrepro.objectives.hrm:HollowRisk",
+)
+CLEAN, FGSM, PGD, NOISE = (
+    "robustrepro.attacks.measure:measure",
+    "robustrepro.attacks.fgsm:ascent_of",
+    "robustrepro.attacks.pgd:ascent_of",
+    "robustrepro.attacks.noise:ascent_of",
+)
+
+
+def kind(name: str) -> str:
+    """Return the implementation of a kind of measurement."""
+    return f"robustrepro.measurements.{name}:measure"
+
+
+JOBS: dict[str, tuple[str, list[str]]] = {
+    "data digits": ("data", ["robustrepro.datasets.digits:make"]),
+    "data mnist": ("data", ["robustrepro.datasets.mnist:make"]),
+    "train lenet5 erm": ("train", [LENET, ERM]),
+    "train lenet5 hrm": ("train", [LENET, HRM]),
+    "train mlp cem": ("train", [MLP, CEM]),
+    "derive": ("derive", [LENET]),
+    "attack clean": ("measure", [kind("attack"), LENET, CLEAN]),
+    "attack fgsm": ("measure", [kind("attack"), LENET, FGSM]),
+    "attack pgd": ("measure", [kind("attack"), LENET, PGD]),
+    "attack pgd hrm": ("measure", [kind("attack"), LENET, PGD, HRM]),
+    "transfer": ("measure", [kind("transfer"), LENET, PGD]),
+    "battery": ("measure", [kind("audit"), LENET, FGSM, PGD, NOISE]),
+    "losses": ("measure", [kind("losses"), MLP]),
+    "path": ("measure", [kind("training_path"), MLP, CEM]),
+    "distance": ("measure", [kind("parameter_distance")]),
+    "boundary": ("measure", [kind("decision_boundary"), MLP]),
+    "gather": ("gather", []),
+    "table": ("table", ["robustrepro.tables.statistics:accuracy"]),
+    "figure": ("figure", ["robustrepro.figures.decision_boundaries:draw"]),
+    "audit": ("audit", []),
+    "scorecard": ("scorecard", []),
+    "summary": ("summary", []),
+    "report": ("report", []),
 }
 TRAINED = {name for name in JOBS if name.startswith("train")}
 ATTACKED = {name for name in JOBS if name.startswith("attack")} | {"transfer", "battery"}
+MEASURED = {name for name, (step, _) in JOBS.items() if step == "measure"}
+ON_EXAMPLES = MEASURED - {"distance"}
 EDITS: dict[str, tuple[str, set[str]]] = {
     "one objective": ("objectives/hrm.py", {"train lenet5 hrm", "attack pgd hrm"}),
     "one attack": ("attacks/pgd.py", {"attack pgd", "attack pgd hrm", "transfer", "battery"}),
     "an attack inside the audit": ("attacks/noise.py", {"battery"}),
     "one architecture": ("models/mlp.py", {"train mlp cem", "boundary", "losses", "path"}),
+    "one data set's loader": ("datasets/mnist.py", {"data mnist"}),
     "the training loop": ("training/loop.py", TRAINED | {"path"}),
-    "what training and attacks share": ("datasets/tensors.py", TRAINED | ATTACKED | {"boundary", "losses", "path"}),
     "an alarm": ("audit/alarms.py", {"battery"}),
     "how claims survive": ("audit/claims.py", {"audit"}),
+    "how conditions are read": ("grammar.py", {"table", "audit", "scorecard", "report"}),
+    "how printed numbers are read": ("printed.py", {"table"}),
+    "a kind of measurement": ("measurements/losses.py", {"losses"}),
     "statistics": ("tables/statistics.py", {"table", "audit", "scorecard"}),
     "a drawing": ("figures/decision_boundaries.py", {"figure"}),
+    "where files lie": ("layout.py", {"table", "figure", "audit", "scorecard", "summary", "report"}),
     "a declaration": ("spec/plan.py", set()),
     "the command line": ("command_line.py", set()),
     "warm start": ("warm/server.py", set()),
     "the digests themselves": ("spec/sources.py", set()),
     "a template": ("report/page.html", {"report"}),
     "a new template": ("report/new.css", {"report"}),
-    "atomic writes": ("files.py", set(JOBS)),
+    "atomic writes": ("files.py", set()),
+    "progress": ("steps.py", set()),
+    "which GPU is taken": ("devices.py", set()),
 }
 # A copy of the sources is edited file after file; a fork that knows nothing yet computes the digests each time.
 SCRIPT = """
@@ -94,8 +102,8 @@ assert root.is_relative_to(os.environ["PYTHONPATH"]), root
 def digests():
     reading, writing = os.pipe()
     if os.fork() == 0:
-        found = {name: sources.code_digest(step, spec) for name, (step, spec) in jobs.items()}
-        os.write(writing, json.dumps(found).encode())
+        digests = {name: sources.code_digest(step, runs) for name, (step, runs) in jobs.items()}
+        os.write(writing, json.dumps(digests).encode())
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as stream:
@@ -105,7 +113,8 @@ found = {"": digests()}
 for file in edits:
     path = root / file
     before = path.read_text() if path.exists() else ""
-    path.write_text(before + "\\n# edited\\n")
+    edited = "EDITED = True" if path.suffix == ".py" else "/* edited */"
+    path.write_text(f"{before}\\n{edited}\\n")
     found[file] = digests()
     path.write_text(before) if before else path.unlink()
 found["undone"] = digests()
@@ -148,7 +157,7 @@ def test_an_edit_undone_is_no_edit_and_the_place_of_the_sources_does_not_matter(
     digests: dict[str, dict[str, str]],
 ) -> None:
     assert digests["undone"] == digests[""]
-    assert digests[""] == {name: code_digest(step, spec) for name, (step, spec) in JOBS.items()}
+    assert digests[""] == {name: code_digest(step, runs) for name, (step, runs) in JOBS.items()}
 
 
 def test_jobs_of_other_names_have_other_digests(digests: dict[str, dict[str, str]]) -> None:
@@ -156,10 +165,10 @@ def test_jobs_of_other_names_have_other_digests(digests: dict[str, dict[str, str
 
 
 def test_a_job_starts_with_the_sources_it_was_scheduled_with_only(digests: dict[str, dict[str, str]]) -> None:
-    step, spec = JOBS["train lenet5 hrm"]
-    require_unchanged(step, spec, digests[""]["train lenet5 hrm"])
+    step, runs = JOBS["train lenet5 hrm"]
+    require_unchanged(step, runs, digests[""]["train lenet5 hrm"])
     with pytest.raises(UserError, match="were edited while it waited to start"):
-        require_unchanged(step, spec, digests["objectives/hrm.py"]["train lenet5 hrm"])
+        require_unchanged(step, runs, digests["objectives/hrm.py"]["train lenet5 hrm"])
 
 
 def test_sources_that_nobody_has_written_since_the_run_began_are_not_read_again(
@@ -170,12 +179,12 @@ def test_sources_that_nobody_has_written_since_the_run_began_are_not_read_again(
     file.write_text("steps = 40")
     monkeypatch.setattr(sources, "PACKAGE", tmp_path)
     monkeypatch.setenv(sources.STATE, sources.state_of_the_sources())
-    step, spec = JOBS["attack pgd"]
-    require_unchanged(step, spec, "computed before the state was noted")
+    step, runs = JOBS["attack pgd"]
+    require_unchanged(step, runs, "computed before the state was noted")
     file.write_text("steps = 20")
     os.utime(file, (0, 0))
     with pytest.raises(UserError, match="were edited while it waited to start"):
-        require_unchanged(step, spec, "computed before the state was noted")
+        require_unchanged(step, runs, "computed before the state was noted")
 
 
 def test_a_new_source_file_changes_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,3 +195,62 @@ def test_a_new_source_file_changes_the_state(tmp_path: Path, monkeypatch: pytest
     assert sources.state_of_the_sources() == before
     (tmp_path / "new.py").touch()
     assert sources.state_of_the_sources() != before
+
+
+COMMENTED = '''"""What the module is for."""
+
+import math  # which has the root
+
+LARGEST = 3
+"""What the number is for."""
+
+
+def root(value: float) -> str:
+    """Return the root.
+
+    Its docstring has several lines.
+    """
+    # A comment of its own.
+    text = f"{math.sqrt(value):.{LARGEST}f}" 'and so on'
+
+    return text  # at the end of a line
+'''
+BARE = '''import math
+LARGEST = 3
+def root(value: float) -> str:
+    text = f"{math.sqrt(value):.{LARGEST}f}" 'and so on'
+    return text
+'''
+
+
+def test_comments_docstrings_and_blank_lines_are_no_code() -> None:
+    assert words_of(COMMENTED) == words_of(BARE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("sqrt", "log"), ("LARGEST = 3", "LARGEST = 4"), (".{LARGEST}f", ".{LARGEST}g"), ("'and so on'", "'and so  on'")],
+)
+def test_every_word_of_the_code_counts(old: str, new: str) -> None:
+    assert words_of(BARE.replace(old, new)) != words_of(BARE)
+
+
+def test_an_f_string_is_one_word_on_every_version_of_python() -> None:
+    assert words_of("""x = f'{a!r:>{b}} {f"{c}"}'\n""") == ["x", "=", """f'{a!r:>{b}} {f"{c}"}'""", "NEWLINE"]
+
+
+def test_indentation_counts() -> None:
+    inside, outside = "if a:\n    b()\n    c()\n", "if a:\n    b()\nc()\n"
+    assert words_of(inside) != words_of(outside)
+
+
+def test_the_digests_of_files_are_kept_for_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sources._known_digests.cache_clear()
+    digest = sources._words_digest(b"a = 1  # one\n")
+    sources.keep_digests()
+    assert list(json.loads((tmp_path / sources.CACHE).read_text()).values()) == [digest]
+    sources._known_digests.cache_clear()
+    monkeypatch.setattr(sources, "words_of", lambda _: pytest.fail("read again"))
+    assert sources._words_digest(b"a = 1  # one\n") == digest
+    sources._known_digests.cache_clear()

@@ -18,20 +18,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robustrepro.command_line import ADOPT_VARIABLE
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
-from robustrepro.measurements.store import columns_digest, read_measurement
+from robustrepro.measurements.store import columns_digest, read_columns, read_origin
 from robustrepro.spec.records import unrecorded_outputs
 
 if TYPE_CHECKING:  # every step imports this module, and the plan's declarations take long to build
+    from robustrepro.spec.jobs import Job
     from robustrepro.spec.plan import Plan
-
-VARIABLE = "ROBUSTREPRO_ADOPT"
-"""Names the folder of the files that were set aside, for the steps of the run that takes them."""
+    from robustrepro.steps import Work
 
 MODEL_FILES = ("card.json", "history.csv", "weights.safetensors")
 MODEL = re.compile(r"models/(?P<model>[\w.-]+)/seed(?P<seed>\d+)/(?P<file>[\w.]+)")
-MEASUREMENT = re.compile(r"measurements/(?P<kind>\w+)/(?P<model>[\w.-]+)/seed(?P<seed>\d+)/(?P<what>[\w.-]+)\.parquet")
+MEASUREMENT = re.compile(r"measurements/(?P<measure>[\w.-]+)/(?P<subject>[\w.+-]+)/seed(?P<seed>\d+)\.parquet")
+SHARD = re.compile(
+    r"shards/(?P<measure>[\w.-]+)/(?P<subject>[\w.+-]+)/seed(?P<seed>\d+)/(?P<shard>\d+)-of-\d+\.parquet"
+)
 
 
 def adopt(plan: Plan) -> list[Path]:
@@ -59,46 +62,38 @@ def adopt(plan: Plan) -> list[Path]:
     return files
 
 
-def taken(outputs: Sequence[Path], inputs: Mapping[str, Sequence[Path]]) -> bool:
+def taken(step: str, work: Work) -> bool:
     """Move outputs that were set aside for adoption to their place; return whether there were any.
-
-    Parameters
-    ----------
-    outputs
-        What the step would compute.
-    inputs
-        The files that it would compute them from, by the card's or measurement's key that has their sha256.
 
     Raises
     ------
     UserError
         If they were computed from other inputs.
     """
-    aside = os.environ.get(VARIABLE)
-    if not aside:
-        return False
-    staged = [Path(aside) / output for output in outputs]
+    aside = Path(os.environ[ADOPT_VARIABLE])
+    staged = [aside / output for output in work.outputs]
     if not all(path.exists() for path in staged):
         return False
-    recorded = _origin(staged)
-    for key, files in inputs.items():
-        found, expected = recorded[key], ",".join(map(sha256_of, files))
-        if found != expected:
-            raise UserError(f"{outputs[0]}: computed from other inputs: {key} {found}, here {expected}")
-    for path, output in zip(staged, outputs, strict=True):
+    recorded = _recorded_inputs(staged)
+    for role, files in work.inputs.items():
+        computed_from, here = recorded.get(role, []), list(map(sha256_of, files))
+        if step != "gather" and computed_from != here:
+            raise UserError(f"{work.outputs[0]}: computed from other {role}: {computed_from}, here {here}")
+    for path, output in zip(staged, work.outputs, strict=True):
         output.parent.mkdir(parents=True, exist_ok=True)
         path.replace(output)
     return True
 
 
-def _origin(staged: Sequence[Path]) -> dict[str, Any]:
-    """Return a card's or a measurement's own account; a measurement's weights are joined with commas."""
+def _recorded_inputs(staged: Sequence[Path]) -> dict[str, list[str]]:
+    """Return the checksums, by role, of what results say that they were computed from."""
     if staged[0].suffix == ".parquet":
-        _, origin = read_measurement(staged[0])
-        return origin | {"weights_sha256": ",".join(model["weights_sha256"] for model in origin["models"])}
-    card = next(path for path in staged if path.name == "card.json")
-    account: dict[str, Any] = json.loads(card.read_text(encoding="utf-8"))
-    return account
+        origin = read_origin(staged[0])
+        manifests = [origin["data_manifest_sha256"]] if "data_manifest_sha256" in origin else []
+        return {"data": manifests, "weights": [model["weights_sha256"] for model in origin["models"]]}
+    card = json.loads(next(path for path in staged if path.name == "card.json").read_text(encoding="utf-8"))
+    source = [card["source_weights_sha256"]] if "source_weights_sha256" in card else []
+    return {"data": [card["data_manifest_sha256"]], "weights": source}
 
 
 def _refusal(plan: Plan, file: Path, folder: Path) -> str | None:
@@ -106,27 +101,29 @@ def _refusal(plan: Plan, file: Path, folder: Path) -> str | None:
     name = file.relative_to(folder).as_posix()
     try:
         if match := MODEL.fullmatch(name):
-            return _model_refusal(plan, match["model"], int(match["seed"]), file)
+            return _model_refusal(plan, match["model"], match["seed"], file)
         if match := MEASUREMENT.fullmatch(name):
-            return _measurement_refusal(plan, match, file)
+            declared = plan.measure(match["measure"], match["subject"])
+            return _measurement_refusal(plan, "gather" if declared.shards > 1 else "measure", match, file)
+        if match := SHARD.fullmatch(name):
+            return _measurement_refusal(plan, "measure", match, file)
     except UserError as error:
         return str(error)
     return "only models and measurements are adopted; everything else is remade from them, so delete it"
 
 
-def _model_refusal(plan: Plan, model: str, seed: int, file: Path) -> str | None:
-    if file.name not in MODEL_FILES:
-        return f"a model consists of {', '.join(MODEL_FILES)}"
-    missing = [name for name in MODEL_FILES if not file.with_name(name).exists()]
+def _model_refusal(plan: Plan, model: str, seed: str, file: Path) -> str | None:
+    trained = re.fullmatch(plan.pattern("trained"), model)
+    expected = MODEL_FILES if trained else tuple(name for name in MODEL_FILES if name != "history.csv")
+    if file.name not in expected:
+        return f"such a model consists of {', '.join(expected)}"
+    missing = [name for name in expected if not file.with_name(name).exists()]
     if missing:
         return f"{', '.join(missing)} is missing beside it"
-    spec = plan.training_spec(model)
+    job = plan.job("train" if trained else "derive", model=model, seed=seed)
     try:
         card = json.loads(file.with_name("card.json").read_text(encoding="utf-8"))
-        differing = _differing(
-            card,
-            {"model": model, "seed": seed, "spec": json.loads(spec), "code": plan.code("train", spec)},
-        )
+        differing = _difference(card, job)
         if differing is None and card["weights_sha256"] != sha256_of(file.with_name("weights.safetensors")):
             return "the sha256 of weights.safetensors is not the one in card.json"
     except (ValueError, KeyError) as error:
@@ -134,19 +131,16 @@ def _model_refusal(plan: Plan, model: str, seed: int, file: Path) -> str | None:
     return differing
 
 
-def _measurement_refusal(plan: Plan, match: re.Match[str], file: Path) -> str | None:
-    model, seed, what = match["model"], int(match["seed"]), match["what"]
-    step = f"measure-{match['kind'].replace('_', '-')}"
-    spec, models = plan.measurement(match["kind"], model, seed, what)
-    table, origin = read_measurement(file)
-    differing = _differing(origin, {"spec": json.loads(spec), "code": plan.code(step, spec)})
-    if differing:
+def _measurement_refusal(plan: Plan, step: str, match: re.Match[str], file: Path) -> str | None:
+    job = plan.job(step, **match.groupdict())
+    table, origin = read_columns(file)
+    if differing := _difference(origin, job):
         return differing
     if origin["columns_sha256"] != columns_digest(table):
         return "its columns are not those that its metadata describe"
-    for used, (name, their_seed) in zip(origin["models"], models, strict=True):
-        weights = Path(plan.weights(name, their_seed))
-        if (used["model"], used["seed"]) != (name, their_seed):
+    for used, (name, seed) in zip(origin["models"], job.models, strict=True):
+        weights = Path(plan.layout.weights(name, seed))
+        if (used["model"], used["seed"]) != (name, seed):
             return f"it was measured on {used['model']}, seed {used['seed']}"
         if not weights.exists():
             return f"{weights}, which it was measured on, is not here"
@@ -155,14 +149,16 @@ def _measurement_refusal(plan: Plan, match: re.Match[str], file: Path) -> str | 
     return None
 
 
-def _differing(account: Mapping[str, Any], expected: Mapping[str, Any]) -> str | None:
-    """Return which key of a card differs from the plan, or None."""
-    for key, value in expected.items():
-        if account[key] != value:
-            if key == "code":
-                return "it was computed with other sources (the code digest differs)"
-            return f"its {key} is {json.dumps(account[key])}, the plan's {json.dumps(value)}"
-    return None
+def _difference(account: Mapping[str, Any], job: Job) -> str | None:
+    """Return how a card or a measurement differs from what the plan would compute, or None."""
+    if account["code"] != job.code:
+        return "it was computed with other sources (the code digest differs)"
+    expected = json.loads(job.spec)
+    if account["spec"] == expected:
+        return None
+    keys = sorted(key for key in {*expected, *account["spec"]} if account["spec"].get(key) != expected.get(key))
+    theirs, ours = (json.dumps(spec.get(keys[0])) for spec in (account["spec"], expected))
+    return f"its {keys[0]} is {theirs}, the plan's {ours}"
 
 
 @contextmanager
@@ -188,5 +184,5 @@ def _record(plan: Plan, files: Sequence[Path], aside: Path) -> None:
     """Let Snakemake run the jobs of these files."""
     config = [f"scale={plan.scale_name}", f"papers={','.join(plan.papers)}"]
     command = [sys.executable, "-m", "snakemake", "--quiet", "all", "--config", *config, "--", *map(str, files)]
-    if subprocess.run(command, env=os.environ | {VARIABLE: str(aside)}, check=False).returncode:
+    if subprocess.run(command, env=os.environ | {ADOPT_VARIABLE: str(aside)}, check=False).returncode:
         raise UserError("Snakemake could not record the adopted files (its message is above); they are back in place")

@@ -1,18 +1,23 @@
-"""Every step of the pipeline as a command, and the commands for people. Each imports what it needs when it runs."""
+"""The command that runs any step of the pipeline, and the commands for people. Each imports what it needs."""
 
 from __future__ import annotations
 
-import importlib
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from robustrepro.errors import UserError
+from robustrepro.errors import UserError, unknown_name
+from robustrepro.implementations import resolve
+from robustrepro.spec.sources import STEPS
+
+if TYPE_CHECKING:
+    from robustrepro.steps import Work
 
 app = typer.Typer(
     help=__doc__,
@@ -21,219 +26,54 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-STEP = "Steps, as the rules of workflow/rules call them"
+STEP = "For the rules of workflow/rules"
 PEOPLE = "For people"
 INTERRUPTED = 130
-
-Spec = Annotated[str, typer.Option(help="The job's resolved spec, as JSON.")]
-Code = Annotated[str, typer.Option(help="Digest of the sources that the job was scheduled with.")]
-Log = Annotated[Path | None, typer.Option(help="File that receives every message, with its time.")]
-Model = Annotated[str, typer.Option(help="Name of the model.")]
-Seed = Annotated[int, typer.Option(help="Seed of the model.")]
-Data = Annotated[Path, typer.Option(help="Folder of the data set.")]
-Weights = Annotated[Path, typer.Option(help="Checkpoint of the model.")]
-Output = Annotated[Path, typer.Option(help="File to write.")]
+ADOPT_VARIABLE = "ROBUSTREPRO_ADOPT"
+"""Environment variable with the folder of results that were set aside for adoption."""
 
 
-@contextmanager
-def working(step: str, spec: str, code: str, log: Path | None) -> Iterator[Any]:
-    """Run a step's work between the checks of `robustrepro.steps.running`; the log tells what it cost."""
-    from robustrepro.steps import LOGGER, running
+@app.command(rich_help_panel=STEP)
+def run(
+    step: Annotated[str, typer.Argument(help=f"Which step: {', '.join(STEPS)}.")],
+    spec: Annotated[str, typer.Option(help="The job's resolved spec, as JSON.")],
+    code: Annotated[str, typer.Option(help="Digest of the sources that the job was scheduled with.")],
+    output: Annotated[list[Path], typer.Option(help="File to write; given once per file, in the rule's order.")],
+    input: Annotated[list[str] | None, typer.Option(metavar="ROLE=PATH", help="File to read, by its role.")] = None,
+    log: Annotated[Path | None, typer.Option(help="File that receives every message, with its time.")] = None,
+) -> None:
+    """Run one step of the pipeline, as the rules of workflow/rules call it."""
+    from robustrepro.steps import LOGGER, Work, running
 
+    if step not in STEPS:
+        raise unknown_name("step", step, STEPS)
     with running(step, spec, code, log) as resolved:
         begun = time.process_time()
-        yield resolved
+        work = Work(resolved, code, _by_role(input or []), output)
+        if not _taken(step, work):
+            resolve(STEPS[step])(work)
         used = time.process_time() - begun
         LOGGER.info("processor time: %.2f s to start, %.2f s to work", begun, used, extra={"only_in_log": True})
 
 
-@app.command(rich_help_panel=STEP)
-def data(spec: Spec, code: Code, folder: Data, log: Log = None) -> None:
-    """Make a data set: tensors and a manifest with their checksums."""
-    from robustrepro.datasets.step import data_step
+def _by_role(inputs: list[str]) -> dict[str, list[Path]]:
+    """Return the inputs by role, in their order."""
+    by_role: dict[str, list[Path]] = {}
+    for text in inputs:
+        role, separator, path = text.partition("=")
+        if not separator:
+            raise UserError(f"--input {text}: expected ROLE=PATH")
+        by_role.setdefault(role, []).append(Path(path))
+    return by_role
 
-    with working("data", spec, code, log) as resolved:
-        data_step(resolved, folder)
 
-
-@app.command(rich_help_panel=STEP)
-def train(
-    spec: Spec,
-    code: Code,
-    model: Model,
-    seed: Seed,
-    data: Data,
-    weights: Weights,
-    history: Annotated[Path, typer.Option(help="CSV of loss and accuracy an epoch, to write.")],
-    card: Annotated[Path, typer.Option(help="Model card, to write.")],
-    log: Log = None,
-) -> None:
-    """Train one model with one seed; continues an interrupted training."""
+def _taken(step: str, work: Work) -> bool:
+    """Take outputs that were computed elsewhere and set aside for adoption; tell whether there were any."""
+    if not os.environ.get(ADOPT_VARIABLE):
+        return False
     from robustrepro.adoption import taken
-    from robustrepro.training.step import train_step
 
-    with working("train", spec, code, log) as resolved:
-        if taken([weights, history, card], {"data_manifest_sha256": [data / "manifest.json"]}):
-            return
-        train_step(resolved, code, name=model, seed=seed, data=data, weights=weights, history=history, card=card)
-
-
-def _add_model_measurement(step: str, says: str) -> None:
-    """Add the command of a step that measures one model with one seed."""
-
-    @app.command(step, help=says, rich_help_panel=STEP)
-    def measure(
-        spec: Spec, code: Code, model: Model, seed: Seed, data: Data, weights: Weights, output: Output, log: Log = None
-    ) -> None:
-        from robustrepro.adoption import taken
-        from robustrepro.spec.sources import STEPS
-
-        with working(step, spec, code, log) as resolved:
-            if taken([output], {"data_manifest_sha256": [data / "manifest.json"], "weights_sha256": [weights]}):
-                return
-            measured = getattr(importlib.import_module(STEPS[step]), step.replace("-", "_"))
-            measured(resolved, code, model_name=model, seed=seed, data=data, weights=weights, output=output)
-
-
-_add_model_measurement("measure-attack", "Measure one model under one attack, image by image.")
-_add_model_measurement("measure-audit", "Measure one model under every attack of the audit.")
-_add_model_measurement("measure-losses", "Measure the cross-entropy of one model on every example of a split.")
-_add_model_measurement(
-    "measure-decision-boundary", "Evaluate a model of points in the plane on a grid and on its training points."
-)
-_add_model_measurement(
-    "measure-training-path", "Repeat the training of one model; record parameters and gradients along the way."
-)
-
-
-@app.command(rich_help_panel=STEP)
-def measure_transfer(
-    spec: Spec,
-    code: Code,
-    model: Model,
-    seed: Seed,
-    data: Data,
-    weights: Weights,
-    output: Output,
-    target_weights: Annotated[list[Path], typer.Option(help="Checkpoints of the targets, in the spec's order.")],
-    log: Log = None,
-) -> None:
-    """Make adversarial examples for one model and try them on others."""
-    from robustrepro.adoption import taken
-    from robustrepro.measurements import transfer
-
-    with working("measure-transfer", spec, code, log) as resolved:
-        used = {"data_manifest_sha256": [data / "manifest.json"], "weights_sha256": [weights, *target_weights]}
-        if taken([output], used):
-            return
-        transfer.measure_transfer(
-            resolved,
-            code,
-            model_name=model,
-            seed=seed,
-            data=data,
-            weights=weights,
-            target_weights=target_weights,
-            output=output,
-        )
-
-
-@app.command(rich_help_panel=STEP)
-def measure_parameter_distance(
-    spec: Spec,
-    code: Code,
-    model: Annotated[list[str], typer.Option(help="Names of the two models.")],
-    weights: Annotated[list[Path], typer.Option(help="Checkpoints of the two models.")],
-    seed: Seed,
-    output: Output,
-    log: Log = None,
-) -> None:
-    """Measure how far apart the parameters of two models are."""
-    from robustrepro.adoption import taken
-    from robustrepro.measurements import parameter_distance
-
-    with working("measure-parameter-distance", spec, code, log) as resolved:
-        if taken([output], {"weights_sha256": weights}):
-            return
-        parameter_distance.measure_parameter_distance(
-            resolved,
-            code,
-            names=(model[0], model[1]),
-            seed=seed,
-            weights=(weights[0], weights[1]),
-            output=output,
-        )
-
-
-@app.command(rich_help_panel=STEP)
-def table(
-    spec: Spec,
-    code: Code,
-    folder: Annotated[Path, typer.Option(help="Folder that receives the table as JSON, CSV and Markdown.")],
-    published: Annotated[Path | None, typer.Option(help="CSV of the numbers as printed.")] = None,
-    log: Log = None,
-) -> None:
-    """Make one table from its measurements."""
-    from robustrepro.tables.step import table_step
-
-    with working("table", spec, code, log) as resolved:
-        table_step(resolved, folder, published)
-
-
-@app.command(rich_help_panel=STEP)
-def figure(
-    spec: Spec,
-    code: Code,
-    folder: Annotated[Path, typer.Option(help="Folder that receives the figure as PNG and PDF.")],
-    log: Log = None,
-) -> None:
-    """Draw one figure from its measurements."""
-    from robustrepro.figures.step import figure_step
-
-    with working("figure", spec, code, log) as resolved:
-        figure_step(resolved, folder)
-
-
-@app.command(rich_help_panel=STEP)
-def audit(
-    spec: Spec,
-    code: Code,
-    folder: Annotated[Path, typer.Option(help="Folder of the scale, which receives audit.csv and audit.json.")],
-    log: Log = None,
-) -> None:
-    """Judge every claim about robustness again, on the worst case an image over all attacks."""
-    from robustrepro.audit.step import audit_step
-
-    with working("audit", spec, code, log) as resolved:
-        audit_step(resolved, folder)
-
-
-@app.command(rich_help_panel=STEP)
-def scorecard(
-    spec: Spec,
-    code: Code,
-    folder: Annotated[Path, typer.Option(help="Folder of the scale, which gets the scorecard and metrics.json.")],
-    log: Log = None,
-) -> None:
-    """Give every claim a verdict."""
-    from robustrepro.scorecard.step import scorecard_step
-
-    with working("scorecard", spec, code, log) as resolved:
-        scorecard_step(resolved, folder)
-
-
-@app.command(rich_help_panel=STEP)
-def report(
-    spec: Spec,
-    code: Code,
-    folder: Annotated[Path, typer.Option(help="Folder of the scale, which receives report/index.html.")],
-    log: Log = None,
-) -> None:
-    """Write the report, one self-contained HTML file."""
-    from robustrepro.report.step import report_step
-
-    with working("report", spec, code, log) as resolved:
-        report_step(resolved, folder)
+    return taken(step, work)
 
 
 @app.command(rich_help_panel=PEOPLE)

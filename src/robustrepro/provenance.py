@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import platform
 import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
+
+from robustrepro.files import sha256_of
 
 RECORDED_PACKAGES = ("numpy", "robustrepro", "safetensors", "torch")
 
@@ -36,6 +41,40 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return described.stdout.strip()
+
+
+def origin_of(
+    spec: Mapping[str, Any], code: str, models: Iterable[tuple[str, int, Path]], manifest: Path | None, device: str
+) -> dict[str, Any]:
+    """Return what a measurement file says of where it came from.
+
+    Parameters
+    ----------
+    spec, code
+        The job's resolved spec and the digest of its sources.
+    models
+        Name, seed and checkpoint of each model that was measured.
+    manifest
+        That of the data set; None where none was read.
+    device
+        What it was computed on.
+    """
+    data = {}
+    if manifest is not None:
+        verified = json.loads(manifest.read_text(encoding="utf-8"))["verified"]
+        data = {"data_manifest_sha256": sha256_of(manifest), "data_verified": verified}
+    return {
+        "kind": spec["measure"]["kind"],
+        "spec": spec,
+        "code": code,
+        "models": [
+            {"model": name, "seed": seed, "weights_sha256": sha256_of(weights)} for name, seed, weights in models
+        ],
+        **data,
+        "device": device,
+        "commit": commit(),
+        "versions": versions(),
+    }
 
 
 class Usage:

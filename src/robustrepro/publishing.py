@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import shutil
@@ -10,6 +9,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from robustrepro.canonical import canonical_json
 from robustrepro.errors import UserError
@@ -27,6 +28,9 @@ COPIED = (
 
 DIGITS = 12
 """How many hexadecimal digits of a checksum name something within one file."""
+
+NAMED_BY_MODELS = {"subjects", "targets"}
+"""Parts of a measurement's spec about its models: their cards stand in the same file, under ``models``."""
 
 
 def publish(source: Path, destination: Path) -> list[Path]:
@@ -61,7 +65,7 @@ def publish(source: Path, destination: Path) -> list[Path]:
                 shutil.copyfile(file, target)
         shutil.copyfile(report, fresh / "report.html")
         write_text(fresh / "scorecard.md", scorecard_markdown(source / "scorecard.csv"))
-        write_text(fresh / "provenance.json", _one_line_an_entry(provenance(source)))
+        write_text(fresh / "provenance.json", _one_line_per_entry(provenance(source)))
         if destination.exists():
             shutil.rmtree(destination)
         fresh.replace(destination)
@@ -70,12 +74,11 @@ def publish(source: Path, destination: Path) -> list[Path]:
 
 def scorecard_markdown(scorecard: Path) -> str:
     """Return the scorecard as Markdown: claim, verdict, whether it survives the audit, what was measured."""
-    with scorecard.open(encoding="utf-8", newline="") as stream:
-        lines = list(csv.DictReader(stream))
+    claims = pd.read_csv(scorecard, dtype=str, keep_default_na=False)
     rows = [
-        f"| {line['paper']} | “{' '.join(line['says'].split())}” ({line['where']}) | **{line['verdict']}** "
-        f"| **{line['audit']}** {line['taken_down_by']} | {line['measured'].replace('; ', ';<br>')} |"
-        for line in lines
+        f"| {claim.paper} | “{' '.join(claim.says.split())}” ({claim.where}) | **{claim.verdict}** "
+        f"| **{claim.audit}** {claim.taken_down_by} | {claim.measured.replace('; ', ';<br>')} |"
+        for claim in claims.itertuples()
     ]
     header = ["| paper | claim | reproduced? | survives the audit? | measured |", "| --- | --- | --- | --- | --- |"]
     return "\n".join([*header, *rows]) + "\n"
@@ -84,8 +87,8 @@ def scorecard_markdown(scorecard: Path) -> str:
 def provenance(source: Path) -> dict[str, Any]:
     """Return where every number of a scale comes from: each model's card and each measurement's origin.
 
-    A spec that several measurements share stands once, under ``specs``; a measurement names the models that it is of as
-    ``name/seed0@sha256``, with the first digits of the weights' checksum.
+    What several measurements measure alike stands once, under ``specs``; a measurement names the models that it is of
+    as ``name/seed0@sha256``, with the first digits of the weights' checksum.
     """
     models = {}
     for card in sorted((source / "models").glob("*/*/card.json")):
@@ -94,9 +97,9 @@ def provenance(source: Path) -> dict[str, Any]:
     measurements = {}
     for file in sorted((source / "measurements").rglob("*.parquet")):
         origin = read_origin(file)
-        text = canonical_json(origin["spec"])
-        name = hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
-        specs[name] = origin["spec"]
+        spec = {key: value for key, value in origin["spec"].items() if key not in NAMED_BY_MODELS}
+        name = hashlib.sha256(canonical_json(spec).encode()).hexdigest()[:DIGITS]
+        specs[name] = spec
         measurements[file.relative_to(source / "measurements").as_posix()] = {
             **{key: origin[key] for key in ("code", "commit", "device", "seconds")},
             "spec": name,
@@ -108,10 +111,10 @@ def provenance(source: Path) -> dict[str, Any]:
     return {"scale": source.name, "models": models, "measurements": measurements, "specs": specs}
 
 
-def _one_line_an_entry(tree: Mapping[str, Any]) -> str:
+def _one_line_per_entry(sections: Mapping[str, Any]) -> str:
     """Return JSON that a reader can search and git can compare line by line."""
     parts = []
-    for key, value in tree.items():
+    for key, value in sections.items():
         if isinstance(value, Mapping):
             lines = ",\n".join(
                 f"  {json.dumps(name)}: {canonical_json(entry)}" for name, entry in sorted(value.items())

@@ -1,4 +1,4 @@
-"""What every step does around its work: check its sources, write its log, show its progress, stop in order."""
+"""What surrounds the work of a step: its sources are checked, its log written, its progress shown, its end clean."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -77,7 +77,7 @@ def running(step: str, spec: str, code: str, log: Path | None) -> Iterator[Any]:
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         resolved = json.loads(spec)
-        require_unchanged(step, resolved, code)
+        require_unchanged(step, resolved["runs"], code)
         yield resolved
     except BaseException as error:
         LOGGER.info("stopped: %s", str(error) or type(error).__name__, extra={"only_in_log": True})
@@ -135,3 +135,33 @@ class ProgressBar:
         if due and not shown_as_bar:
             self._spoke = time.monotonic()
         LOGGER.info("%s", line, extra={"only_in_log": shown_as_bar or not due})
+
+
+class Progress:
+    """The progress of a measurement, whose kind says how much there is to do.
+
+    Parameters
+    ----------
+    description
+        Of the measurement, for the bar and the log.
+    """
+
+    def __init__(self, description: str) -> None:
+        self._description = description
+        self._stack = ExitStack()
+        self._bar: ProgressBar | None = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def expect(self, total: int) -> None:
+        """Show a bar for so much to do."""
+        self._bar = self._stack.enter_context(ProgressBar(self._description, total))
+
+    def advance(self, count: int, detail: str = "") -> None:
+        """Say that ``count`` more of the total are done."""
+        if self._bar is not None:
+            self._bar.advance(count, detail)

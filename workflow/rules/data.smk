@@ -1,28 +1,60 @@
 """
-Make the data sets: embedded ones, or downloaded, checked and converted.
+Make data sets: fetched and checked against the official checksums, drawn, generated from one another, or crafted.
 
-reads    the official files (network or data.mirror), or nothing
-writes   data/{dataset}/ train.safetensors, test.safetensors, manifest.json
+reads    a mirror or the official hosts; the data set or the model that one is made from
+writes   data/{dataset}/ manifest.json, train.safetensors, test.safetensors
+         results/{scale}/data/{dataset}/seed{seed}/ manifest.json, test.safetensors of one that is made from a model
 """
 
 
 rule data:
+    input:
+        plan.part("data", "files"),
     output:
         manifest="data/{dataset}/manifest.json",
         train="data/{dataset}/train.safetensors",
         test="data/{dataset}/test.safetensors",
     log:
-        "results/logs/data/{dataset}.log",
+        f"{plan.folder}/logs/data/{{dataset}}.log",
     benchmark:
-        "results/benchmarks/data/{dataset}.tsv"
+        f"{plan.folder}/benchmarks/data/{{dataset}}.tsv"
     conda:
         "../environment.yaml"
-    threads: 1
+    threads: plan.part("data", "threads")
     resources:
-        mem_mb=4000,
+        gpu=plan.part("data", "gpu"),
+        mem_mb=plan.part("data", "memory_mb"),
+        runtime=plan.part("data", "minutes"),
     params:
-        spec=lambda w: plan.data_spec(w.dataset),
-        code=lambda w: plan.code("data", plan.data_spec(w.dataset)),
+        spec=plan.part("data", "spec"),
+        code=plan.part("data", "code"),
+        inputs=plan.part("data", "arguments"),
     shell:
-        "python -m robustrepro data --log {log} --spec {params.spec:q} --code {params.code}"
-        " --folder data/{wildcards.dataset}"
+        "python -m robustrepro run data --log {log} --spec {params.spec:q} --code {params.code}"
+        " {params.inputs} --output {output.manifest}"
+
+
+rule data_from_model:
+    input:
+        plan.part("data", "files"),
+    output:
+        manifest="results/{scale}/data/{dataset}/seed{seed}/manifest.json",
+        test="results/{scale}/data/{dataset}/seed{seed}/test.safetensors",
+    log:
+        "results/{scale}/logs/data/{dataset}/seed{seed}.log",
+    benchmark:
+        "results/{scale}/benchmarks/data/{dataset}/seed{seed}.tsv"
+    conda:
+        "../environment.yaml"
+    threads: plan.part("data", "threads")
+    resources:
+        gpu=plan.part("data", "gpu"),
+        mem_mb=plan.part("data", "memory_mb"),
+        runtime=plan.part("data", "minutes"),
+    params:
+        spec=plan.part("data", "spec"),
+        code=plan.part("data", "code"),
+        inputs=plan.part("data", "arguments"),
+    shell:
+        "python -m robustrepro run data --log {log} --spec {params.spec:q} --code {params.code}"
+        " {params.inputs} --output {output.manifest}"

@@ -1,15 +1,15 @@
 """
-From measurements to a paper's tables and figures. Nothing here trains or attacks.
+From measurements to a paper's tables, figures and verdicts. Nothing here trains or attacks.
 
-reads    the measurements that the table or figure is declared to show, papers/{paper}/published/
-writes   results/{scale}/papers/{paper}/tables/{table}.{json,csv,md}
-         results/{scale}/papers/{paper}/figures/{figure}.{png,pdf}
+reads    the measurements that are shown, and all attacks on the models that the paper's claims rest on
+writes   results/{scale}/papers/{paper}/ tables/{table}.{json,csv,md}, figures/{figure}.{png,pdf}
+         results/{scale}/papers/{paper}/ audit.{json,csv}, scorecard.{json,csv}
 """
 
 
 rule table:
     input:
-        measurements=lambda w: plan.table_inputs(w.paper, w.table),
+        plan.part("table", "files"),
     output:
         json="results/{scale}/papers/{paper}/tables/{table}.json",
         csv="results/{scale}/papers/{paper}/tables/{table}.csv",
@@ -20,22 +20,23 @@ rule table:
         "results/{scale}/benchmarks/papers/{paper}/tables/{table}.tsv"
     conda:
         "../environment.yaml"
-    threads: 1
+    threads: plan.part("table", "threads")
     resources:
-        mem_mb=1000,
+        gpu=plan.part("table", "gpu"),
+        mem_mb=plan.part("table", "memory_mb"),
+        runtime=plan.part("table", "minutes"),
     params:
-        spec=lambda w: plan.table_spec(w.paper, w.table),
-        code=lambda w: plan.code("table", plan.table_spec(w.paper, w.table)),
-        published=lambda w: plan.published_digest(w.paper, w.table),
-        printed=lambda w: plan.published_option(w.paper, w.table),
+        spec=plan.part("table", "spec"),
+        code=plan.part("table", "code"),
+        inputs=plan.part("table", "arguments"),
     shell:
-        "python -m robustrepro table --log {log} --spec {params.spec:q} --code {params.code}"
-        " --folder $(dirname {output.json}) {params.printed}"
+        "python -m robustrepro run table --log {log} --spec {params.spec:q} --code {params.code}"
+        " {params.inputs} --output {output.json} --output {output.csv} --output {output.markdown}"
 
 
 rule figure:
     input:
-        measurements=lambda w: plan.figure_inputs(w.paper, w.figure),
+        plan.part("figure", "files"),
     output:
         png="results/{scale}/papers/{paper}/figures/{figure}.png",
         pdf="results/{scale}/papers/{paper}/figures/{figure}.pdf",
@@ -45,12 +46,67 @@ rule figure:
         "results/{scale}/benchmarks/papers/{paper}/figures/{figure}.tsv"
     conda:
         "../environment.yaml"
-    threads: 1
+    threads: plan.part("figure", "threads")
     resources:
-        mem_mb=1000,
+        gpu=plan.part("figure", "gpu"),
+        mem_mb=plan.part("figure", "memory_mb"),
+        runtime=plan.part("figure", "minutes"),
     params:
-        spec=lambda w: plan.figure_spec(w.paper, w.figure),
-        code=lambda w: plan.code("figure", plan.figure_spec(w.paper, w.figure)),
+        spec=plan.part("figure", "spec"),
+        code=plan.part("figure", "code"),
+        inputs=plan.part("figure", "arguments"),
     shell:
-        "python -m robustrepro figure --log {log} --spec {params.spec:q} --code {params.code}"
-        " --folder $(dirname {output.png})"
+        "python -m robustrepro run figure --log {log} --spec {params.spec:q} --code {params.code}"
+        " {params.inputs} --output {output.png} --output {output.pdf}"
+
+
+rule audit:
+    input:
+        plan.part("audit", "files"),
+    output:
+        json="results/{scale}/papers/{paper}/audit.json",
+        csv="results/{scale}/papers/{paper}/audit.csv",
+    log:
+        "results/{scale}/logs/papers/{paper}/audit.log",
+    benchmark:
+        "results/{scale}/benchmarks/papers/{paper}/audit.tsv"
+    conda:
+        "../environment.yaml"
+    threads: plan.part("audit", "threads")
+    resources:
+        gpu=plan.part("audit", "gpu"),
+        mem_mb=plan.part("audit", "memory_mb"),
+        runtime=plan.part("audit", "minutes"),
+    params:
+        spec=plan.part("audit", "spec"),
+        code=plan.part("audit", "code"),
+        inputs=plan.part("audit", "arguments"),
+    shell:
+        "python -m robustrepro run audit --log {log} --spec {params.spec:q} --code {params.code}"
+        " {params.inputs} --output {output.json} --output {output.csv}"
+
+
+rule scorecard:
+    input:
+        plan.part("scorecard", "files"),
+    output:
+        json="results/{scale}/papers/{paper}/scorecard.json",
+        csv="results/{scale}/papers/{paper}/scorecard.csv",
+    log:
+        "results/{scale}/logs/papers/{paper}/scorecard.log",
+    benchmark:
+        "results/{scale}/benchmarks/papers/{paper}/scorecard.tsv"
+    conda:
+        "../environment.yaml"
+    threads: plan.part("scorecard", "threads")
+    resources:
+        gpu=plan.part("scorecard", "gpu"),
+        mem_mb=plan.part("scorecard", "memory_mb"),
+        runtime=plan.part("scorecard", "minutes"),
+    params:
+        spec=plan.part("scorecard", "spec"),
+        code=plan.part("scorecard", "code"),
+        inputs=plan.part("scorecard", "arguments"),
+    shell:
+        "python -m robustrepro run scorecard --log {log} --spec {params.spec:q} --code {params.code}"
+        " {params.inputs} --output {output.json} --output {output.csv}"

@@ -1,67 +1,41 @@
 """
-What is said about a scale as a whole: a verdict on every claim, whether it survives, the numbers for DVC, the report.
+What is said about a scale as a whole: every claim's verdict, the numbers for DVC, the report.
 
-reads    every table and figure of the papers asked for, and all attacks on the models that claims rest on
-writes   results/{scale}/ audit.csv, audit.json, scorecard.csv, scorecard.json, metrics.json, report/index.html
+reads    the tables, figures and verdicts of the papers asked for
+writes   results/{scale}/ scorecard.csv, audit.csv, metrics.json, report/index.html
 """
 
 
-rule audit:
+rule summary:
     input:
-        tables=list(plan.tables_of()),
-        measurements=plan.audit_inputs(),
-    output:
-        csv="results/{scale}/audit.csv",
-        json="results/{scale}/audit.json",
-    log:
-        "results/{scale}/logs/audit.log",
-    benchmark:
-        "results/{scale}/benchmarks/audit.tsv"
-    conda:
-        "../environment.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-    params:
-        spec=lambda w: plan.claims_audit_spec(),
-        code=lambda w: plan.code("audit", plan.claims_audit_spec()),
-    shell:
-        "python -m robustrepro audit --log {log} --spec {params.spec:q} --code {params.code}"
-        " --folder $(dirname {output.csv})"
-
-
-rule scorecard:
-    input:
-        tables=list(plan.tables_of()),
-        audit="results/{scale}/audit.csv",
+        plan.part("summary", "files"),
     output:
         scorecard="results/{scale}/scorecard.csv",
-        json="results/{scale}/scorecard.json",
+        audit="results/{scale}/audit.csv",
         metrics="results/{scale}/metrics.json",
     log:
-        "results/{scale}/logs/scorecard.log",
+        "results/{scale}/logs/summary.log",
     benchmark:
-        "results/{scale}/benchmarks/scorecard.tsv"
+        "results/{scale}/benchmarks/summary.tsv"
     conda:
         "../environment.yaml"
-    threads: 1
+    threads: plan.part("summary", "threads")
     resources:
-        mem_mb=1000,
+        gpu=plan.part("summary", "gpu"),
+        mem_mb=plan.part("summary", "memory_mb"),
+        runtime=plan.part("summary", "minutes"),
     params:
-        spec=lambda w: plan.scorecard_spec(),
-        code=lambda w: plan.code("scorecard", plan.scorecard_spec()),
+        spec=plan.part("summary", "spec"),
+        code=plan.part("summary", "code"),
+        inputs=plan.part("summary", "arguments"),
     shell:
-        "python -m robustrepro scorecard --log {log} --spec {params.spec:q} --code {params.code}"
-        " --folder $(dirname {output.scorecard})"
+        "python -m robustrepro run summary --log {log} --spec {params.spec:q} --code {params.code}"
+        " {params.inputs} --output {output.scorecard} --output {output.audit} --output {output.metrics}"
 
 
 rule report:
     input:
-        scorecard="results/{scale}/scorecard.csv",
-        comparisons="results/{scale}/scorecard.json",
-        audit="results/{scale}/audit.json",
-        tables=list(plan.tables_of()),
-        figures=list(plan.figures_of()),
+        plan.part("report", "files"),
     output:
         "results/{scale}/report/index.html",
     log:
@@ -70,12 +44,15 @@ rule report:
         "results/{scale}/benchmarks/report.tsv"
     conda:
         "../environment.yaml"
-    threads: 1
+    threads: plan.part("report", "threads")
     resources:
-        mem_mb=1000,
+        gpu=plan.part("report", "gpu"),
+        mem_mb=plan.part("report", "memory_mb"),
+        runtime=plan.part("report", "minutes"),
     params:
-        spec=lambda w: plan.report_spec(),
-        code=lambda w: plan.code("report", plan.report_spec()),
+        spec=plan.part("report", "spec"),
+        code=plan.part("report", "code"),
+        inputs=plan.part("report", "arguments"),
     shell:
-        "python -m robustrepro report --log {log} --spec {params.spec:q} --code {params.code}"
-        " --folder results/{wildcards.scale}"
+        "python -m robustrepro run report --log {log} --spec {params.spec:q} --code {params.code}"
+        " {params.inputs} --output {output}"

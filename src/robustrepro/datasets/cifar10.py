@@ -12,41 +12,50 @@ from typing import Any
 
 import numpy as np
 
-from robustrepro.datasets.examples import Examples
-from robustrepro.datasets.official import Checker
+from robustrepro.datasets.examples import Examples, Ingredients, MadeDataset
+from robustrepro.datasets.official import official_files
 from robustrepro.errors import UserError
-from robustrepro.spec.datasets import Cifar10Spec
+from robustrepro.spec.datasets import Cifar10Spec, OfficialFile
 
 
-def read_cifar10(spec: Cifar10Spec, folder: Path, checker: Checker) -> tuple[Examples, Examples]:
-    """Check and read the unpacked batches in ``folder``, or else the archive.
+def make(declared: Cifar10Spec, ingredients: Ingredients) -> MadeDataset:
+    """Check and read CIFAR-10's unpacked batches, or else its archive, from a mirror or downloaded.
 
     Raises
     ------
     UserError
         If neither is there, or a file is missing, not allowed, truncated, or not what its name says.
     """
-    unpacked, archive = folder / spec.batches_folder, folder / spec.archive.name
-    if unpacked.is_dir():
-        checker.read(unpacked / spec.class_names_file.name, spec.class_names_file)
-        train, test = (
-            _joined([parse_batch(checker.read(unpacked / file.name, file), unpacked / file.name) for file in files])
-            for files in (spec.train_files, spec.test_files)
-        )
-    elif archive.exists():
-        content = checker.read(archive, spec.archive)
-        train, test = (
-            _joined(_parse_members(content, archive, [f"{spec.batches_folder}/{file.name}" for file in files]))
-            for files in (spec.train_files, spec.test_files)
-        )
-    else:
-        message = (
-            f"{folder}: neither the folder {spec.batches_folder} nor {spec.archive.name} is there. The key data.mirror "
-            f"in config.yaml (or the environment variable ROBUSTREPRO_MIRROR) names a folder that should have the "
-            f"official files of '{spec.name}'. Put one of the two there, or leave data.mirror empty to download."
-        )
-        raise UserError(message)
-    return train, test
+    with official_files(declared.name, ingredients, lambda: _addresses(declared)) as (folder, checker):
+        unpacked, archive = folder / declared.batches_folder, folder / declared.archive.name
+        if unpacked.is_dir():
+            checker.read(unpacked / declared.class_names_file.name, declared.class_names_file)
+            train, test = (
+                _joined([parse_batch(checker.read(unpacked / file.name, file), unpacked / file.name) for file in files])
+                for files in (declared.train_files, declared.test_files)
+            )
+        elif archive.exists():
+            content = checker.read(archive, declared.archive)
+            train, test = (
+                _joined(_parse_members(content, archive, [f"{declared.batches_folder}/{file.name}" for file in files]))
+                for files in (declared.train_files, declared.test_files)
+            )
+        else:
+            message = (
+                f"{folder}: neither the folder {declared.batches_folder} nor {declared.archive.name} is there. The key "
+                "data.mirror in config.yaml (or the environment variable ROBUSTREPRO_MIRROR) names a folder that "
+                f"should have the official files of '{declared.name}'. Put one of the two there, or leave data.mirror "
+                "empty to download."
+            )
+            raise UserError(message)
+    return MadeDataset(train, test, declared.classes, declared.source, tuple(checker.differing))
+
+
+def _addresses(declared: Cifar10Spec) -> dict[OfficialFile, list[str]]:
+    """Return where the archive can be downloaded: on the host that torchvision keeps."""
+    from torchvision import datasets
+
+    return {declared.archive: [datasets.CIFAR10.url]}
 
 
 def _parse_members(archive: bytes, path: Path, names: list[str]) -> list[Examples]:

@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from robustrepro.datasets.examples import Examples
+from robustrepro.datasets.examples import Examples, Ingredients, MadeDataset
 from robustrepro.seeds import derive_seed
 from robustrepro.spec.datasets import DigitsSpec
 
 Grey = NDArray[np.uint8]  # (H, W)
 
 
-def make_digits(spec: DigitsSpec) -> tuple[Examples, Examples]:
+def make(declared: DigitsSpec, _: Ingredients) -> MadeDataset:
     """Make the training and the test images of ``digits`` or ``digits_rgb``.
 
     Both have the same split, stratified by class. The writers are not recorded, so it cannot be a split by writer.
@@ -26,16 +26,17 @@ def make_digits(spec: DigitsSpec) -> tuple[Examples, Examples]:
     small: NDArray[np.uint8] = np.rint(digits.images * (255 / 16)).astype(np.uint8)
     train, test = train_test_split(
         np.arange(len(labels)),
-        train_size=spec.train_examples,
-        test_size=spec.test_examples,
+        train_size=declared.train_examples,
+        test_size=declared.test_examples,
         stratify=labels,
-        random_state=derive_seed(spec.seed, "digits split") % 2**32,
+        random_state=derive_seed(declared.seed, "digits split") % 2**32,
     )
-    if spec.name == "digits":
+    if declared.name == "digits":
         images = np.stack([_like_mnist(digit) for digit in small])[:, None]
     else:
-        images = _on_photographs(small, spec.seed)
-    return Examples(images[train], labels[train]), Examples(images[test], labels[test])
+        images = _on_photographs(small, declared.seed)
+    splits = Examples(images[train], labels[train]), Examples(images[test], labels[test])
+    return MadeDataset(*splits, declared.classes, declared.source)
 
 
 def _like_mnist(digit: Grey) -> Grey:

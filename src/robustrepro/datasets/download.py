@@ -1,10 +1,11 @@
-"""Downloads from the official hosts, whose addresses torchvision keeps."""
+"""Downloads of official files, held against their checksums."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
@@ -12,40 +13,45 @@ from urllib.parse import urlsplit
 
 from torch.hub import download_url_to_file
 
-from robustrepro.datasets.official import md5_of
 from robustrepro.errors import UserError
-from robustrepro.spec.datasets import Cifar10Spec, MnistSpec, OfficialFile
+from robustrepro.spec.datasets import OfficialFile
 
 log = logging.getLogger("robustrepro")
 
 SECONDS_WITHOUT_A_BYTE = 60.0
 
 
-def download(spec: MnistSpec | Cifar10Spec, folder: Path) -> None:
+def md5_of(content: bytes) -> str:
+    """Return the hexadecimal MD5 of bytes; the data sets' authors published no better checksum."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def download(dataset: str, addresses: Mapping[OfficialFile, Sequence[str]], folder: Path) -> None:
     """Download a data set's official files into ``folder``, which the caller removes.
 
     A download whose checksum is wrong is never kept, not even where unverified files are allowed: that is for files
     that somebody chose, and not for what a broken connection left.
+
+    Parameters
+    ----------
+    dataset
+        The data set's name, for messages.
+    addresses
+        Where each file can be had, tried in order.
+    folder
+        Where the files go.
 
     Raises
     ------
     UserError
         If a file could not be downloaded from any of its hosts.
     """
-    from torchvision import datasets
-
     with _patience():
-        match spec:
-            case MnistSpec():
-                official = datasets.MNIST if spec.name == "mnist" else datasets.FashionMNIST
-                for file in (*spec.train_files, *spec.test_files):
-                    addresses = [f"{host}{file.name}" for host in official.mirrors]
-                    _download(spec.name, file, addresses, folder / file.name)
-            case Cifar10Spec():
-                _download(spec.name, spec.archive, [datasets.CIFAR10.url], folder / spec.archive.name)
+        for file, hosts in addresses.items():
+            _download(dataset, file, hosts, folder / file.name)
 
 
-def _download(dataset: str, file: OfficialFile, addresses: list[str], path: Path) -> None:
+def _download(dataset: str, file: OfficialFile, addresses: Sequence[str], path: Path) -> None:
     failures = []
     for address in addresses:
         log.info("%s: downloading %s from %s", dataset, file.name, urlsplit(address).netloc)

@@ -14,7 +14,12 @@ MANIFEST = "manifest.json"
 
 
 class TensorFile(Declaration):
-    """One split's file: ``inputs`` and ``labels`` are the shapes of its two tensors."""
+    """One split's file: ``inputs`` and ``labels`` are the shapes of these two tensors.
+
+    The test split of a data set that was made from a model has two more, ``origin_index`` and ``origin_attack``, of the
+    shape of the labels: each image's index in the split that it was made from, and the number of its attack in the
+    manifest's ``attacks``.
+    """
 
     name: str
     sha256: str
@@ -32,21 +37,66 @@ class DifferingFile(Declaration):
     expected_md5: str
 
 
+class AttackRecord(Declaration):
+    """What one attack gave: of ``attacked`` images it took ``kept`` to where the model errs.
+
+    ``declared`` is the whole attack as plain data; ``norm`` and ``epsilon`` are absent where it has none.
+    """
+
+    name: str
+    norm: str | None = None
+    epsilon: float | None = None
+    declared: dict[str, Any]
+    attacked: int
+    kept: int
+
+
+class ModelRecord(Declaration):
+    """The model that a data set was made from, the sources (``code``) that did it, and on what they ran.
+
+    ``seed`` is the model's own, and ``attack_seed`` that of the attacks' random starts.
+    """
+
+    model: str
+    seed: int
+    network: dict[str, Any]
+    weights_sha256: str
+    attack_seed: int
+    code: str
+    device: str
+    versions: dict[str, str]
+
+
+class MadeFrom(Declaration):
+    """What a data set was made from: another one, known by its manifest's sha256, and maybe a model.
+
+    ``clipped`` says whether its pixels stay in [0, 1].
+    """
+
+    dataset: str
+    manifest_sha256: str
+    clipped: bool = True
+    model: ModelRecord | None = None
+    attacks: tuple[AttackRecord, ...] | None = None
+
+
 class Manifest(Declaration):
     """What ``manifest.json`` holds; equal sources give an equal manifest, wherever they were fetched from.
 
     ``spec`` is what was asked for, as plain data: its class would bring every data set's declaration into every step.
-    ``verified`` says that no source file differs from its official checksum; ``differing`` has those that do.
+    ``verified`` says that no source file differs from its official checksum; ``differing`` has those that do. A data
+    set that was made from another one inherits both. What is None is left out of the file.
     """
 
     name: str
     spec: dict[str, Any]
     source: str
     classes: int
-    train: TensorFile
+    train: TensorFile | None = None
     test: TensorFile
     verified: bool
     differing: tuple[DifferingFile, ...] = ()
+    made_from: MadeFrom | None = None
 
 
 def remake(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""MNIST's files: gzipped IDX, as its authors describe it."""
+"""MNIST and Fashion-MNIST: gzipped IDX files, as MNIST's authors describe them."""
 
 from __future__ import annotations
 
@@ -9,28 +9,37 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from robustrepro.datasets.examples import Examples
-from robustrepro.datasets.official import Checker
+from robustrepro.datasets.examples import Examples, Ingredients, MadeDataset
+from robustrepro.datasets.official import official_files
 from robustrepro.errors import UserError
-from robustrepro.spec.datasets import MnistSpec
+from robustrepro.spec.datasets import MnistSpec, OfficialFile
 
 
-def read_mnist(spec: MnistSpec, folder: Path, checker: Checker) -> tuple[Examples, Examples]:
-    """Check and read the four official files in ``folder``.
+def make(declared: MnistSpec, ingredients: Ingredients) -> MadeDataset:
+    """Check and read the four official files of MNIST or Fashion-MNIST, from a mirror or downloaded.
 
     Raises
     ------
     UserError
         If one is missing, not allowed, truncated, or not what its name says.
     """
-    train, test = (
-        Examples(
-            read_idx(checker.read(folder / images.name, images), folder / images.name, dimensions=3)[:, None],
-            read_idx(checker.read(folder / labels.name, labels), folder / labels.name, dimensions=1),
+    with official_files(declared.name, ingredients, lambda: _addresses(declared)) as (folder, checker):
+        train, test = (
+            Examples(
+                read_idx(checker.read(folder / images.name, images), folder / images.name, dimensions=3)[:, None],
+                read_idx(checker.read(folder / labels.name, labels), folder / labels.name, dimensions=1),
+            )
+            for images, labels in (declared.train_files, declared.test_files)
         )
-        for images, labels in (spec.train_files, spec.test_files)
-    )
-    return train, test
+    return MadeDataset(train, test, declared.classes, declared.source, tuple(checker.differing))
+
+
+def _addresses(declared: MnistSpec) -> dict[OfficialFile, list[str]]:
+    """Return where each file can be downloaded: on the hosts that torchvision keeps."""
+    from torchvision import datasets
+
+    hosts = datasets.MNIST.mirrors if declared.name == "mnist" else datasets.FashionMNIST.mirrors
+    return {file: [f"{host}{file.name}" for host in hosts] for file in (*declared.train_files, *declared.test_files)}
 
 
 def read_idx(compressed: bytes, path: Path, dimensions: int) -> NDArray[np.uint8]:

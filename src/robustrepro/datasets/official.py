@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from robustrepro.datasets.download import download, md5_of
+from robustrepro.datasets.examples import Ingredients
 from robustrepro.datasets.manifest import DifferingFile
 from robustrepro.errors import UserError
-from robustrepro.spec.datasets import DATASETS, Cifar10Spec, MnistSpec, OfficialFile
+from robustrepro.spec.datasets import DATASETS, Dataset, OfficialFile
 
 log = logging.getLogger("robustrepro")
-
-
-def md5_of(content: bytes) -> str:
-    """Return the hexadecimal MD5 of bytes; the data sets' authors published no better checksum."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 @dataclass
@@ -72,18 +71,52 @@ class Checker:
         return content
 
 
-def _official_files(spec: MnistSpec | Cifar10Spec) -> tuple[OfficialFile, ...]:
-    files: tuple[OfficialFile, ...] = (*spec.train_files, *spec.test_files)
-    return files if isinstance(spec, MnistSpec) else (*files, spec.class_names_file, spec.archive)
+Addresses = Callable[[], Mapping[OfficialFile, Sequence[str]]]
+"""Returns where each official file can be downloaded."""
+
+
+def _files_of(declared: Dataset) -> Iterator[OfficialFile]:
+    for name in type(declared).model_fields:
+        value = getattr(declared, name)
+        values = value if isinstance(value, tuple) else (value,)
+        yield from (file for file in values if isinstance(file, OfficialFile))
 
 
 # MNIST and Fashion-MNIST have files of the same names, so that one is easily taken for the other.
 _OWNERS = {
-    file.md5: f"the {file.name} of '{spec.name}'"
-    for spec in DATASETS.values()
-    if isinstance(spec, MnistSpec | Cifar10Spec)
-    for file in _official_files(spec)
+    file.md5: f"the {file.name} of '{name}'" for name, declared in DATASETS.items() for file in _files_of(declared)
 }
+
+
+@contextmanager
+def official_files(dataset: str, ingredients: Ingredients, addresses: Addresses) -> Iterator[tuple[Path, Checker]]:
+    """Yield the folder of a data set's official files, and what checks each of them while it is read.
+
+    The files are those of the mirror, if there is one; else they are downloaded, and removed when the block ends.
+
+    Parameters
+    ----------
+    dataset
+        The data set's name.
+    ingredients
+        The mirror, whether its files may be unverified, and beside which folder downloads are kept.
+    addresses
+        Returns where each file can be downloaded; only called to download, since it imports a large library.
+
+    Raises
+    ------
+    UserError
+        If the mirror does not exist, or a file could not be downloaded.
+    """
+    checker = Checker(dataset, ingredients.allow_unverified)
+    if ingredients.mirror is not None:
+        yield folder_in_mirror(ingredients.mirror, dataset), checker
+        return
+    beside = ingredients.folder.parent
+    beside.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{dataset}.", suffix=".partial", dir=beside) as temporary:
+        download(dataset, addresses(), Path(temporary))
+        yield Path(temporary), checker
 
 
 def folder_in_mirror(mirror: Path, dataset: str) -> Path:

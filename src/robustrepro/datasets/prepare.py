@@ -1,9 +1,8 @@
-"""Makes a data set: fetch, check, convert, store, and write its manifest last."""
+"""Makes a data set: make its examples, check them, store them, and write its manifest last."""
 
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,112 +10,94 @@ import torch
 from safetensors.torch import save as to_safetensors
 
 from robustrepro.canonical import canonical_json
-from robustrepro.datasets.examples import Examples
-from robustrepro.datasets.manifest import MANIFEST, DifferingFile, Manifest, TensorFile
-from robustrepro.datasets.official import Checker, folder_in_mirror
+from robustrepro.datasets.examples import AttackedModel, Examples, Ingredients, MadeDataset
+from robustrepro.datasets.manifest import MANIFEST, Manifest, TensorFile
 from robustrepro.errors import UserError
 from robustrepro.files import atomic_path, write_text
-from robustrepro.spec.datasets import Cifar10Spec, DatasetSpec, DigitsSpec, MnistSpec
+from robustrepro.implementations import resolve
+from robustrepro.spec.datasets import CountedDataset, Dataset
+
+TRAIN, TEST = "train.safetensors", "test.safetensors"
 
 
-def prepare(spec: DatasetSpec, folder: Path, *, mirror: Path | None, allow_unverified: bool) -> Manifest:
-    """Make a data set in ``folder``: ``train.safetensors``, ``test.safetensors`` and ``manifest.json``.
+def prepare(
+    declared: Dataset,
+    folder: Path,
+    *,
+    mirror: Path | None = None,
+    allow_unverified: bool = False,
+    original: Path | None = None,
+    attacked: AttackedModel | None = None,
+) -> Manifest:
+    """Make a data set in ``folder``: ``manifest.json``, ``test.safetensors`` and, if it has one, ``train.safetensors``.
 
-    Equal sources give equal bytes. Nothing in ``folder`` is touched until every source file was read and checked.
+    Equal sources give equal bytes. Nothing in ``folder`` is touched until all examples were made and checked.
 
     Parameters
     ----------
-    spec
-        What to make.
+    declared
+        What to make; it names the code that makes it.
     folder
         Where; made if it does not exist.
-    mirror
-        A folder with the official files, in itself or in a folder named like the data set; None to download them.
-    allow_unverified
-        Whether files of the mirror with other than their official checksums are accepted. The manifest then has
-        ``verified: false`` and names them.
+    mirror, allow_unverified, original, attacked
+        What it is made of (see `robustrepro.datasets.examples.Ingredients`).
 
     Raises
     ------
     UserError
-        If a source file is missing, cannot be downloaded, has a wrong checksum, or is not what its name says.
+        If a source is missing, cannot be downloaded, has a wrong checksum, or is not what its name says.
     """
-    train, test, differing = _make(spec, folder, mirror, allow_unverified)
-    _check(spec, "training", train, spec.train_examples)
-    _check(spec, "test", test, spec.test_examples)
+    ingredients = Ingredients(folder, mirror, allow_unverified, original, attacked)
+    made: MadeDataset = resolve(declared.implementation)(declared, ingredients)
+    if isinstance(declared, CountedDataset):
+        _check(declared, "training", made.train, declared.train_examples)
+        _check(declared, "test", made.test, declared.test_examples)
     # From here until the new manifest is written, a reader finds no data set rather than a mixture of two.
     (folder / MANIFEST).unlink(missing_ok=True)
+    if made.train is None:
+        (folder / TRAIN).unlink(missing_ok=True)
     manifest = Manifest(
-        name=spec.name,
-        spec=spec.model_dump(mode="json"),
-        source=spec.source,
-        classes=spec.classes,
-        train=_store(train, folder / "train.safetensors"),
-        test=_store(test, folder / "test.safetensors"),
-        verified=not differing,
-        differing=tuple(differing),
+        name=declared.name,
+        spec=declared.model_dump(mode="json"),
+        source=made.source,
+        classes=made.classes,
+        train=None if made.train is None else _store(made.train, folder / TRAIN),
+        test=_store(made.test, folder / TEST),
+        verified=not made.differing,
+        differing=made.differing,
+        made_from=made.made_from,
     )
-    write_text(folder / MANIFEST, canonical_json(manifest) + "\n")
+    write_text(folder / MANIFEST, canonical_json(manifest.model_dump(mode="json", exclude_none=True)) + "\n")
     return manifest
 
 
-def _make(
-    spec: DatasetSpec, folder: Path, mirror: Path | None, allow_unverified: bool
-) -> tuple[Examples, Examples, list[DifferingFile]]:
-    # Each way of making a data set brings large libraries along, so that only the one that is needed is imported.
-    if isinstance(spec, MnistSpec | Cifar10Spec):
-        checker = Checker(spec.name, allow_unverified)
-        if mirror is not None:
-            return *_read(spec, folder_in_mirror(mirror, spec.name), checker), checker.differing
-        from robustrepro.datasets.download import download
-
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{spec.name}.", suffix=".partial", dir=folder.parent) as temporary:
-            download(spec, Path(temporary))
-            return *_read(spec, Path(temporary), checker), checker.differing
-    if isinstance(spec, DigitsSpec):
-        from robustrepro.datasets.digits import make_digits
-
-        return *make_digits(spec), []
-    from robustrepro.datasets.toys import draw
-
-    return *draw(spec), []
-
-
-def _read(spec: MnistSpec | Cifar10Spec, folder: Path, checker: Checker) -> tuple[Examples, Examples]:
-    if isinstance(spec, MnistSpec):
-        from robustrepro.datasets.mnist import read_mnist
-
-        return read_mnist(spec, folder, checker)
-    from robustrepro.datasets.cifar10 import read_cifar10
-
-    return read_cifar10(spec, folder, checker)
-
-
-def _check(spec: DatasetSpec, split: str, examples: Examples, expected: int) -> None:
-    found = (examples.inputs.shape, examples.labels.shape)
-    if found != ((expected, *spec.input_shape), (expected,)):
+def _check(declared: CountedDataset, split: str, examples: Examples | None, expected: int) -> None:
+    """Refuse a split that is not as large as declared, or lacks a class."""
+    found = None if examples is None else (examples.inputs.shape, examples.labels.shape)
+    if examples is None or found != ((expected, *declared.input_shape), (expected,)):
+        inputs, labels = found or ("none", "none")
         message = (
-            f"{spec.name}: the {split} examples have the shapes {found[0]} (inputs) and {found[1]} (labels); "
-            f"{(expected, *spec.input_shape)} and {(expected,)} are expected. Replace the source files."
+            f"{declared.name}: the {split} examples have the shapes {inputs} (inputs) and {labels} (labels); "
+            f"{(expected, *declared.input_shape)} and {(expected,)} are expected. Replace the source files."
         )
         raise UserError(message)
     classes = np.unique(examples.labels)
-    if not np.array_equal(classes, np.arange(spec.classes)):
+    if not np.array_equal(classes, np.arange(declared.classes)):
         message = (
-            f"{spec.name}: the {split} labels are {classes.tolist()}; every one of 0 to {spec.classes - 1} and no "
-            "other is expected. Replace the source files."
+            f"{declared.name}: the {split} labels are {classes.tolist()}; every one of 0 to {declared.classes - 1} and "
+            "no other is expected. Replace the source files."
         )
         raise UserError(message)
 
 
 def _store(examples: Examples, path: Path) -> TensorFile:
-    content = to_safetensors(
-        {
-            "inputs": torch.tensor(examples.inputs).contiguous(),
-            "labels": torch.tensor(examples.labels.astype(np.uint8)),
-        }
-    )
+    # As small as the classes allow: one byte each for up to 256 of them.
+    labels = examples.labels.astype(np.min_scalar_type(int(examples.labels.max())))
+    tensors = {"inputs": torch.tensor(examples.inputs).contiguous(), "labels": torch.tensor(labels)}
+    if examples.origins is not None:
+        tensors["origin_index"] = torch.tensor(examples.origins.index)
+        tensors["origin_attack"] = torch.tensor(examples.origins.attack)
+    content = to_safetensors(tensors)
     with atomic_path(path) as partial:
         partial.write_bytes(content)
     return TensorFile(

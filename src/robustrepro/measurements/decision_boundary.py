@@ -1,19 +1,15 @@
-"""The step ``measure-decision-boundary``: a model of points in the plane, evaluated on a grid and on its data."""
+"""A model of points in the plane, evaluated on a grid and on its training points."""
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from robustrepro import provenance
-from robustrepro.datasets.tensors import load
-from robustrepro.measurements.origin import origin_of
-from robustrepro.measurements.store import write_measurement
-from robustrepro.models.build import load_model
+from robustrepro.measurements.step import Columns
+from robustrepro.measurements.trained import Trained
+from robustrepro.spec.measurements import DecisionBoundary
+from robustrepro.steps import Progress
 
 BORDER = 0.15
 """How far the grid reaches beyond the training points, as a share of their extent."""
@@ -27,7 +23,7 @@ def grid_over(points: Tensor, resolution: int) -> Tensor:
     points
         Points of the plane, shape (N, 2).
     resolution
-        Grid points a side.
+        Grid points per side.
     """
     low, high = points.amin(0), points.amax(0)
     border = BORDER * (high - low)
@@ -37,45 +33,24 @@ def grid_over(points: Tensor, resolution: int) -> Tensor:
     return torch.cartesian_prod(y, x).flip(1)
 
 
-def measure_decision_boundary(
-    spec: dict[str, Any], code: str, *, model_name: str, seed: int, data: Path, weights: Path, output: Path
-) -> None:
-    """Evaluate one model of the plane and write one row a point.
+@torch.no_grad()
+def measure(trained: Trained, declared: DecisionBoundary, _progress: Progress) -> Columns:
+    """Evaluate a model of the plane and return one row per point.
 
-    Columns: ``part`` ("grid", row by row, or "train"), ``x``, ``y``, ``label`` (-1 on the grid), ``prediction`` and
+    Returns
+    -------
+    ``part`` ("grid", row by row, or "train"), ``x``, ``y``, ``label`` (-1 on the grid), ``prediction`` and
     ``probability`` of class 1.
-
-    Parameters
-    ----------
-    spec, code
-        The resolved spec (architecture, grid points a side) and the digest of the sources.
-    model_name, seed, data, weights
-        The model, its seed, its data set's folder and its checkpoint.
-    output
-        The parquet file to write.
     """
-    usage = provenance.Usage()
-    split = load(data, "train")
-    grid = grid_over(split.inputs, spec["resolution"])
-    points = torch.cat([grid, split.inputs])
-    model = load_model(weights, spec["architecture"], tuple(points.shape[1:]), split.classes)
-    with torch.no_grad():
-        probabilities = model(points).softmax(1)
-    columns = {
-        "part": np.array(["grid"] * len(grid) + ["train"] * len(split.labels)),
-        "x": points[:, 0].numpy(),
-        "y": points[:, 1].numpy(),
-        "label": torch.cat([torch.full((len(grid),), -1), split.labels]).numpy(),
-        "prediction": probabilities.argmax(1).numpy(),
-        "probability": probabilities[:, 1].numpy(),
+    examples = trained.examples("train")
+    grid = grid_over(examples.inputs, declared.resolution)
+    points = torch.cat([grid, examples.inputs])
+    probabilities = trained.network(points.to(trained.device)).softmax(1).cpu()
+    return {
+        "part": np.array(["grid"] * len(grid) + ["train"] * len(examples.labels)),
+        "x": points[:, 0],
+        "y": points[:, 1],
+        "label": torch.cat([torch.full((len(grid),), -1), examples.labels]),
+        "prediction": probabilities.argmax(1),
+        "probability": probabilities[:, 1],
     }
-    origin = origin_of(
-        "decision_boundary",
-        spec,
-        code,
-        [(model_name, seed, weights)],
-        usage,
-        data_manifest_sha256=split.manifest_sha256,
-        data_verified=split.verified,
-    )
-    write_measurement(output, columns, origin)

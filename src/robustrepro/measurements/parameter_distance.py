@@ -1,21 +1,22 @@
-"""The step ``measure-parameter-distance``: how far apart two trained models are."""
+"""How far apart the parameters of two trained models are."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from robustrepro import provenance
 from robustrepro.errors import UserError
-from robustrepro.measurements.origin import origin_of
-from robustrepro.measurements.store import write_measurement
+from robustrepro.measurements.step import Columns
+from robustrepro.measurements.trained import Trained
+from robustrepro.spec.measurements import ParameterDistance
+from robustrepro.steps import Progress
 
 
-def squared_differences(first: dict[str, Any], second: dict[str, Any]) -> dict[str, float]:
+def squared_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, float]:
     """Return Σ(aᵢ − bᵢ)² of each parameter tensor of two equally shaped models, in float64.
 
     Raises
@@ -32,38 +33,33 @@ def squared_differences(first: dict[str, Any], second: dict[str, Any]) -> dict[s
     }
 
 
-def measure_parameter_distance(
-    spec: dict[str, Any], code: str, *, names: tuple[str, str], seed: int, weights: tuple[Path, Path], output: Path
-) -> None:
-    """Compare two models' parameters and write one row a tensor: ``tensor``, ``parameters``, ``squared_difference``.
+def measure(trained: Trained, _declared: ParameterDistance, _progress: Progress) -> Columns:
+    """Compare two models' parameters and return one row per tensor.
 
-    The euclidean distance of the parameter vectors (`hrm`, Table 1) is the root of the column's sum.
-
-    Parameters
-    ----------
-    spec, code
-        The resolved spec and the digest of the sources.
-    names, seed, weights
-        The two models, the seed they share, and their checkpoints.
-    output
-        The parquet file to write.
+    Returns
+    -------
+    ``tensor``, ``parameters`` (how many) and ``squared_difference``. The euclidean distance of the parameter vectors
+    (`hrm`, Table 1) is the root of the last column's sum.
     """
-    usage = provenance.Usage()
-    tensors = []
-    for path in weights:
-        try:
-            tensors.append(load_file(path))
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"{path}: unreadable or truncated checkpoint ({error}); delete it and run again") from error
+    pair = (trained, *trained.others)
+    first, second = (_parameters(each) for each in pair)
     try:
-        squares = squared_differences(*tensors)
+        squares = squared_differences(first, second)
     except ValueError as error:
-        raise UserError(f"{names[0]} and {names[1]}: {error}; give both the same architecture") from error
-    columns = {
+        names = " and ".join(each.model for each in pair)
+        raise UserError(f"{names}: {error}; give both the same architecture") from error
+    return {
         "tensor": np.array(list(squares)),
-        "parameters": np.array([tensors[0][name].size for name in squares]),
+        "parameters": np.array([first[name].size for name in squares]),
         "squared_difference": np.array(list(squares.values())),
     }
-    models = [(name, seed, path) for name, path in zip(names, weights, strict=True)]
-    origin = origin_of("parameter_distance", spec, code, models, usage)
-    write_measurement(output, columns, origin)
+
+
+def _parameters(trained: Trained) -> Mapping[str, Any]:
+    try:
+        parameters: Mapping[str, Any] = load_file(trained.weights)
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{trained.weights}: unreadable or truncated checkpoint ({error}); delete it and run again"
+        ) from error
+    return parameters

@@ -9,7 +9,6 @@ from pydantic import Field, RootModel
 
 from robustrepro.report.base import Content
 from robustrepro.scorecard.judged import Judged, Verdict
-from robustrepro.spec.attacks import Norm
 
 VERDICTS = (
     "reproduced",
@@ -70,7 +69,7 @@ class AuditedCell(Content):
 
     cell: str
     model: str
-    norm: Norm
+    norm: str
     epsilon: float
     images: int
     seeds: int
@@ -85,8 +84,8 @@ class AuditedCell(Content):
     def harms_most(self) -> list[str]:
         """The attack that leaves the fewest images; several where they leave the same, none where most do."""
         lowest = min(self.accuracies.values())
-        found = [attack for attack, accuracy in self.accuracies.items() if accuracy == lowest]
-        return found if 2 * len(found) <= len(self.accuracies) else []
+        lowest_under = [attack for attack, accuracy in self.accuracies.items() if accuracy == lowest]
+        return lowest_under if 2 * len(lowest_under) <= len(self.accuracies) else []
 
     @property
     def alarms_over_seeds(self) -> list[AlarmOverSeeds]:
@@ -108,14 +107,13 @@ class JudgedClaim(Content):
     ``on_the_floor``: every accuracy in those that decide against it is next to nothing.
     """
 
-    paper: str
     claim: str
     on_the_floor: bool
     conditions: tuple[Judged, ...]
 
 
 class JudgedClaims(RootModel[tuple[JudgedClaim, ...]]):
-    """The whole of ``scorecard.json``."""
+    """The whole of a paper's ``scorecard.json``."""
 
 
 class TakenDown(Content):
@@ -140,7 +138,6 @@ class AtSmaller(Content):
 class Survival(Content):
     """How a claim fared: the comparisons on the worst case, at smaller ε where all are broken, and its cells."""
 
-    paper: str
     claim: str
     why: str
     conditions: tuple[Judged, ...]
@@ -156,19 +153,19 @@ class Survival(Content):
     @cached_property
     def words(self) -> dict[str, str]:
         """Attacks as a sentence would name them."""
-        return {attack: said for cell in self.cells for attack, said in cell.words.items()}
+        return {attack: words for cell in self.cells for attack, words in cell.words.items()}
 
     @property
-    def balls(self) -> dict[tuple[Norm, float, int, int], list[str]]:
+    def balls(self) -> dict[tuple[str, float, int, int], list[str]]:
         """The cells by norm, ε, number of images and number of seeds."""
-        balls: dict[tuple[Norm, float, int, int], list[str]] = {}
+        balls: dict[tuple[str, float, int, int], list[str]] = {}
         for cell in self.cells:
             balls.setdefault((cell.norm, cell.epsilon, cell.images, cell.seeds), []).append(cell.cell)
         return balls
 
     @property
     def alarms_gone_off(self) -> int:
-        """How many alarms went off, each counted once a cell."""
+        """How many alarms went off, each counted once per cell."""
         return sum(alarm.went_off > 0 for cell in self.cells for alarm in cell.alarms_over_seeds)
 
     def own_in(self, attack: str) -> list[str]:
@@ -177,7 +174,7 @@ class Survival(Content):
 
 
 class Survivals(RootModel[tuple[Survival, ...]]):
-    """The whole of ``audit.json``."""
+    """The whole of a paper's ``audit.json``."""
 
 
 @dataclass(frozen=True)

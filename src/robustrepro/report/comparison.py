@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from robustrepro.grammar import CELL, cell_of
-from robustrepro.report.content import Heading, Paper
-from robustrepro.report.presentation import MINUS, number, signed
+from robustrepro.report.content import Paper
+from robustrepro.report.presentation import MINUS, NO_BREAK, number, signed
 from robustrepro.scorecard.judged import Judged
 
-NO_BREAK = "\u00a0"
 SYMBOLS = {">=": "≥", "<=": "≤", "-": MINUS, "*": "×"}
 
 
@@ -62,11 +61,11 @@ def comparison(condition: Judged, paper: Paper, attack: str = "", attacked: Coll
     attack, attacked
         Another attack, in words, and the cells that are under it instead of their column's.
     """
-    cells = [one.cell for one in condition.compared]
+    cells = [compared.cell for compared in condition.compared]
     where, names = cell_names(cells, paper, dict.fromkeys(set(cells) & set(attacked), attack))
     values = tuple(
-        Value(names[one.cell], number(one.value, condition.decimals, condition.unit), one.printed or "")
-        for one in condition.compared
+        Value(names[compared.cell], number(compared.value, condition.decimals, condition.unit), compared.printed or "")
+        for compared in condition.compared
     )
     margin = signed(condition.margin, condition.decimals)
     if condition.interval:
@@ -97,8 +96,8 @@ def cell_names(
     first = next(iter(parts.values()))
     shared = [part for part, varies in zip(first, distinct, strict=True) if not varies]
     names = {
-        cell: ", ".join(part for part, varies in reversed(list(zip(found, distinct, strict=True))) if varies)
-        for cell, found in parts.items()
+        cell: ", ".join(part for part, varies in reversed(list(zip(of_cell, distinct, strict=True))) if varies)
+        for cell, of_cell in parts.items()
     }
     return ", ".join(shared), names
 
@@ -111,15 +110,18 @@ def with_names(text: str, paper: Paper) -> str:
 def _parts(cell: str, paper: Paper, column_name: str | None) -> tuple[str, str, str]:
     """Return the names of a cell's table, column and row; the keys where the table was not made."""
     key = cell_of(cell)
-    declared = next((one for one in paper.tables if one.anchor == f"{paper.spec.id}-{key.table}"), None)
+    anchor = f"{paper.spec.id}-{key.table}"
+    declared = next((declared for declared in paper.tables if declared.anchor == anchor), None)
     if declared is None or declared.table is None:
         return key.table, column_name or key.column, key.row
     table = declared.table
     header = f"{table.row_header.lower()} " if table.row_header else ""
+    columns = {column.key: column.name for column in table.columns}
+    rows = {row.key: row.label for row in table.rows}
     return (
         _unbroken(declared.label),
-        column_name or _unbroken(_label(table.columns, key.column)),
-        header + _label(table.rows, key.row),
+        column_name or _unbroken(columns.get(key.column, key.column)),
+        header + rows.get(key.row, key.row),
     )
 
 
@@ -128,18 +130,14 @@ def _unbroken(label: str) -> str:
     return re.sub(r" (?==|\d)", NO_BREAK, re.sub(r"= ", f"={NO_BREAK}", label))
 
 
-def _label(headings: Sequence[Heading], key: str) -> str:
-    return next((heading.label for heading in headings if heading.key == key), key)
-
-
 def _statement(condition: str, names: Mapping[str, str]) -> str:
     """Return the comparison with names for cells and signs for operators."""
-    said = []
+    parts = []
     position = 0
     for match in CELL.finditer(condition):
-        said += [_with_signs(condition[position : match.start()]), names[str(cell_of(match[0]))]]
+        parts += [_with_signs(condition[position : match.start()]), names[str(cell_of(match[0]))]]
         position = match.end()
-    return "".join([*said, _with_signs(condition[position:])])
+    return "".join([*parts, _with_signs(condition[position:])])
 
 
 def _with_signs(text: str) -> str:

@@ -1,91 +1,16 @@
-"""What the report shows: papers, tables, numbers with their sources, figures."""
+"""What the report shows: papers with their claims, tables and figures."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from pydantic import Field
 
 from robustrepro.report.base import Content
 from robustrepro.report.claims import AUDIT_VERDICTS, VERDICTS, Claim
-
-
-class Source(Content):
-    """A model that a value was measured on, with the bytes, specs and code that made it."""
-
-    model: str
-    weights_sha256: str
-    measurement: str
-    training_spec: dict[str, Any] | None = None
-    attack_spec: dict[str, Any] | None = None
-    commit: str | None = None
-    device: str | None = None
-
-
-class SeedValue(Content):
-    """The number from one seed, over ``count`` examples, in the unit of its table."""
-
-    seed: int
-    value: float | None = None
-    count: int | None = None
-    sources: tuple[Source, ...] = ()
-
-
-class Cell(Content):
-    """Our number beside the printed one; ``difference`` is ours less theirs."""
-
-    row: str
-    column: str
-    mean: float | None = None
-    std: float | None = None
-    interval: tuple[float, float] | None = None
-    interval_kind: str | None = None
-    seeds: int | None = None
-    printed: str | None = None
-    printed_value: float | None = None
-    difference: float | None = None
-    values: tuple[SeedValue, ...] = ()
-
-    @cached_property
-    def sources(self) -> list[Source]:
-        """Every source of every seed, in order."""
-        return [source for value in self.values for source in value.sources]
-
-
-class Heading(Content):
-    """A row or column: the key that claims use and the label that the paper prints."""
-
-    key: str
-    label: str
-
-
-class Table(Content):
-    """A table of a paper, regenerated."""
-
-    id: str
-    caption: str
-    where: str
-    unit: str = ""
-    decimals: int = 2
-    row_header: str = ""
-    stand_in: bool = False
-    stand_in_note: str | None = None
-    rows: tuple[Heading, ...]
-    columns: tuple[Heading, ...]
-    cells: tuple[Cell, ...]
-
-    @cached_property
-    def cell_at(self) -> dict[tuple[str, str], Cell]:
-        """The cells by (row key, column key)."""
-        return {(cell.row, cell.column): cell for cell in self.cells}
-
-    @property
-    def has_printed(self) -> bool:
-        """Whether the paper prints some of its numbers."""
-        return any(cell.printed for cell in self.cells)
+from robustrepro.report.table import Source, Table
 
 
 class Declared(Content):
@@ -167,23 +92,35 @@ class DeclaredFigure:
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper with its regenerated tables and figures, and its claims."""
+    """A paper with its regenerated tables and figures, and its claims.
+
+    ``has_scorecard`` and ``has_audit`` are false while no claim was judged by them yet.
+    """
 
     spec: PaperSpec
     tables: list[DeclaredTable]
     figures: list[DeclaredFigure]
     claims: list[Claim]
+    has_scorecard: bool
+    has_audit: bool
 
 
 @dataclass(frozen=True)
-class Contents:
-    """Everything on the page. ``has_scorecard`` and ``has_audit`` are false while no claim was judged by them yet."""
+class ReportContents:
+    """Everything that the report of a scale shows."""
 
     spec: ReportSpec
     papers: list[Paper]
-    claims: list[Claim]
-    has_scorecard: bool
-    has_audit: bool
+
+    @cached_property
+    def claims(self) -> list[Claim]:
+        """The claims of every paper."""
+        return [claim for paper in self.papers for claim in paper.claims]
+
+    @property
+    def has_scorecard(self) -> bool:
+        """Whether the claims of some paper were judged."""
+        return any(paper.has_scorecard for paper in self.papers)
 
     @cached_property
     def verdict_counts(self) -> dict[str, int]:

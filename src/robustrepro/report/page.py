@@ -19,10 +19,11 @@ from robustrepro.scorecard.judged import Judged
 from robustrepro.words import epsilon_in_words
 
 FOLDER = Path(__file__).parent
-STYLES = ("style.css", "claims.css", "audit.css")
+STYLES = ("tables.css", "style.css", "claims.css", "audit.css")
+"""In this order: what style.css says of narrow screens and of paper holds for tables, too."""
 
 
-def build_report(spec: dict[str, Any], scale_folder: Path) -> str:
+def build_report(spec: Mapping[str, Any], scale_folder: Path) -> str:
     """Return the report of one scale as a self-contained HTML page.
 
     The page is a function of its inputs alone (no date, no path of the machine), so that the same results give
@@ -78,7 +79,7 @@ def _named(cell: str, names: Mapping[str, str]) -> str:
 
 def _about(condition: Judged, cells: Collection[str]) -> bool:
     """Tell whether a condition compares one of these cells."""
-    return any(one.cell in cells for one in condition.compared)
+    return any(compared.cell in cells for compared in condition.compared)
 
 
 def _source_hash(text: str) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from robustrepro.report.claims import AUDIT_VERDICTS, VERDICTS, AlarmOverSeeds, AuditedCell
-from robustrepro.report.content import Cell
-from robustrepro.spec.attacks import Norm
-from robustrepro.words import epsilon_in_words, plural
+from robustrepro.report.table import Cell
+from robustrepro.words import epsilon_in_words, norm_in_words, plural
 
 MINUS = "\u2212"
+NO_BREAK = "\u00a0"
 
 # A verdict is told by its words, an icon and a shape (a class of style.css); colour only repeats it.
 BADGES = {
@@ -33,27 +33,35 @@ BADGES = {
     "not applicable": ("dot", "absent"),
 }
 
-NORMS: dict[Norm, str] = {"linf": "ℓ∞", "l2": "ℓ2"}
-
 
 @dataclass(frozen=True)
 class Scale:
-    """Where the three steps of a difference's colour begin, and how the legend writes that."""
+    """Where the three steps of a difference's colour begin, and how the legend writes that.
+
+    ``columns`` says which columns it is for, beside others in one table.
+    """
 
     bounds: tuple[float, float, float]
     names: tuple[str, str, str]
     measure: str
+    columns: str
 
 
 # Fixed for all tables, so that a colour means the same on the whole page: one point is about what a seed
 # changes, twenty points another conclusion. Other units have no natural step: they are held against the number.
-POINTS = Scale((1, 5, 20), ("1", "5", "20"), "in percentage points")
-RELATIVE = Scale((0.02, 0.1, 0.5), ("2%", "10%", "50%"), "relative to the printed number")
+POINTS = Scale((1, 5, 20), ("1", "5", "20"), "in percentage points", "in columns of percentages")
+RELATIVE = Scale((0.02, 0.1, 0.5), ("2%", "10%", "50%"), "relative to the printed number", "in columns of other units")
 
 
 def scale_of(unit: str) -> Scale:
-    """Return the scale of differences in a table of this unit."""
+    """Return the scale of differences in a column of this unit."""
     return POINTS if unit == "%" else RELATIVE
+
+
+def scales_of(units: Iterable[str]) -> list[Scale]:
+    """Return the scales that the legend of a table with these units has to explain, each once, points first."""
+    scales = {scale_of(unit).measure: scale_of(unit) for unit in units}
+    return sorted(scales.values(), key=lambda scale: scale is not POINTS)
 
 
 def difference_step(cell: Cell, unit: str) -> str:
@@ -70,9 +78,10 @@ def difference_step(cell: Cell, unit: str) -> str:
 
 def number(value: float, decimals: int, unit: str = "") -> str:
     """Return a number as the page prints it: fixed decimals, a true minus sign, its unit."""
+    unit = NO_BREAK + unit if unit[:1].isalpha() else unit
     if math.isinf(value):
         return ("" if value > 0 else MINUS) + "∞" + unit
-    text = f"{value:.{decimals}f}"
+    text = f"{value:,.{decimals}f}"
     if not text.strip("-0."):
         text = text.removeprefix("-")
     return text.replace("-", MINUS) + unit
@@ -141,9 +150,9 @@ def audit_rank(verdict: str) -> int:
     return AUDIT_VERDICTS.index(verdict)
 
 
-def ball(norm: Norm, epsilon: float, images: int, seeds: int) -> str:
+def ball(norm: str, epsilon: float, images: int, seeds: int) -> str:
     """Return in words where and on how much a model was attacked."""
-    return f"{NORMS[norm]}, ε = {epsilon_in_words(epsilon)}, {plural(images, 'image')}, {plural(seeds, 'seed')}"
+    return f"{norm_in_words(norm)}, ε = {epsilon_in_words(epsilon)}, {plural(images, 'image')}, {plural(seeds, 'seed')}"
 
 
 def alarm_values(alarm: AlarmOverSeeds, cell: AuditedCell) -> str:

@@ -3,52 +3,53 @@
 from __future__ import annotations
 
 import base64
-import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pandas as pd
 from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, ValidationError
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.grammar import cell_of
+from robustrepro.layout import Layout
 from robustrepro.report.claims import (
     AUDIT_VERDICTS,
     VERDICTS,
     Claim,
     JudgedClaim,
     JudgedClaims,
+    Survival,
     Survivals,
 )
 from robustrepro.report.content import (
-    Contents,
     Declared,
     DeclaredFigure,
     DeclaredTable,
     Paper,
+    PaperSpec,
+    ReportContents,
     ReportSpec,
-    Table,
 )
+from robustrepro.report.table import Table
 
-SCORECARD_COLUMNS = ("paper", "claim", "says", "where", "verdict", "audit", "why", "margins")
+SCORECARD_COLUMNS = ("claim", "says", "where", "verdict", "audit", "why", "margins")
 Checked = TypeVar("Checked", bound=BaseModel)
 PerClaim = TypeVar("PerClaim", JudgedClaims, Survivals)
-ClaimKey = tuple[str, str]
-"""Paper and claim."""
 
 
-def read_contents(spec: dict[str, Any], scale_folder: Path) -> Contents:
-    """Read everything the page shows.
+def read_contents(spec: Mapping[str, Any], scale_folder: Path) -> ReportContents:
+    """Read everything the report shows.
 
     Parameters
     ----------
     spec
         The plain form of a ``ReportSpec``.
     scale_folder
-        ``results/<scale>``: holds ``scorecard.csv`` with ``scorecard.json``, ``audit.json``, and
-        ``papers/<paper>/{tables,figures}``; any may be missing.
+        ``results/<scale>``: holds ``papers/<paper>/{tables,figures}``, and for each paper ``scorecard.csv`` with
+        ``scorecard.json``, and ``audit.json``; any may be missing.
 
     Raises
     ------
@@ -56,31 +57,33 @@ def read_contents(spec: dict[str, Any], scale_folder: Path) -> Contents:
         If a file is there and is not what it should be.
     """
     checked = _checked(ReportSpec, spec, "the report's spec")
-    rows = _read_scorecard(scale_folder / "scorecard.csv", [paper.id for paper in checked.papers])
-    judged = [(row["paper"], row["claim"]) for row in rows or []]
-    compared = _by_claim(JudgedClaims, scale_folder / "scorecard.json", judged) if rows else {}
-    has_audit = (scale_folder / "audit.json").exists()
-    survivals = _by_claim(Survivals, scale_folder / "audit.json", judged) if has_audit else {}
-    papers = []
-    for paper in checked.papers:
-        tables = [_read_table(scale_folder, paper.id, table) for table in paper.tables]
-        figures = [_read_figure(scale_folder, paper.id, figure) for figure in paper.figures]
-        claims = []
-        for row in rows or []:
-            if row["paper"] == paper.id:
-                judged_claim = compared[paper.id, row["claim"]]
-                claims.append(
-                    Claim(
-                        **row,
-                        conditions=judged_claim.conditions,
-                        on_the_floor=judged_claim.on_the_floor,
-                        anchors=_claim_anchors(row["where"], judged_claim, [*tables, *figures]),
-                        survival=survivals.get((paper.id, row["claim"])),
-                    )
+    return ReportContents(checked, [_read_paper(paper, scale_folder) for paper in checked.papers])
+
+
+def _read_paper(spec: PaperSpec, scale_folder: Path) -> Paper:
+    layout = Layout(str(scale_folder))
+    tables = [_read_table(scale_folder, spec.id, table) for table in spec.tables]
+    figures = [_read_figure(scale_folder, spec.id, figure) for figure in spec.figures]
+    judgements, audit = Path(layout.scorecard(spec.id)), Path(layout.audit(spec.id))
+    scorecard = _read_scorecard(judgements.with_suffix(".csv"))
+    claims: list[Claim] = []
+    if scorecard is not None:
+        keys = [row["claim"] for row in scorecard]
+        judged = _by_claim(JudgedClaims, judgements, keys)
+        survivals = _by_claim(Survivals, audit, keys) if audit.exists() else {}
+        for row in scorecard:
+            judged_claim = judged[row["claim"]]
+            claims.append(
+                Claim(
+                    paper=spec.id,
+                    **row,
+                    conditions=judged_claim.conditions,
+                    on_the_floor=judged_claim.on_the_floor,
+                    anchors=_claim_anchors(spec.id, row["where"], judged_claim, [*tables, *figures]),
+                    survival=_with_cells(survivals.get(row["claim"])),
                 )
-        papers.append(Paper(paper, tables, figures, claims))
-    claims = [claim for paper in papers for claim in paper.claims]
-    return Contents(checked, papers, claims, rows is not None, has_audit)
+            )
+    return Paper(spec, tables, figures, claims, has_scorecard=scorecard is not None, has_audit=audit.exists())
 
 
 def _checked(kind: type[Checked], data: object, what: str) -> Checked:
@@ -94,38 +97,42 @@ def _checked(kind: type[Checked], data: object, what: str) -> Checked:
         raise UserError(message) from error
 
 
-def _read_scorecard(path: Path, papers: list[str]) -> list[dict[str, str]] | None:
+def _read_scorecard(path: Path) -> list[dict[str, str]] | None:
+    """Return the verdicts on a paper's claims, one mapping per claim."""
     if not path.exists():
         return None
-    rows = _read_columns(path, SCORECARD_COLUMNS)
-    for row in rows:
-        if row["paper"] not in papers:
-            raise unknown_name(f"paper in {path}", row["paper"], papers)
-        if row["verdict"] not in VERDICTS:
-            raise unknown_name(f"verdict of the claim '{row['claim']}' in {path}", row["verdict"], VERDICTS)
-        if row["audit"] not in AUDIT_VERDICTS:
-            raise unknown_name(f"audit of the claim '{row['claim']}' in {path}", row["audit"], AUDIT_VERDICTS)
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:  # of pandas' parsers and of the encoding
+        raise UserError(f"{path}: not a CSV file ({error}). Make it again.") from error
+    missing = set(SCORECARD_COLUMNS) - set(frame.columns)
+    if missing:
+        expected = ", ".join(SCORECARD_COLUMNS)
+        raise UserError(f"{path}: no column '{min(missing)}'; expected {expected}. Make it again.")
+    for column, known in (("verdict", VERDICTS), ("audit", AUDIT_VERDICTS)):
+        for claim, verdict in zip(frame["claim"], frame[column], strict=True):
+            if verdict not in known:
+                raise unknown_name(f"{column} of the claim '{claim}' in {path}", verdict, known)
+    rows: list[dict[str, str]] = frame[list(SCORECARD_COLUMNS)].to_dict("records")
     return rows
 
 
-def _by_claim(kind: type[PerClaim], path: Path, judged: list[ClaimKey]) -> dict[ClaimKey, Any]:
+def _by_claim(kind: type[PerClaim], path: Path, claims: Sequence[str]) -> dict[str, Any]:
     """Return what a file says of each claim; every claim in it has to be in the scorecard."""
     if not path.exists():
         raise UserError(f"{path}: missing beside scorecard.csv. Make the scorecard again.")
-    found = {(one.paper, one.claim): one for one in _checked(kind, _read_json(path), str(path)).root}
-    for paper, claim in found:
-        if (paper, claim) not in judged:
-            raise UserError(f"{path}: the claim '{claim}' of {paper} is not in scorecard.csv. Make both again.")
-    return found
+    by_claim = {entry.claim: entry for entry in _checked(kind, _read_json(path), str(path)).root}
+    for claim in by_claim:
+        if claim not in claims:
+            raise UserError(f"{path}: the claim '{claim}' is not in scorecard.csv. Make both again.")
+    if kind is JudgedClaims and (unjudged := set(claims) - set(by_claim)):
+        raise UserError(f"{path}: the claim '{min(unjudged)}' of scorecard.csv is missing. Make both again.")
+    return by_claim
 
 
-def _read_columns(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
-        missing = set(columns) - set(reader.fieldnames or ())
-        if missing:
-            raise UserError(f"{path}: no column '{min(missing)}'; expected {', '.join(columns)}. Make it again.")
-        return [{column: row[column] or "" for column in columns} for row in reader]
+def _with_cells(survival: Survival | None) -> Survival | None:
+    """Return how a claim fared in the audit; None where no cell of it was attacked: there is nothing to show."""
+    return survival if survival and survival.cells else None
 
 
 def _read_json(path: Path) -> object:
@@ -136,30 +143,31 @@ def _read_json(path: Path) -> object:
 
 
 def _read_table(scale_folder: Path, paper: str, declared: Declared) -> DeclaredTable:
-    relative = f"papers/{paper}/tables/{declared.id}.json"
-    path = scale_folder / relative
+    path = Path(Layout(str(scale_folder)).table(paper, declared.id))
     table = _checked(Table, _read_json(path), str(path)) if path.exists() else None
+    relative = path.relative_to(scale_folder).as_posix()
     return DeclaredTable(declared.where, f"{paper}-{declared.id}", relative, declared.caption, table)
 
 
-def _read_figure(scale_folder: Path, paper: str, figure: Declared) -> DeclaredFigure:
-    relative = f"papers/{paper}/figures/{figure.id}.png"
-    path = scale_folder / relative
-    label, anchor = figure.where, f"{paper}-{figure.id}"
+def _read_figure(scale_folder: Path, paper: str, declared: Declared) -> DeclaredFigure:
+    path = Path(Layout(str(scale_folder)).figure(paper, declared.id))
+    label, anchor, relative = declared.where, f"{paper}-{declared.id}", path.relative_to(scale_folder).as_posix()
     if not path.exists():
-        return DeclaredFigure(label, anchor, relative, figure.caption, None)
+        return DeclaredFigure(label, anchor, relative, declared.caption, None)
     try:
         with Image.open(path, formats=["PNG"]) as image:
             width, height = image.size
     except UnidentifiedImageError as error:
         raise UserError(f"{path}: not a PNG image. Draw the figure again.") from error
     uri = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
-    return DeclaredFigure(label, anchor, relative, figure.caption, uri, width, height)
+    return DeclaredFigure(label, anchor, relative, declared.caption, uri, width, height)
 
 
-def _claim_anchors(where: str, judged: JudgedClaim, shown: Sequence[DeclaredTable | DeclaredFigure]) -> tuple[str, ...]:
+def _claim_anchors(
+    paper: str, where: str, judged: JudgedClaim, displays: Sequence[DeclaredTable | DeclaredFigure]
+) -> tuple[str, ...]:
     """Return where a claim is judged: the table or figure that it names, and every table that it compares."""
-    named = [declared.anchor for declared in shown if declared.label == where]
-    cells = [one.cell for condition in judged.conditions for one in condition.compared]
-    compared = [f"{judged.paper}-{cell_of(cell).table}" for cell in cells]
-    return tuple(dict.fromkeys([*named, *compared])) or (judged.paper,)
+    named = [display.anchor for display in displays if display.label == where]
+    cells = [compared.cell for condition in judged.conditions for compared in condition.compared]
+    compared_tables = [f"{paper}-{cell_of(cell).table}" for cell in cells]
+    return tuple(dict.fromkeys([*named, *compared_tables])) or (paper,)

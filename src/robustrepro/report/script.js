@@ -50,7 +50,7 @@
   function sortTables() {
     for (const table of document.querySelectorAll("table.sortable")) {
       const original = [...table.tBodies];
-      const headers = [...table.tHead.rows[0].cells];
+      const headers = [...table.tHead.querySelectorAll("th[aria-sort]")];
       const numeric = (header) => header.classList.contains("numeric");
       table.tHead.addEventListener("click", (event) => {
         const header = event.target.closest(".sort")?.closest("th");
@@ -58,9 +58,9 @@
         // Numbers are looked at from the largest down, names from A.
         const cycle = numeric(header) ? ["none", "descending", "ascending"] : ["none", "ascending", "descending"];
         const order = cycle[(cycle.indexOf(header.getAttribute("aria-sort")) + 1) % 3];
-        for (const other of headers) if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none");
+        for (const other of headers) other.setAttribute("aria-sort", "none");
         header.setAttribute("aria-sort", order);
-        const column = headers.indexOf(header);
+        const column = Number(header.dataset.column);
         const value = (body) => body.rows[0].cells[column].dataset.value;
         const rows = [...original];
         if (order !== "none") {

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from robustrepro.files import write_text
 from robustrepro.report.page import build_report
+from robustrepro.steps import Work
 
 
-def report_step(spec: dict[str, Any], folder: Path) -> None:
-    """Write ``report/index.html`` of a scale from its scorecard, tables and figures.
+def run(work: Work) -> None:
+    """Write ``report/index.html`` of a scale from each paper's verdicts, audit, tables and figures.
 
     Parameters
     ----------
-    spec
-        What the papers declare: titles, departures, which tables and figures there are.
-    folder
-        The scale's folder.
+    work
+        ``spec`` has ``folder``, the scale's folder, and what the papers declare: titles, departures, which tables and
+        figures there are (see ``robustrepro.report.content.ReportSpec``).
     """
-    write_text(folder / "report" / "index.html", build_report(spec, folder))
+    write_text(work.outputs[0], build_report(work.spec, Path(work.spec["folder"])))

@@ -1,4 +1,4 @@
-"""What came of a paper, in a few sentences."""
+"""What became of a paper, in a few sentences."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from robustrepro.report.claims import AuditedCell
 from robustrepro.report.content import Paper
-from robustrepro.report.presentation import NORMS, number
-from robustrepro.spec.attacks import Norm
-from robustrepro.words import epsilon_in_words, plural
+from robustrepro.report.presentation import number
+from robustrepro.words import epsilon_in_words, norm_in_words, plural
 
 REPRODUCED = {
     "reproduced": ("was reproduced", "were reproduced"),
@@ -32,23 +31,24 @@ SURVIVES = {
         "is about a constant predictor on stand-in data",
         "are about constant predictors on stand-in data",
     ),
+    "not measured": ("was not measured at this scale", "were not measured at this scale"),
 }
 
 
 def in_short(paper: Paper) -> list[str]:
     """Return what became of the paper's claims, whether they survive, and how robust the best of its models is."""
-    said = list(_reproduced(paper))
+    sentences = list(_reproduced(paper))
     cells = [cell for claim in paper.claims if claim.survival for cell in claim.survival.cells]
     audited = Counter(claim.audit for claim in paper.claims if claim.survival)
     if audited:
         rest = f"{plural(audited.total(), 'claim')} {'rests' if audited.total() == 1 else 'rest'} on robustness"
-        said.append(f"{rest}: {_counted(audited, SURVIVES)}.")
+        sentences.append(f"{rest}: {_counted(audited, SURVIVES)}.")
         downs = [claim.survival.taken_down for claim in paper.claims if claim.survival]
         taken = sum(bool(down and down.conditions) for down in downs)
-        said.append(f"Of those that held under the paper's own attack, the audit took down {taken or 'none'}.")
+        sentences.append(f"Of those that held under the paper's own attack, the audit took down {taken or 'none'}.")
         best = "; ".join(_most_robust(cells))
-        said.append(f"What the most robust model keeps under all attacks of the audit together: {best}.")
-    return said
+        sentences.append(f"What the most robust model keeps under all attacks of the audit together: {best}.")
+    return sentences
 
 
 def _reproduced(paper: Paper) -> Iterator[str]:
@@ -72,11 +72,11 @@ def _counted(counts: Counter[str], words: Mapping[str, tuple[str, str]]) -> str:
 
 def _most_robust(cells: list[AuditedCell]) -> Iterator[str]:
     """Yield the largest accuracy in the worst case in each ball, with its model."""
-    balls: dict[tuple[Norm, float], list[AuditedCell]] = {}
+    balls: dict[tuple[str, float], list[AuditedCell]] = {}
     for cell in cells:
         balls.setdefault((cell.norm, cell.epsilon), []).append(cell)
     for (norm, epsilon), inside in sorted(balls.items()):
         best = max(inside, key=lambda cell: cell.worst_case)
         kept = number(best.worst_case, 1, "%")
         whose = f" ({best.model})" if best.worst_case > 0 else ""
-        yield f"{kept} of the images in {NORMS[norm]}, ε = {epsilon_in_words(epsilon)}{whose}"
+        yield f"{kept} of the images in {norm_in_words(norm)}, ε = {epsilon_in_words(epsilon)}{whose}"

@@ -49,16 +49,18 @@ class DataConfig(Declaration):
 class Config(Declaration):
     """What a user edits.
 
-    ``leave_out`` has models, or patterns, that are not trained; tables and figures that show them are not measured.
+    ``extensions`` has modules that add kinds of measurement. ``leave_out`` has models, or patterns, that are not trained:
+    the cells, figures and claims that need them are "not measured".
     """
 
     scale: str
     papers: list[str] = Field(min_length=1)
+    extensions: list[str] = Field(default_factory=list)
     leave_out: list[str] = Field(default_factory=list)
     data: DataConfig = Field(default_factory=DataConfig)
     overrides: Overlay = Field(default_factory=Overlay)
 
-    @field_validator("papers", "leave_out", mode="before")
+    @field_validator("papers", "leave_out", "extensions", mode="before")
     @classmethod
     def _list_as_text(cls, value: object) -> object:
         """Accept ``--config papers=hrm,hamming``."""

@@ -2,107 +2,102 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from pydantic import Field, model_validator
 
-from robustrepro.spec.attacks import Attack, TransferAttack
 from robustrepro.spec.base import Declaration, Key
 from robustrepro.spec.figures import Figure
-from robustrepro.spec.training import ModelDeclaration
-
-
-class Measure(Declaration):
-    """What is measured on a model, example by example: an attack on a split.
-
-    ``examples`` limits it to the first so many examples of the split; all of them when not said.
-    """
-
-    attack: Annotated[Attack | TransferAttack, Field(discriminator="name")]
-    split: Literal["train", "test"] = "test"
-    examples: int | None = Field(default=None, ge=1)
 
 
 class Row(Declaration):
-    """A row of a table: one model, or several that the columns compare."""
+    """A row of a table: one model, several that the columns compare, or the printed numbers alone."""
 
     label: str
     model: Key | None = None
     models: dict[Key, Key] | None = None
+    published_only: bool = False
 
     @model_validator(mode="after")
-    def _has_one_of_both(self) -> Row:
-        if (self.model is None) == (self.models is None):
-            raise ValueError("expected either 'model' or 'models'")
+    def _has_one_of_them(self) -> Row:
+        if (self.model is not None) + (self.models is not None) + self.published_only != 1:
+            raise ValueError("expected one of 'model', 'models' and 'published_only: true'")
         return self
 
     @property
     def all_models(self) -> list[str]:
-        """The row's models, one or several."""
+        """The row's models: none, one or several."""
         return [self.model] if self.model else list((self.models or {}).values())
 
 
-class Transfer(Declaration):
-    """The accuracy of ``target`` on the examples that the row's model makes under ``measure``.
+class Column(Declaration):
+    """A column of a table: a statistic of a measure, or an expression over other cells.
 
-    The target is trained independently, from another seed. Where it is the row's own model, ``white_box`` asks for the
-    very network that was attacked instead.
+    Attributes
+    ----------
+    label, group
+        As the paper prints them; columns of one group stand under a common header.
+    measure
+        What is shown of each row's model. Of several measures, an image counts if it resists all.
+    statistic
+        What is computed of it: the kind's own when not said.
+    unit, decimals
+        Of the numbers: the statistic's own, or the table's where it has one, when not said.
+    of
+        Two of the row's ``models``, by key, for a measurement of a pair.
+    target, white_box
+        For examples that are made for the row's model: on which model they are tried, and whether on the very network
+        that they were made for.
+    value
+        An expression over the table's cells, ``row[column]``; ``this`` is the cell's own row.
     """
 
-    target: Key
-    measure: Key
-    white_box: bool = False
-
-
-class Column(Declaration):
-    """A column of a table: an accuracy under a measure, one by transfer, or the distance of two of the row's models."""
-
     label: str
-    measure: Key | None = None
-    distance: tuple[Key, Key] | None = None
-    transfer: Transfer | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _pair_from_list(cls, value: object) -> object:
-        if isinstance(value, dict) and isinstance(value.get("distance"), list):
-            return {**value, "distance": tuple(value["distance"])}
-        return value
+    group: str | None = None
+    measure: Key | list[Key] | None = None
+    statistic: Any = None
+    unit: str | None = None
+    decimals: int | None = Field(default=None, ge=0, le=6)
+    of: list[Key] | None = Field(default=None, min_length=2, max_length=2)
+    target: Key | None = None
+    white_box: bool = False
+    value: str | None = None
 
     @model_validator(mode="after")
-    def _has_one_of_them(self) -> Column:
-        if sum(value is not None for value in (self.measure, self.distance, self.transfer)) != 1:
-            raise ValueError("expected either 'measure', 'distance' or 'transfer'")
+    def _has_one_of_both(self) -> Column:
+        if (self.measure is None) == (self.value is None):
+            raise ValueError("expected either 'measure' or 'value'")
+        if self.value is not None and (self.statistic is not None or self.of or self.target):
+            raise ValueError("a column with a 'value' takes no 'statistic', 'of' or 'target'")
         return self
+
+    @property
+    def measures(self) -> list[str]:
+        """The names of its measures: none, one or several."""
+        if self.measure is None:
+            return []
+        return [self.measure] if isinstance(self.measure, str) else self.measure
+
+    @property
+    def full_label(self) -> str:
+        """The label with its group before it, as files with printed numbers have it."""
+        return f"{self.group}: {self.label}" if self.group else self.label
 
 
 class Table(Declaration):
-    """A table: as the paper prints it when ``published`` names its numbers, else one that the paper lacks."""
+    """A table: as the paper prints it when ``published`` names its numbers, else one that the paper lacks.
+
+    ``unit`` and ``decimals`` are those of every column that does not say its own.
+    """
 
     where: str
     caption: str
-    unit: Literal["%", ""] = "%"
-    decimals: int = Field(default=2, ge=0, le=6)
+    unit: str | None = None
+    decimals: int | None = Field(default=None, ge=0, le=6)
     published: str | None = None
     row_header: str = ""
     rows: dict[Key, Row] = Field(min_length=1)
     columns: dict[Key, Column] = Field(min_length=1)
-
-    def in_order(self) -> dict[str, Any]:
-        """Return the declaration as plain data with rows and columns as lists, since a spec's keys are sorted."""
-        tree = self.model_dump(mode="json", exclude={"published"})
-        for part in ("rows", "columns"):
-            tree[part] = [{"key": key, **line} for key, line in tree[part].items()]
-        return tree
-
-    @classmethod
-    def from_order(cls, tree: dict[str, Any]) -> Table:
-        """Return the declaration that :meth:`in_order` was called on, without the file of its printed numbers."""
-        parts = {
-            part: {line["key"]: {name: value for name, value in line.items() if name != "key"} for line in tree[part]}
-            for part in ("rows", "columns")
-        }
-        return cls.model_validate({**tree, **parts})
 
 
 class Claim(Declaration):
@@ -128,15 +123,20 @@ SECTIONS = ("audit", "departures")
 
 
 class Paper(Declaration):
-    """Everything that is asked for of one paper; ``terms`` are words of its own, explained in the report."""
+    """Everything that is asked for of one paper.
+
+    ``terms`` are words of its own, explained in the report. Data sets, models and measures have names that are global,
+    and are checked once the scale and the user's changes lie over them.
+    """
 
     title: str
     authors: str
     summary: str
     terms: dict[str, str] = Field(default_factory=dict)
     departures: list[Departure] = Field(default_factory=list)
-    models: dict[Key, ModelDeclaration]
-    measures: dict[Key, Measure]
+    datasets: dict[Key, dict[str, Any]] = Field(default_factory=dict)
+    models: dict[Key, dict[str, Any]] = Field(default_factory=dict)
+    measures: dict[Key, dict[str, Any]] = Field(default_factory=dict)
     tables: dict[Key, Table]
     figures: dict[Key, Figure] = Field(default_factory=dict)
     claims: dict[Key, Claim] = Field(default_factory=dict)

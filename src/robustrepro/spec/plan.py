@@ -1,30 +1,34 @@
-"""The plan of a run: one spec per job, and the files between the jobs.
+"""The plan of a run: one job per file, and the files between the jobs.
 
 Snakemake asks this module what each job depends on. Every answer is a function of names alone (a model, a seed, a
-measure, a table), so that equal declarations give equal jobs.
+measure, a table), so that equal declarations give equal jobs, whichever papers are asked for.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from robustrepro.canonical import canonical_json
 from robustrepro.errors import UserError
-from robustrepro.spec.attacks import TransferAttack
-from robustrepro.spec.audit import attack_at
+from robustrepro.layout import PAIR, Layout
+from robustrepro.spec.audited import PaperAudit, measures_of_audits
+from robustrepro.spec.checks import check_papers
 from robustrepro.spec.config import Config, Tree
-from robustrepro.spec.datasets import DATASETS, dataset_spec
-from robustrepro.spec.declarations import Declared
-from robustrepro.spec.layout import AUDIT, Layout
+from robustrepro.spec.contents import Contents, shown_models
+from robustrepro.spec.datasets import AdversarialDataset, GeneratedDataset
+from robustrepro.spec.declarations import RESERVED, Declarations
+from robustrepro.spec.jobs import Job, Seeded, spec_of
+from robustrepro.spec.measurements import AuditTransfer, Cost, Measurement, Transfer, runs_of
+from robustrepro.spec.models import DerivedModel, GivenModel, TrainedModel
 from robustrepro.spec.paper import Paper
-from robustrepro.spec.robustness import Robustness
-from robustrepro.spec.shown import Shown
-from robustrepro.spec.sources import code_digest
-from robustrepro.spec.training import ModelDeclaration
+from robustrepro.words import measure_in_words
+
+NOTHING = "(?!)"
+"""A regular expression that nothing matches."""
 
 
 class Plan:
@@ -44,355 +48,372 @@ class Plan:
     """
 
     def __init__(self, config: Mapping[str, Any], root: Path = Path()) -> None:
-        self.declared = Declared(config, root)
-        self.scale_name = self.declared.scale_name
+        self.declarations = Declarations(config, root)
+        self.scale_name = self.declarations.scale_name
         self.folder = f"results/{self.scale_name}"
         """Where everything that this scale makes lies."""
-        self._layout = Layout(self.folder)
-        self.robustness = Robustness(self.declared)
-        self._shown = Shown(self.declared, self._layout, self.robustness)
+        self.layout = Layout(self.folder)
+        self.contents = Contents(self.declarations, self.layout)
+        check_papers(self.declarations, self.contents)
+        self.audits = {name: PaperAudit(name, self.declarations) for name in self.papers}
+        self._measures_of_audits = measures_of_audits(self.audits.values())
+        self._jobs: dict[tuple[Any, ...], Job] = {}
 
     @property
     def config(self) -> Config:
         """What the user asked for."""
-        return self.declared.config
+        return self.declarations.config
 
     @property
     def papers(self) -> Mapping[str, Paper]:
         """The papers asked for."""
-        return self.declared.papers
+        return self.declarations.papers
 
-    def model(self, name: str) -> ModelDeclaration:
-        """Return a model's declaration at this scale."""
-        return self.declared.model(name)
+    # -- jobs ----------------------------------------------------------------------------------------------------
 
-    def seeds(self, name: str) -> range:
-        """Return the seeds that a model is trained with."""
-        return self.declared.seeds(name)
-
-    # -- one spec a job: canonical JSON, from names alone --------------------------------------------------------
-
-    def data_spec(self, dataset: str) -> str:
-        """Return the spec of the job that makes a data set."""
-        allowed = dataset in self.config.data.allow_unverified
-        return canonical_json({"dataset": dataset_spec(dataset).model_dump(mode="json"), "allow_unverified": allowed})
-
-    def training_spec(self, model: str) -> str:
-        """Return the spec of the job that trains a model with one seed."""
-        return canonical_json(self.model(model).training_spec())
-
-    def attack_spec(self, model: str, measure: str) -> str:
-        """Return the spec of the job that measures a model under an attack."""
-        declaration = self.declared.measure(measure)
-        if isinstance(declaration.attack, TransferAttack):
-            raise UserError(f"{measure} attacks by transfer: its examples are made for {declaration.attack.source}")
-        tree = declaration.model_dump(mode="json", exclude_none=True)
-        return canonical_json({**tree, **self._attacked(model, tree["attack"])})
-
-    def transfer_spec(self, model: str, seed: int | str, measure: str) -> str:
-        """Return the spec of the job that attacks other models with one model's adversarial examples."""
-        if measure == AUDIT:
-            audit = self.declared.audit
-            attacks = [
-                attack_at(audit.transfer, norm, epsilon) for norm, epsilon in self.robustness.balls_beside(model)
-            ]
-            tree: Tree = {"split": "test", "examples": audit.examples}
-        else:
-            tree = self.declared.measure(measure).model_dump(mode="json", exclude_none=True)
-            attack = tree.pop("attack")
-            attacks = [attack["attack"] if attack["name"] == "transfer" else attack]
-        targets = [
-            {"model": target, "seed": other, "architecture": self._architecture(target)}
-            for target, other in self.robustness.transfer_targets(model, seed, measure)
-        ]
-        return canonical_json({**tree, "attacks": attacks, "targets": targets, **self._attacked(model, *attacks)})
-
-    def audit_spec(self, model: str) -> str:
-        """Return the spec of the job that runs the audit's attacks on a model."""
-        audit = self.declared.audit
-        balls = [
-            {
-                "norm": norm,
-                "epsilon": epsilon,
-                "attacks": {key: attack_at(template, norm, epsilon) for key, template in audit.attacks.items()},
-                "escalation": {
-                    "attacks": {key: attack_at(template, norm, epsilon) for key, template in audit.escalation.items()}
-                },
-                "noise": {"attack": attack_at({"name": "noise", "draws": audit.noises}, norm, epsilon)},
-                "smaller": {"attack": audit.smaller.curve(norm, epsilon)},
-            }
-            for norm, epsilon in self.robustness.audited[model]
-        ]
-        tree = {"balls": balls, "examples": audit.examples}
-        return canonical_json({**tree, "architecture": self._architecture(model)})
-
-    def distance_spec(self, model: str, other: str) -> str:
-        """Return the spec of the job that measures how far apart two models' parameters are."""
-        return canonical_json({"models": [model, other]})
-
-    def boundary_spec(self, model: str, resolution: int | str) -> str:
-        """Return the spec of the job that evaluates a model on a grid over the plane."""
-        return canonical_json({"architecture": self._architecture(model), "resolution": int(resolution)})
-
-    def path_spec(self, model: str, every: int | str) -> str:
-        """Return the spec of the job that records the gradients and parameters of a training."""
-        return canonical_json({"training": self.model(model).training_spec(), "every": int(every)})
-
-    def losses_spec(self, model: str) -> str:
-        """Return the spec of the job that measures a model's losses on its training examples."""
-        return canonical_json({"architecture": self._architecture(model), "split": "train", "examples": None})
-
-    def measurement(self, kind: str, model: str, seed: int, what: str) -> tuple[str, list[tuple[str, int]]]:
-        """Return the spec of a measurement and the models, with their seeds, that it is of.
+    def job(self, step: str, **names: Any) -> Job:
+        """Return the job of a step for these names, the wildcards of its rule.
 
         Raises
         ------
         UserError
-            If no rule makes such a measurement.
+            If nothing is declared under such a name.
         """
-        if seed not in self.seeds(model):
-            raise UserError(f"{model} has no seed {seed} at this scale")
-        number = what.lstrip("abcdefghijklmnopqrstuvwxyz")
-        match kind, what.removesuffix(number):
-            case "attack", _:
-                return self.attack_spec(model, what), [(model, seed)]
-            case "transfer", _ if targets := self.robustness.transfer_targets(model, seed, what):
-                return self.transfer_spec(model, seed, what), [(model, seed), *targets]
-            case "parameter_distance", _:
-                return self.distance_spec(model, what), [(model, seed), (what, seed)]
-            case "audit", "audit" if model in self.robustness.audited and not number:
-                return self.audit_spec(model), [(model, seed)]
-            case "losses", "train" if not number:
-                return self.losses_spec(model), [(model, seed)]
-            case "decision_boundary", "grid" if number.isdigit():
-                return self.boundary_spec(model, number), [(model, seed)]
-            case "training_path", "every" if number.isdigit():
-                return self.path_spec(model, number), [(model, seed)]
-        raise UserError("no rule makes such a measurement")
+        names.pop("scale", None)
+        key = (step, *sorted((name, str(value)) for name, value in names.items()))
+        if key not in self._jobs:
+            self._jobs[key] = self._makers[step](**names)
+        return self._jobs[key]
 
-    def table_spec(self, paper: str, table: str) -> str:
-        """Return the spec of the job that makes a table: its declaration and the source of every cell."""
-        declaration = self.declared.table(paper, table)
-        cells = [
-            {"row": row_key, "column": column_key, **self._shown.cell(row, column)}
-            for row_key, row in declaration.rows.items()
-            for column_key, column in declaration.columns.items()
-        ]
-        models = sorted({model for cell in cells for model in cell["models"]})
-        return canonical_json(
-            {
-                "id": table,
-                "paper": paper,
-                "scale": self.scale_name,
-                "table": declaration.in_order(),
-                "cells": cells,
-                # As text: a table shows what its models were trained with, but runs none of that code.
-                "training": {model: self.training_spec(model) for model in models},
-                "stand_ins": self.stand_ins(models),
-                "unverified": self.unverified(models),
-            }
+    def part(self, step: str, of: str) -> Callable[[Any], Any]:
+        """Return the function by which a rule asks for part of its job: one of wildcards alone, as Snakemake calls it."""
+        return lambda wildcards: getattr(self.job(step, **dict(wildcards.items())), of)
+
+    @cached_property
+    def _makers(self) -> Mapping[str, Callable[..., Job]]:
+        return {
+            "data": self._data_job,
+            "train": self._training_job,
+            "derive": self._derivation_job,
+            "measure": self._measurement_job,
+            "gather": self._gathering_job,
+            "table": self._table_job,
+            "figure": self._figure_job,
+            "audit": self._audit_job,
+            "scorecard": self._scorecard_job,
+            "summary": self._summary_job,
+            "report": self._report_job,
+        }
+
+    def _data_job(self, dataset: str, seed: int | str | None = None) -> Job:
+        """Return the job that makes a data set; with a seed, one that is made from a model."""
+        declared = self.declarations.dataset(dataset)
+        content: Tree = {
+            "dataset": declared.model_dump(mode="json"),
+            "declared_by": _class_path(declared),
+            "allow_unverified": dataset in self.config.data.allow_unverified,
+        }
+        inputs: list[tuple[str, str]] = []
+        models: list[Seeded] = []
+        if isinstance(declared, GeneratedDataset):
+            inputs = [("source", self.manifest(declared.source, 0))]
+        runs = runs_of(declared)
+        if isinstance(declared, AdversarialDataset):
+            model, number = declared.model, int(seed or 0)
+            network = self.declarations.network(model)
+            content |= {"seed": number, "attack_model": self._subject(model, number, {"network"})}
+            inputs = [
+                ("source", self.manifest(self.declarations.dataset_of(model), number)),
+                ("weights", self.layout.weights(model, number)),
+            ]
+            models, runs = [(model, number)], runs_of(declared, network)
+        return Job("data", spec_of(runs, **content), tuple(inputs), tuple(models), Cost(memory_mb=4000))
+
+    def _training_job(self, model: str, seed: int | str) -> Job:
+        declared = self.declarations.model(model)
+        if not isinstance(declared, TrainedModel):
+            raise UserError(f"{model} is not trained: it is derived from another model, or given")
+        number = self._checked_seed(model, seed)
+        spec = spec_of(runs_of(declared), model=model, seed=number, training=declared.training_spec())
+        return Job("train", spec, (("data", self.manifest(declared.dataset, number)),), cost=Cost(gpu=1, memory_mb=3000))
+
+    def _derivation_job(self, model: str, seed: int | str) -> Job:
+        declared = self.declarations.model(model)
+        number = self._checked_seed(model, seed)
+        network = self.declarations.network(model)
+        dataset = self.declarations.dataset_of(model)
+        content: Tree = {"model": model, "seed": number, "dataset": dataset, "network": network.model_dump(mode="json")}
+        inputs = [("data", self.manifest(dataset, number))]
+        if isinstance(declared, DerivedModel):
+            source = (declared.derived.source, number)
+            content["derived"] = declared.derived.model_dump(mode="json", by_alias=True)
+            inputs.append(("weights", self.layout.weights(*source)))
+            return Job("derive", spec_of(runs_of(declared, network), **content), tuple(inputs), (source,))
+        if not isinstance(declared, GivenModel):
+            raise UserError(f"{model} is trained, not derived or given")
+        content["given"] = declared.given.model_dump(mode="json")
+        return Job("derive", spec_of(runs_of(network), **content), tuple(inputs))
+
+    def _measurement_job(self, measure: str, subject: str, seed: int | str, shard: int | str | None = None, **_: Any) -> Job:
+        declared, names = self.measure(measure, subject), subject.split(PAIR)
+        number = min(self._checked_seed(name, seed) for name in names)
+        if len(names) != declared.subjects:
+            raise UserError(f"{measure} is of {declared.subjects} model(s) at a time; {subject} names {len(names)}")
+        targets = self._targets(measure, declared, subject, number)
+        models = [(name, number) for name in names] + targets
+        networks = [self.declarations.network(name) for name, _ in models if declared.parts()]
+        parts = [getattr(self.declarations.origin(name), part, None) for name in names for part in declared.parts()]
+        spec = spec_of(
+            runs_of(declared, *networks, *parts, *self._trainings(names, declared)),
+            declared_by=_class_path(declared),
+            measure=declared.model_dump(mode="json", exclude={"shards"}, exclude_none=True),
+            subjects=[self._subject(name, number, declared.parts()) for name in names],
+            targets=[self._subject(name, other, {"network"}) for name, other in targets] or None,
+            shard=None if shard is None else [int(shard), declared.shards],
         )
+        inputs = [("weights", self.layout.weights(*model)) for model in models]
+        if declared.reads_data:
+            inputs.insert(0, ("data", self.manifest(declared.data or self.declarations.dataset_of(names[0]), number)))
+        return Job("measure", spec, tuple(inputs), tuple(models), declared.cost)
 
-    def figure_spec(self, paper: str, figure: str) -> str:
-        """Return the spec of the job that draws a figure."""
-        declaration = self.declared.figure(paper, figure)
-        tree = declaration.model_dump(mode="json")
-        tree["figure"] |= self._shown.drawing(paper, figure)
-        models = list(self.declared.figure_models(paper, figure))
-        tree |= {"stand_ins": self.stand_ins(models), "unverified": self.unverified(models)}
-        return canonical_json({"id": figure, "paper": paper, "scale": self.scale_name, **tree})
-
-    def claims_audit_spec(self) -> str:
-        """Return the spec of the job that judges every claim about robustness again, on the worst case an image."""
-        papers = [
-            {
-                "id": name,
-                "claims": [
-                    {"key": key, "holds_if": claim.holds_if, "cells": cells}
-                    for key, claim in paper.claims.items()
-                    if (cells := self.robustness.robust_cells(name, claim.holds_if))
-                ],
-                "tables": [table for table in paper.tables if self.declared.is_made(name, table)],
-                "seeds": {model: len(self.seeds(model)) for model in self.robustness.audited if model in paper.models},
-                "sources": {
-                    model: self.robustness.sources(name, model)
-                    for model in self.robustness.audited
-                    if model in paper.models
-                },
-            }
-            for name, paper in self.papers.items()
-        ]
-        return canonical_json({"folder": self.folder, "papers": papers})
-
-    def scorecard_spec(self) -> str:
-        """Return the spec of the job that gives every claim a verdict."""
-        papers = [
-            {
-                "id": name,
-                "claims": [{"key": key, **claim.model_dump(mode="json")} for key, claim in paper.claims.items()],
-                "tables": [table for table in paper.tables if self.declared.is_made(name, table)],
-            }
-            for name, paper in self.papers.items()
-        ]
-        return canonical_json({"scale": self.scale_name, "papers": papers})
-
-    def report_spec(self) -> str:
-        """Return the spec of the job that writes the report."""
-        papers = [
-            {
-                "id": name,
-                "title": paper.title,
-                "authors": paper.authors,
-                "summary": paper.summary,
-                "terms": [{"term": term, "meaning": meaning} for term, meaning in paper.terms.items()],
-                "departures": [departure.model_dump(mode="json") for departure in paper.departures],
-                "tables": [
-                    {"id": key, "where": table.where, "caption": table.caption} for key, table in paper.tables.items()
-                ],
-                "figures": [
-                    {"id": key, "where": figure.where, "caption": figure.caption}
-                    for key, figure in paper.figures.items()
-                ],
-            }
-            for name, paper in self.papers.items()
-        ]
-        models = list(self.declared.used_models())
-        return canonical_json(
-            {
-                "scale": self.scale_name,
-                "scale_description": self.declared.scale.description,
-                "stand_ins": self.stand_ins(models),
-                "sources": {used: DATASETS[used].in_words for used in self.stand_ins(models).values()},
-                "unverified": self.unverified(models),
-                "instead": self.instead(models),
-                "papers": papers,
-            }
+    def _gathering_job(self, measure: str, subject: str, seed: int | str) -> Job:
+        declared = self.measure(measure, subject)
+        shards = [self._measurement_job(measure, subject, seed, shard) for shard in range(declared.shards)]
+        inputs = tuple(
+            ("shard", self.layout.shard(measure, subject, seed, number, declared.shards))
+            for number in range(declared.shards)
         )
+        content = json.loads(shards[0].spec)
+        del content["shard"], content["runs"]
+        return Job("gather", spec_of([], **content), inputs, shards[0].models)
 
-    def code(self, step: str, spec: str) -> str:
-        """Return the digest of the sources that a job of this step and spec runs."""
-        return code_digest(step, json.loads(spec))
+    def _table_job(self, paper: str, table: str) -> Job:
+        models = sorted(set(self.contents.table_models(paper, table)))
+        # As text: a table shows what its models were trained with, but runs none of that code.
+        training = {model: self._account_of(model) for model in models}
+        shared = {**self._shared(models), "training": training}
+        files = [self.layout.measurement(*key) for key in self.contents.table(paper, table).measurements]
+        return Job("table", self.contents.table_spec(paper, table, shared), _found_by_name(files))
 
-    def published_digest(self, paper: str, table: str) -> str:
-        """Return the SHA-256 of a table's printed numbers; empty when the paper does not print it."""
-        path = self.published_path(paper, table)
-        return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
+    def _figure_job(self, paper: str, figure: str) -> Job:
+        declared = self.declarations.figure(paper, figure)
+        models = self.contents.figure_models(paper, figure)
+        measures = sorted({source.measure for source in declared.figure.sources()})
+        spec = spec_of(
+            [declared.figure.implementation],
+            id=figure,
+            paper=paper,
+            where=declared.where,
+            caption=declared.caption,
+            figure=declared.figure.model_dump(mode="json"),
+            declared_by=_class_path(declared.figure),
+            seeds={model: len(self.declarations.seeds(model)) for model in models},
+            measures={name: measure_in_words(self._described(name)) for name in measures},
+            **self._shared(models),
+        )
+        return Job("figure", spec, _found_by_name(self.contents.figure_files(paper, figure)))
+
+    def _audit_job(self, paper: str) -> Job:
+        audit = self.audits[paper]
+        claims = [
+            {"key": key, "holds_if": claim.holds_if, "cells": cells}
+            for key, claim in self.papers[paper].claims.items()
+            if (cells := audit.claim_cells(claim.holds_if))
+        ]
+        spec = spec_of(
+            [],
+            folder=self.folder,
+            scale=self.scale_name,
+            paper=paper,
+            claims=claims,
+            tables=list(self.papers[paper].tables),
+            seeds={model: len(self.declarations.seeds(model)) for model in audit.balls},
+            sources={model: audit.sources(model) for model in audit.balls},
+        )
+        return Job("audit", spec, _found_by_name([*self.tables_of(paper), *audit.files(self.layout)]))
+
+    def _scorecard_job(self, paper: str) -> Job:
+        spec = spec_of(
+            [],
+            folder=self.folder,
+            scale=self.scale_name,
+            paper=paper,
+            claims=[{"key": key, **claim.model_dump(mode="json")} for key, claim in self.papers[paper].claims.items()],
+            tables=list(self.papers[paper].tables),
+        )
+        return Job("scorecard", spec, _found_by_name([*self.tables_of(paper), self.layout.audit(paper)]))
+
+    def _summary_job(self) -> Job:
+        files = [file for paper in self.papers for file in (*self.tables_of(paper), self.layout.scorecard(paper))]
+        spec = spec_of([], folder=self.folder, scale=self.scale_name, papers=list(self.papers))
+        return Job("summary", spec, _found_by_name(files))
+
+    def _report_job(self) -> Job:
+        models = shown_models(self.contents, self.declarations, self.papers)
+        shared = self._shared(models)
+        used = sorted({self.declarations.scale.datasets[name] for name in shared["stand_ins"]})
+        files = [file for paper in self.papers for file in self.files_of(paper)]
+        spec = spec_of(
+            [],
+            **shared,
+            scale_description=self.declarations.scale.description,
+            sources={name: self.declarations.dataset(name).in_words for name in used},
+            instead=self.scale_differences(models),
+            papers=[_presented(name, paper) for name, paper in self.papers.items()],
+        )
+        return Job("report", spec, _found_by_name(files))
 
     # -- files ---------------------------------------------------------------------------------------------------
 
-    def published_path(self, paper: str, table: str) -> Path | None:
-        """Return the file with a table's numbers as printed."""
-        name = self.declared.table(paper, table).published
-        return self.declared.root / "papers" / paper / "published" / name if name else None
+    def manifest(self, dataset: str, seed: int) -> str:
+        """Return the manifest of a data set; of one that is made from a model, that of this seed."""
+        if isinstance(self.declarations.dataset(dataset), AdversarialDataset):
+            return self.layout.data_manifest(dataset, seed)
+        return f"data/{dataset}/manifest.json"
 
-    def published_option(self, paper: str, table: str) -> str:
-        """Return the option that hands a table's printed numbers to its step; empty when there are none."""
-        name = self.declared.table(paper, table).published
-        return f"--published papers/{paper}/published/{name}" if name else ""
+    def tables_of(self, paper: str) -> list[str]:
+        """Return the JSON file of every table of a paper."""
+        return [self.layout.table(paper, table) for table in self.papers[paper].tables]
 
-    def manifest(self, model: str) -> str:
-        """Return the manifest of the data set that a model is trained on."""
-        return f"data/{self.model(model).dataset}/manifest.json"
-
-    def weights(self, model: str, seed: int | str) -> str:
-        """Return a model's checkpoint."""
-        return self._layout.weights(model, seed)
-
-    def transfer_weights(self, model: str, seed: int | str, measure: str) -> list[str]:
-        """Return the checkpoints of the models that a model's adversarial examples are tried on."""
-        return [self.weights(target, other) for target, other in self.robustness.transfer_targets(model, seed, measure)]
-
-    def transfer_options(self, model: str, seed: int | str, measure: str) -> str:
-        """Return the options that hand these checkpoints to the step, in the order of its spec."""
-        return " ".join(f"--target-weights {path}" for path in self.transfer_weights(model, seed, measure))
-
-    def table_inputs(self, paper: str, table: str) -> list[str]:
-        """Return the measurements that a table is made from."""
-        declaration = self.declared.table(paper, table)
-        cells = [
-            self._shown.cell(row, column)
-            for row in declaration.rows.values()
-            for column in declaration.columns.values()
+    def figures_of(self, paper: str) -> list[str]:
+        """Return the PNG file of every figure of a paper that is drawn."""
+        return [
+            self.layout.figure(paper, figure)
+            for figure in self.papers[paper].figures
+            if self.contents.is_drawn(paper, figure)
         ]
-        return list(dict.fromkeys(file for cell in cells for file in cell["measurements"].values()))
 
-    def figure_inputs(self, paper: str, figure: str) -> list[str]:
-        """Return the measurements, or the table, that a figure is drawn from."""
-        return list(dict.fromkeys(_files_in(self._shown.drawing(paper, figure))))
+    def files_of(self, paper: str) -> list[str]:
+        """Return all that is made of a paper: tables, figures, verdicts."""
+        return [*self.tables_of(paper), *self.figures_of(paper), self.layout.audit(paper), self.layout.scorecard(paper)]
 
-    def audit_inputs(self) -> list[str]:
-        """Return the measurements that the claims are audited with."""
-        files = [
-            self._layout.worst_case(cell, paper["sources"][cell["model"]], seed)
-            for paper in json.loads(self.claims_audit_spec())["papers"]
-            for claim in paper["claims"]
-            for cell in claim["cells"]
-            for seed in range(paper["seeds"][cell["model"]])
-        ]
-        return list(dict.fromkeys(_files_in(files)))
+    def targets(self) -> dict[str, list[str]]:
+        """Return what can be asked for by name, with its files: a paper, and each of its tables and figures.
 
-    def tables_of(self, papers: Iterable[str] | None = None) -> Iterator[str]:
-        """Yield the JSON file of every table that is made."""
-        for name in self.papers if papers is None else papers:
-            for table in self.papers[name].tables:
-                if self.declared.is_made(name, table):
-                    yield self._layout.table(name, table)
+        Raises
+        ------
+        UserError
+            If two of them have one name.
+        """
+        targets: dict[str, list[str]] = {}
+        for paper in self.papers:
+            shown = [*self.tables_of(paper), *self.figures_of(paper)]
+            names = {paper: self.files_of(paper)}
+            for file in shown:
+                name = f"{paper}_{Path(file).stem}".replace("-", "_").replace(".", "_")
+                if name in names or name in targets:
+                    raise UserError(f"papers/{paper}/paper.yaml: two tables or figures would be the target '{name}'")
+                names[name] = [file]
+            targets |= names
+        return targets
 
-    def figures_of(self, papers: Iterable[str] | None = None) -> Iterator[str]:
-        """Yield the PNG file of every figure that is drawn."""
-        for name in self.papers if papers is None else papers:
-            for figure in self.papers[name].figures:
-                if self.declared.is_drawn(name, figure):
-                    yield self._layout.figure(name, figure)
-
-    def targets(self) -> Iterator[tuple[str, list[str]]]:
-        """Yield what can be asked for by name, with its files: a paper, and each of its tables and figures."""
-        for name in self.papers:
-            files = [*self.tables_of([name]), *self.figures_of([name])]
-            yield name, files
-            for file in files:
-                yield f"{name}_{Path(file).stem}".replace("-", "_").replace(".", "_"), [file]
+    def pattern(self, of: str) -> str:
+        """Return the regular expression of some names: ``trained`` or ``derived`` models, ``sharded`` measures."""
+        models = self.declarations.models
+        trained = [name for name, model in models.items() if isinstance(model, TrainedModel)]
+        sharded = [name for name, measure in self.declarations.measures.items() if measure.shards > 1]
+        names = {"trained": trained, "derived": [name for name in models if name not in trained], "sharded": sharded}[of]
+        return "|".join(map(re.escape, sorted(names))) or NOTHING
 
     # -- honesty -------------------------------------------------------------------------------------------------
 
-    def stand_ins(self, models: Iterable[str]) -> dict[str, str]:
-        """Return which of these models' data sets another one stands in for: {the paper's: the one used}."""
-        stand_ins = self.declared.scale.datasets
-        originals = {self.declared.dataset_in_paper(model) for model in models}
-        return {name: stand_ins[name] for name in sorted(originals) if name in stand_ins}
-
-    def unverified(self, models: Iterable[str]) -> list[str]:
-        """Return the data sets of these models whose bytes need not be the official ones."""
-        return sorted({self.model(model).dataset for model in models} & set(self.config.data.allow_unverified))
-
-    def instead(self, models: Iterable[str]) -> list[str]:
+    def scale_differences(self, models: Iterable[str]) -> list[str]:
         """Return in words what these models are trained with instead of what their papers declare."""
-        found: dict[str, dict[str, None]] = {}
+        differing: dict[str, dict[str, None]] = {}
         for name in dict.fromkeys(models):
-            for difference in self.declared.instead(name):
-                found.setdefault(difference, {})[name] = None
-        return [f"{difference} ({len(names)} of the models)" for difference, names in found.items()]
+            for difference in self.declarations.scale_differences(name):
+                differing.setdefault(difference, {})[name] = None
+        return [f"{difference} ({len(names)} of the models)" for difference, names in differing.items()]
+
+    def _shared(self, models: Iterable[str]) -> Tree:
+        """Return what every table, figure and report says of its scale and of its models' data."""
+        stand_ins = self.declarations.scale.datasets
+        models = list(models)
+        originals = {self.declarations.dataset_in_paper(model) for model in models}
+        used = {self.declarations.dataset_of(model) for model in models}
+        return {
+            "folder": self.folder,
+            "scale": self.scale_name,
+            "stand_ins": {name: stand_ins[name] for name in sorted(originals) if name in stand_ins},
+            "unverified": sorted(used & set(self.config.data.allow_unverified)),
+        }
 
     # -- the parts of specs --------------------------------------------------------------------------------------
 
-    def _architecture(self, model: str) -> Tree:
-        return self.model(model).architecture.model_dump(mode="json")
+    def measure(self, measure: str, subject: str) -> Measurement:
+        """Return a measure's declaration, the audits' own included."""
+        if not measure.startswith(RESERVED):
+            return self.declarations.measure(measure)
+        if measure in self._measures_of_audits:
+            return self._measures_of_audits[measure]
+        for audit in self.audits.values():
+            if measure == audit.transfer_measure:
+                return audit.transfer(subject)
+        raise UserError(f"no audit of the papers asked for has a measure {measure}")
 
-    def _attacked(self, model: str, *attacks: Tree) -> Tree:
-        """Return what a job knows of the model that it attacks: its objective only where an attack ascends it."""
-        tree: Tree = {"architecture": self._architecture(model)}
-        if any(attack.get("loss") == "training" for attack in attacks):
-            tree["objective"] = self.model(model).objective.model_dump(mode="json")
-        return tree
+    def _described(self, measure: str) -> Tree:
+        return self.declarations.measure(measure).model_dump(mode="json", exclude_none=True)
+
+    def _targets(self, measure: str, declared: Measurement, source: str, seed: int) -> list[Seeded]:
+        """Return the models that a measurement tries its examples on, each with its seed."""
+        if isinstance(declared, Transfer):
+            return self.contents.transfer_targets(measure, source, seed)
+        if isinstance(declared, AuditTransfer):
+            audit = next(audit for audit in self.audits.values() if audit.transfer_measure == measure)
+            return audit.transfer_targets(source, seed)
+        return []
+
+    def _trainings(self, names: Iterable[str], declared: Measurement) -> Iterator[Any]:
+        """Yield what is run again where a measurement repeats a training."""
+        if "training" in declared.parts():
+            yield from (self.declarations.origin(name) for name in names)
+
+    def _subject(self, model: str, seed: int, parts: Iterable[str]) -> Tree:
+        """Return what a job knows of a model."""
+        origin = self.declarations.origin(model)
+        subject: Tree = {"model": model, "seed": seed}
+        for part in parts:
+            if part == "network":
+                subject["network"] = origin.network.model_dump(mode="json")
+            elif isinstance(origin, TrainedModel):
+                is_objective = part == "objective"
+                subject[part] = origin.objective.model_dump(mode="json") if is_objective else origin.training_spec()
+            else:
+                raise UserError(f"{model} was not trained here, so that nothing is known of its {part}")
+        return subject
+
+    def _account_of(self, model: str) -> str:
+        """Return how a model was made, as JSON."""
+        declared = self.declarations.model(model)
+        content = declared.training_spec() if isinstance(declared, TrainedModel) else declared.model_dump(mode="json")
+        return json.dumps(content, sort_keys=True, ensure_ascii=False)
+
+    def _checked_seed(self, model: str, seed: int | str) -> int:
+        if int(seed) not in self.declarations.seeds(model):
+            raise UserError(f"{model} has no seed {seed} at this scale")
+        return int(seed)
 
 
-def _files_in(tree: Any) -> Iterator[str]:
-    """Yield every file of results in a spec, in order."""
-    if isinstance(tree, Mapping):
-        for value in tree.values():
-            yield from _files_in(value)
-    elif isinstance(tree, list):
-        for value in tree:
-            yield from _files_in(value)
-    elif isinstance(tree, str) and tree.startswith("results/"):
-        yield tree
+def _class_path(declared: Any) -> str:
+    return f"{type(declared).__module__}:{type(declared).__name__}"
+
+
+def _found_by_name(files: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Return inputs that the step finds by their names."""
+    return tuple(("", file) for file in files)
+
+
+def _presented(name: str, paper: Paper) -> Tree:
+    """Return what the report says of a paper."""
+    return {
+        "id": name,
+        "title": paper.title,
+        "authors": paper.authors,
+        "summary": paper.summary,
+        "terms": [{"term": term, "meaning": meaning} for term, meaning in paper.terms.items()],
+        "departures": [departure.model_dump(mode="json") for departure in paper.departures],
+        "tables": [{"id": key, "where": table.where, "caption": table.caption} for key, table in paper.tables.items()],
+        "figures": [
+            {"id": key, "where": figure.where, "caption": figure.caption} for key, figure in paper.figures.items()
+        ],
+    }

@@ -1,77 +1,85 @@
 """Which of our source files a job runs, and their digest: the ``code`` of every rule.
 
-A graph of imports cannot see what is imported lazily by name, and from the command line it would see everything. So the
-roots are the step's own module and the modules of the names in the job's spec (this objective's file, this
-architecture's), and the import graph tells what those use.
+The roots are the step's own module and the implementations that the job's spec lists under ``runs``; the import graph
+tells what those use. Everything that can change a number is in the digest, and nothing else is: neither declarations,
+which reach a job as its spec, nor plumbing, nor comments and docstrings.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import importlib.util
+import io
+import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import tokenize
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import robustrepro
 from robustrepro.errors import UserError
-from robustrepro.spec.registry import ARCHITECTURES, ATTACKS, AUGMENTATIONS, FIGURES, OBJECTIVES, target_of
+from robustrepro.files import write_text
 
 if TYPE_CHECKING:
     import grimp
 
 STEPS: Mapping[str, str] = {
-    "data": "robustrepro.datasets.step",
-    "train": "robustrepro.training.step",
-    "measure-attack": "robustrepro.measurements.attack",
-    "measure-transfer": "robustrepro.measurements.transfer",
-    "measure-audit": "robustrepro.measurements.audit",
-    "measure-parameter-distance": "robustrepro.measurements.parameter_distance",
-    "measure-decision-boundary": "robustrepro.measurements.decision_boundary",
-    "measure-losses": "robustrepro.measurements.losses",
-    "measure-training-path": "robustrepro.measurements.training_path",
-    "table": "robustrepro.tables.step",
-    "figure": "robustrepro.figures.step",
-    "audit": "robustrepro.audit.step",
-    "scorecard": "robustrepro.scorecard.step",
-    "report": "robustrepro.report.step",
+    "data": "robustrepro.datasets.step:run",
+    "train": "robustrepro.training.step:run",
+    "derive": "robustrepro.models.derive:run",
+    "measure": "robustrepro.measurements.step:run",
+    "gather": "robustrepro.measurements.gather:run",
+    "table": "robustrepro.tables.step:run",
+    "figure": "robustrepro.figures.step:run",
+    "audit": "robustrepro.audit.step:run",
+    "scorecard": "robustrepro.scorecard.step:run",
+    "summary": "robustrepro.scorecard.summary:run",
+    "report": "robustrepro.report.step:run",
 }
 
-REGISTRIES: Mapping[str, Mapping[str, str]] = {
-    "architecture": ARCHITECTURES,
-    "attack": ATTACKS,
-    "augmentation": AUGMENTATIONS,
-    "figure": FIGURES,
-    "objective": OBJECTIVES,
-}
-"""Where in a spec a name stands for code: under these keys, as ``{"name": ...}``."""
-
-# Declarations reach a job as its spec, and the command line only hands them over.
-OUTSIDE = ("robustrepro.spec", "robustrepro.command_line", "robustrepro.__main__", "robustrepro.warm")
+DECLARATIONS = "robustrepro.spec"
+PLUMBING = (
+    "robustrepro.__main__",
+    "robustrepro.adoption",
+    "robustrepro.command_line",
+    "robustrepro.devices",
+    "robustrepro.errors",
+    "robustrepro.files",
+    "robustrepro.provenance",
+    "robustrepro.publishing",
+    "robustrepro.steps",
+    "robustrepro.warm",
+)
+"""What surrounds a step and cannot change a number."""
 
 PACKAGE = Path(robustrepro.__file__).parent
+CACHE = Path(".snakemake/robustrepro/modules.json")
+"""Digests of source files by the checksum of their bytes: reading them word by word takes half a second."""
 
 STATE = "ROBUSTREPRO_SOURCES"
 """Environment variable with the state of the sources when a run began to schedule its jobs."""
 
 
-def code_digest(step: str, spec: Any) -> str:
-    """Return the SHA-256 of the sources that a job of this step and spec runs.
+def code_digest(step: str, runs: Iterable[str]) -> str:
+    """Return the SHA-256 of the sources that a job runs.
 
     Parameters
     ----------
     step
         The step's name, a key of :data:`STEPS`.
-    spec
-        The job's resolved spec, as plain data.
+    runs
+        The implementations that the job's declarations stand for, each ``module:attribute``.
     """
-    roots = {STEPS[step]}
-    digest = hashlib.sha256()
-    for target in sorted(set(_targets(spec))):
-        roots.add(target.partition(":")[0])
-        digest.update(target.encode())
-    for module in sorted(_closure(frozenset(roots))):
+    return _digest_of(frozenset({STEPS[step], *runs}))
+
+
+@cache
+def _digest_of(targets: frozenset[str]) -> str:
+    digest = hashlib.sha256("\n".join(sorted(targets)).encode())
+    for module in sorted(modules_of(frozenset(target.partition(":")[0] for target in targets))):
         digest.update(f"\0{module}\0{_module_digest(module)}".encode())
     return digest.hexdigest()
 
@@ -82,51 +90,56 @@ def state_of_the_sources() -> str:
     for directory, folders, names in os.walk(PACKAGE):
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         for name in sorted(names):
-            status = os.stat(os.path.join(directory, name))  # noqa: PTH116, PTH118 (a hundred files a step)
+            status = os.stat(os.path.join(directory, name))  # noqa: PTH116, PTH118 (a hundred files in every step)
             digest.update(f"{directory}\0{name}\0{status.st_ino}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
-def require_unchanged(step: str, spec: Any, expected: str) -> None:
+def require_unchanged(step: str, runs: Sequence[str], expected: str) -> None:
     """Stop when the sources are no longer those that this job was scheduled with.
 
     Where the environment has their state from before the digests were computed, and it is the same now, nothing needs
-    to be computed again.
+    to be computed again; but for sources outside the package, which that state does not cover.
 
     Raises
     ------
     UserError
         If a source file was edited between the scheduling and now.
     """
-    if os.environ.get(STATE) == state_of_the_sources():
+    ours = all(target.startswith("robustrepro.") for target in runs)
+    if ours and os.environ.get(STATE) == state_of_the_sources():
         return
-    if code_digest(step, spec) != expected:
+    if code_digest(step, runs) != expected:
         raise UserError(
             f"step {step}: its sources under {PACKAGE.name}/ were edited while it waited to start, so its result would "
             "be recorded as something it is not. Run the same command again."
         )
 
 
-def _targets(spec: Any) -> Iterator[str]:
-    """Yield the ``module:attribute`` of every name in the spec that stands for code."""
-    if isinstance(spec, Mapping):
-        for key, value in spec.items():
-            for kind, named in _named(key, value):
-                yield target_of(REGISTRIES[kind], kind, named)
-            yield from _targets(value)
-    elif isinstance(spec, list):
-        for value in spec:
-            yield from _targets(value)
+@cache
+def modules_of(roots: frozenset[str]) -> frozenset[str]:
+    """Return the modules that can change what these modules compute: themselves, what they import of ours, packages."""
+    graph = _graph()
+    reached: set[str] = set()
+    waiting = list(roots)
+    while waiting:
+        module = waiting.pop()
+        if module in reached or _is_outside(module):
+            continue
+        reached.add(module)
+        if module == "robustrepro" or module.startswith("robustrepro."):
+            if module not in graph.modules:
+                raise UserError(f"there is no module {module} in the sources, though a declaration names it")
+            waiting.extend(graph.find_modules_directly_imported_by(module))
+        else:
+            waiting.extend(_imported_by(_file_of(module)))
+        if "." in module:
+            waiting.append(module.rpartition(".")[0])
+    return frozenset(reached)
 
 
-def _named(key: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Yield (kind, name) of what stands under a key: one declaration, or several of one kind (``attacks``)."""
-    if key in REGISTRIES and isinstance(value, Mapping):
-        yield key, value["name"]
-    kind = key.removesuffix("s")
-    if key != kind and kind in REGISTRIES:
-        several = value.values() if isinstance(value, Mapping) else value
-        yield from ((kind, one["name"]) for one in several if isinstance(one, Mapping) and "name" in one)
+def _is_outside(module: str) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in (DECLARATIONS, *PLUMBING))
 
 
 @cache
@@ -139,34 +152,110 @@ def _graph() -> grimp.ImportGraph:
         raise UserError(str(error)) from None
 
 
-@cache
-def _closure(roots: frozenset[str]) -> frozenset[str]:
-    """Return the roots, what they import of ours, and the packages that these lie in."""
-    graph = _graph()
-    found: set[str] = set()
-    waiting = list(roots)
-    while waiting:
-        module = waiting.pop()
-        if module in found or module.startswith(OUTSIDE):
-            continue
-        if module not in graph.modules:
-            raise UserError(f"there is no module {module} in the sources, though a name is registered to it")
-        found.add(module)
-        waiting.extend(graph.find_modules_directly_imported_by(module))
-        if "." in module:
-            waiting.append(module.rpartition(".")[0])
-    return frozenset(found)
+def _file_of(module: str) -> Path:
+    """Return the file of a module."""
+    if module == "robustrepro" or module.startswith("robustrepro."):
+        path = PACKAGE.joinpath(*module.split(".")[1:])
+        return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    found = importlib.util.find_spec(module)
+    if found is None or found.origin is None:
+        raise UserError(f"there is no module {module}, though a declaration names it")
+    return Path(found.origin)
+
+
+def _imported_by(file: Path) -> Iterator[str]:
+    """Yield what a module of an extension imports of ours, and of the modules beside it."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            if name.partition(".")[0] == "robustrepro":
+                if name in _graph().modules:
+                    yield name
+            elif (file.parent / name.partition(".")[0]).with_suffix(".py").is_file():
+                yield name.partition(".")[0]
 
 
 @cache
 def _module_digest(module: str) -> str:
-    """Return the digest of a module's file; of a package, also of what lies in its folder and is no Python."""
-    path = PACKAGE.joinpath(*module.split(".")[1:])
-    files: Iterable[Path] = [path.with_suffix(".py")]
-    if path.is_dir():
-        others = (file for file in path.iterdir() if file.is_file() and file.suffix not in {".py", ".pyc"})
-        files = [path / "__init__.py", *sorted(others)]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    """Return the digest of a module's code; of a package, also of what lies in its folder and is no Python."""
+    file = _file_of(module)
+    others: list[Path] = []
+    if file.name == "__init__.py":
+        others = sorted(path for path in file.parent.iterdir() if path.is_file() and path.suffix not in {".py", ".pyc"})
+    digest = hashlib.sha256(_words_digest(file.read_bytes()).encode())
+    for path in others:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def _words_digest(source: bytes) -> str:
+    """Return the digest of a source file's words, kept between runs by the checksum of its bytes."""
+    checksum = hashlib.sha256(source).hexdigest()
+    known = _known_digests()
+    if checksum not in known:
+        known[checksum] = hashlib.sha256("\0".join(words_of(source.decode())).encode()).hexdigest()
+    return known[checksum]
+
+
+@cache
+def _known_digests() -> dict[str, str]:
+    try:
+        known: dict[str, str] = json.loads(CACHE.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known
+
+
+def keep_digests() -> None:
+    """Keep the digests of this run's source files for the next one."""
+    text = json.dumps(_known_digests(), indent=0, sort_keys=True)
+    if not CACHE.exists() or CACHE.read_text(encoding="utf-8") != text:
+        write_text(CACHE, text)
+
+
+def words_of(source: str) -> list[str]:
+    """Return a Python source's tokens without comments, docstrings and blank lines, the same on every Python version.
+
+    Since Python 3.12 an f-string is many tokens; here it is one, as it stands in the source.
+    """
+    lines = source.splitlines(keepends=True)
+    docstrings = set(_docstrings(source))
+    words: list[str] = []
+    depth = 0
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        kind = tokenize.tok_name[token.type]
+        if kind == "FSTRING_START":
+            depth += 1
+            start = token.start if depth == 1 else start
+        elif kind == "FSTRING_END":
+            depth -= 1
+            if depth == 0:
+                words.append(_between(lines, start, token.end))
+        elif depth or kind in {"COMMENT", "NL", "ENCODING", "ENDMARKER"} or token.start in docstrings:
+            continue
+        elif kind in {"NEWLINE", "INDENT", "DEDENT"}:
+            if kind != "NEWLINE" or (words and words[-1] not in {"NEWLINE", "INDENT", "DEDENT"}):
+                words.append(kind)
+        else:
+            words.append(token.string)
+    return words
+
+
+def _docstrings(source: str) -> Iterator[tuple[int, int]]:
+    """Yield where each string begins that stands alone as a statement: line, and column in characters."""
+    for node in ast.walk(ast.parse(source)):
+        body = getattr(node, "body", None)
+        for statement in body if isinstance(body, list) else []:
+            value = getattr(statement, "value", None)
+            if isinstance(statement, ast.Expr) and isinstance(value, ast.Constant) and isinstance(value.value, str):
+                yield statement.lineno, statement.col_offset
+
+
+def _between(lines: Sequence[str], start: tuple[int, int], end: tuple[int, int]) -> str:
+    """Return the source from one place to another."""
+    if start[0] == end[0]:
+        return lines[start[0] - 1][start[1] : end[1]]
+    middle = "".join(lines[start[0] : end[0] - 1])
+    return lines[start[0] - 1][start[1] :] + middle + lines[end[0] - 1][: end[1]]

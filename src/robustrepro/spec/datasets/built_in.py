@@ -1,13 +1,14 @@
-"""Which data sets exist, as static declarations: what the planner reads, and part of each job's spec."""
+"""The data sets that are known by name, as static declarations."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from robustrepro.errors import unknown_name
 from robustrepro.spec.base import Declaration
+from robustrepro.spec.datasets.base import Dataset
 
 
 class OfficialFile(Declaration):
@@ -17,8 +18,11 @@ class OfficialFile(Declaration):
     md5: str = Field(pattern="^[0-9a-f]{32}$")
 
 
-class _Dataset(Declaration):
-    """What every data set has. ``input_shape`` is (channels, height, width) for images, (2,) for points."""
+class CountedDataset(Dataset):
+    """A data set whose sizes are known beforehand, and in which every class occurs.
+
+    ``input_shape`` is (channels, height, width) for images, (2,) for points.
+    """
 
     input_shape: tuple[int, ...]
     classes: int = Field(ge=2)
@@ -32,26 +36,29 @@ class _Dataset(Declaration):
         return f"{self.source}; {self.train_examples:,} to train on and {self.test_examples:,} to test"
 
 
-class DigitsSpec(_Dataset):
+class DigitsSpec(CountedDataset):
     """Images made from what scikit-learn ships, so that nothing is downloaded."""
 
+    implementation: ClassVar[str] = "robustrepro.datasets.digits:make"
     kind: Literal["embedded"] = "embedded"
     name: Literal["digits", "digits_rgb"]
     seed: int = 0
 
 
-class MnistSpec(_Dataset):
+class MnistSpec(CountedDataset):
     """Gzipped IDX files; ``train_files`` and ``test_files`` are (images, labels)."""
 
+    implementation: ClassVar[str] = "robustrepro.datasets.mnist:make"
     kind: Literal["torchvision"] = "torchvision"
     name: Literal["mnist", "fashion_mnist"]
     train_files: tuple[OfficialFile, OfficialFile]
     test_files: tuple[OfficialFile, OfficialFile]
 
 
-class Cifar10Spec(_Dataset):
+class Cifar10Spec(CountedDataset):
     """Pickled batches in ``batches_folder``, or the ``archive`` that holds this folder."""
 
+    implementation: ClassVar[str] = "robustrepro.datasets.cifar10:make"
     kind: Literal["torchvision"] = "torchvision"
     name: Literal["cifar10"]
     archive: OfficialFile
@@ -62,7 +69,7 @@ class Cifar10Spec(_Dataset):
     class_names_file: OfficialFile
 
 
-class _Toy(_Dataset):
+class _Toy(CountedDataset):
     """Points in the plane; ``noise`` is the standard deviation of the Gaussian noise on each coordinate."""
 
     kind: Literal["toy"] = "toy"
@@ -77,6 +84,7 @@ class _Toy(_Dataset):
 class TwoMoonsSpec(_Toy):
     """Two interleaving half circles of radius 1."""
 
+    implementation: ClassVar[str] = "robustrepro.datasets.toys:two_moons"
     name: Literal["two_moons"] = "two_moons"
     source: str = "scikit-learn: make_moons"
 
@@ -84,6 +92,7 @@ class TwoMoonsSpec(_Toy):
 class CirclesSpec(_Toy):
     """A circle of radius 1 around one of radius ``inner_radius``."""
 
+    implementation: ClassVar[str] = "robustrepro.datasets.toys:circles"
     name: Literal["circles"] = "circles"
     source: str = "scikit-learn: make_circles"
     inner_radius: float = Field(gt=0, lt=1)
@@ -92,6 +101,7 @@ class CirclesSpec(_Toy):
 class BlobsSpec(_Toy):
     """Two Gaussians, ``distance`` apart on the first axis."""
 
+    implementation: ClassVar[str] = "robustrepro.datasets.toys:blobs"
     name: Literal["blobs"] = "blobs"
     source: str = "scikit-learn: make_blobs"
     distance: float = Field(gt=0, allow_inf_nan=False)
@@ -100,26 +110,16 @@ class BlobsSpec(_Toy):
 class SpiralsSpec(_Toy):
     """Two interleaving Archimedean spirals that turn ``turns`` times on their way out to radius 2."""
 
+    implementation: ClassVar[str] = "robustrepro.datasets.toys:spirals"
     name: Literal["spirals"] = "spirals"
     source: str = "two Archimedean spirals, uniform in the angle"
     turns: float = Field(gt=0, allow_inf_nan=False)
 
 
-DatasetSpec = Annotated[
-    DigitsSpec | MnistSpec | Cifar10Spec | TwoMoonsSpec | CirclesSpec | BlobsSpec | SpiralsSpec,
-    Field(discriminator="name"),
-]
-
-
-def _mnist_files(prefix: str, images_md5: str, labels_md5: str) -> tuple[OfficialFile, OfficialFile]:
-    return (
-        OfficialFile(name=f"{prefix}-images-idx3-ubyte.gz", md5=images_md5),
-        OfficialFile(name=f"{prefix}-labels-idx1-ubyte.gz", md5=labels_md5),
-    )
-
+BuiltInDataset = DigitsSpec | MnistSpec | Cifar10Spec | TwoMoonsSpec | CirclesSpec | BlobsSpec | SpiralsSpec
 
 # The published MD5s; those that torchvision checks, too.
-_DECLARED: tuple[DatasetSpec, ...] = (
+_BUILT_IN: tuple[BuiltInDataset, ...] = (
     DigitsSpec(
         name="digits",
         input_shape=(1, 28, 28),
@@ -143,8 +143,14 @@ _DECLARED: tuple[DatasetSpec, ...] = (
         train_examples=60_000,
         test_examples=10_000,
         source="MNIST (LeCun et al. 1998)",
-        train_files=_mnist_files("train", "f68b3c2dcbeaaa9fbdd348bbdeb94873", "d53e105ee54ea40749a09fcbcd1e9432"),
-        test_files=_mnist_files("t10k", "9fb629c4189551a2d022fa330f9573f3", "ec29112dd5afa0611ce80d1b7f02629c"),
+        train_files=(
+            OfficialFile(name="train-images-idx3-ubyte.gz", md5="f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+            OfficialFile(name="train-labels-idx1-ubyte.gz", md5="d53e105ee54ea40749a09fcbcd1e9432"),
+        ),
+        test_files=(
+            OfficialFile(name="t10k-images-idx3-ubyte.gz", md5="9fb629c4189551a2d022fa330f9573f3"),
+            OfficialFile(name="t10k-labels-idx1-ubyte.gz", md5="ec29112dd5afa0611ce80d1b7f02629c"),
+        ),
     ),
     MnistSpec(
         name="fashion_mnist",
@@ -153,8 +159,14 @@ _DECLARED: tuple[DatasetSpec, ...] = (
         train_examples=60_000,
         test_examples=10_000,
         source="Fashion-MNIST (Xiao et al. 2017)",
-        train_files=_mnist_files("train", "8d4fb7e6c68d591d4c3dfef9ec88bf0d", "25c81989df183df01b3e8a0aad5dffbe"),
-        test_files=_mnist_files("t10k", "bef4ecab320f06d8554ea6380940ec79", "bb300cfdad3c16e7a12a480ee83cd310"),
+        train_files=(
+            OfficialFile(name="train-images-idx3-ubyte.gz", md5="8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+            OfficialFile(name="train-labels-idx1-ubyte.gz", md5="25c81989df183df01b3e8a0aad5dffbe"),
+        ),
+        test_files=(
+            OfficialFile(name="t10k-images-idx3-ubyte.gz", md5="bef4ecab320f06d8554ea6380940ec79"),
+            OfficialFile(name="t10k-labels-idx1-ubyte.gz", md5="bb300cfdad3c16e7a12a480ee83cd310"),
+        ),
     ),
     Cifar10Spec(
         name="cifar10",
@@ -182,11 +194,11 @@ _DECLARED: tuple[DatasetSpec, ...] = (
     BlobsSpec(noise=0.75, distance=2.5),
     SpiralsSpec(noise=0.15, turns=1.0),
 )
-DATASETS: dict[str, DatasetSpec] = {spec.name: spec for spec in _DECLARED}
+DATASETS: dict[str, BuiltInDataset] = {spec.name: spec for spec in _BUILT_IN}
 
 
-def dataset_spec(name: str) -> DatasetSpec:
-    """Return the declaration of a data set.
+def dataset_spec(name: str) -> BuiltInDataset:
+    """Return the declaration of a built-in data set.
 
     Raises
     ------

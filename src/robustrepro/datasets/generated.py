@@ -1,0 +1,66 @@
+"""Data sets generated from another one, image by image."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustrepro.datasets.examples import Examples, Ingredients, MadeDataset
+from robustrepro.datasets.manifest import MANIFEST, MadeFrom, read_manifest
+from robustrepro.datasets.tensors import load
+from robustrepro.errors import UserError
+from robustrepro.files import sha256_of
+from robustrepro.implementations import options_of, resolve
+from robustrepro.seeds import derive_seed
+from robustrepro.spec.datasets import GeneratedDataset
+
+BATCH = 1000
+"""How many images are changed at once; a matter of memory."""
+
+
+def make(declared: GeneratedDataset, ingredients: Ingredients) -> MadeDataset:
+    """Change every image of the other data set, and keep its labels.
+
+    Raises
+    ------
+    UserError
+        If the other data set is not as its manifest says, lacks a split, or has no images of 8 bits.
+    """
+    if ingredients.original is None:
+        raise ValueError(f"'{declared.name}' is generated from another data set; its folder is missing")
+    folder = ingredients.original
+    original = read_manifest(folder)
+
+    def changed(split: Literal["train", "test"]) -> Examples:
+        examples = load(folder, split)
+        images = examples.inputs.numpy()
+        if images.dtype != np.uint8 or images.ndim != 4:
+            message = (
+                f"{folder}: the data set '{original.name}' has {images.dtype} inputs of shape {images.shape}; "
+                f"'{declared.name}' can only be generated from images of 8 bits, shape (N, C, H, W)."
+            )
+            raise UserError(message)
+        return Examples(_changed(images, declared, split), examples.labels.numpy())
+
+    return MadeDataset(
+        train=changed("train") if declared.split == "both" else None,
+        test=changed("test"),
+        classes=original.classes,
+        source=f"{original.source}, changed by {declared.by.name}",
+        differing=original.differing,
+        made_from=MadeFrom(dataset=original.name, manifest_sha256=sha256_of(folder / MANIFEST)),
+    )
+
+
+def _changed(images: NDArray[np.uint8], declared: GeneratedDataset, split: str) -> NDArray[np.uint8]:
+    """Return the images after the generator; each has a random stream of its own, by its index in its split."""
+    generate, options = resolve(declared.by.implementation), options_of(declared.by)
+    purpose = f"{declared.by.name} {split} image"
+    batches = []
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
+        seeds = (derive_seed(declared.seed, purpose, start + position) for position in range(len(batch)))
+        batches.append(generate(batch, [np.random.default_rng(seed) for seed in seeds], **options))
+    return np.concatenate(batches)

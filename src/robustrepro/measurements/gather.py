@@ -1,0 +1,53 @@
+"""The step ``gather``: the parts of a sharded measurement as one file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from robustrepro.errors import UserError
+from robustrepro.measurements.store import read_columns, write_measurement
+from robustrepro.steps import Work
+
+SUMMED = ("seconds", "cpu_seconds")
+SHARED = ("kind", "models", "data_manifest_sha256", "data_verified", "versions")
+"""What all parts must say alike of where they came from."""
+
+
+def run(work: Work) -> None:
+    """Write the rows of all parts below one another, in the order of the split.
+
+    Parameters
+    ----------
+    work
+        Spec: as that of a measurement of one piece. Inputs: ``shard``, every part in order. Output: a parquet file.
+
+    Raises
+    ------
+    UserError
+        If the parts were measured on different models, data or versions of libraries.
+    """
+    read = [read_columns(path) for path in work.inputs["shard"]]
+    tables, origins = [table for table, _ in read], [origin for _, origin in read]
+    for path, origin in zip(work.inputs["shard"], origins, strict=True):
+        differing = [key for key in SHARED if origin.get(key) != origins[0].get(key)]
+        if differing:
+            raise UserError(f"{path}: its {differing[0]} differs from the first part's; delete it and run again")
+    together = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
+    columns = {name: _array(together.column(name)) for name in together.column_names}
+    write_measurement(work.outputs[0], columns, {**_account(origins), "spec": dict(work.spec), "code": work.code})
+
+
+def _array(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    values: np.ndarray[Any, Any] = column.to_numpy()
+    return values.astype(str) if values.dtype == object else values
+
+
+def _account(origins: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the first part's origin, with the time that all took and the most memory that one did."""
+    account = {**origins[0], **{key: round(sum(origin[key] for origin in origins), 3) for key in SUMMED}}
+    account["peak_memory_mb"] = max(origin["peak_memory_mb"] for origin in origins)
+    account.pop("columns_sha256")
+    return account

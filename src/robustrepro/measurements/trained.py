@@ -1,0 +1,120 @@
+"""A trained model as measurements are handed it: its network, its data, and others like it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from robustrepro.attacks.losses import PerExampleLoss
+from robustrepro.attacks.threat_models import Box, box_of
+from robustrepro.canonical import canonical_json
+from robustrepro.datasets.tensors import Split, as_float, load
+from robustrepro.implementations import made
+from robustrepro.models.build import load_network
+from robustrepro.spec.models import Network
+from robustrepro.spec.objectives import ObjectiveSpec, objective_adapter
+from robustrepro.spec.training import TrainingSpec
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Some examples of a split, in its order.
+
+    Attributes
+    ----------
+    inputs
+        Images in [0, 1], float32, shape (N, C, H, W); or points, shape (N, 2). On the CPU.
+    labels, index
+        int64, shape (N,): classes, and places in the split.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    index: Tensor
+
+    @property
+    def box(self) -> Box:
+        """The range of valid pixels; None for points."""
+        return box_of(self.inputs)
+
+
+class Trained:
+    """One model with one seed; everything is read when it is first asked for.
+
+    Parameters
+    ----------
+    described
+        What the job's spec says of it: ``model``, ``seed``, and the parts that the kind of measurement asked for.
+    weights
+        The checkpoint.
+    data
+        The folder of the data set that is measured on; None where none is.
+    device
+        Where the network computes.
+    shard
+        Which part of the rows this job measures, and of how many parts; None for all.
+    others
+        The models beside it: the second of a pair, or the targets of its adversarial examples.
+    """
+
+    def __init__(
+        self,
+        described: Mapping[str, Any],
+        weights: Path,
+        data: Path | None,
+        device: torch.device,
+        shard: tuple[int, int] | None = None,
+        others: Sequence[Trained] = (),
+    ) -> None:
+        self.model: str = described["model"]
+        self.seed: int = described["seed"]
+        self.weights, self.device, self.others = weights, device, others
+        self._described, self._data, self._shard = described, data, shard
+        self._splits: dict[str, Split] = {}
+
+    def split(self, name: Literal["train", "test"]) -> Split:
+        """Return a whole split of the data set, as stored."""
+        if self._data is None:
+            raise ValueError("this kind of measurement says that it reads no data")
+        if name not in self._splits:
+            self._splits[name] = load(self._data, name)
+        return self._splits[name]
+
+    def examples(self, name: Literal["train", "test"], count: int | None = None) -> Examples:
+        """Return the first ``count`` examples of a split, all when not said; of these only the job's own share."""
+        split = self.split(name)
+        total = min(count or len(split.labels), len(split.labels))
+        number, shards = self._shard or (0, 1)
+        index = torch.arange(number * total // shards, (number + 1) * total // shards)
+        return Examples(as_float(split.inputs[index]), split.labels[index], index)
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The network with its weights, in evaluation mode, on the device."""
+        network = _parsed(Network, self._described["network"])
+        split = next(iter(self._splits.values()), None) or self.split("test")
+        return load_network(self.weights, network, tuple(split.inputs.shape[1:]), split.classes).to(self.device)
+
+    @cached_property
+    def training_loss(self) -> PerExampleLoss | None:
+        """The per-example loss that an attack with the training objective ascends; None where no attack asks for it."""
+        if "objective" not in self._described:
+            return None
+        declared: ObjectiveSpec = objective_adapter.validate_json(canonical_json(self._described["objective"]))
+        loss: PerExampleLoss = made(declared).example_losses
+        return loss
+
+    @cached_property
+    def training(self) -> TrainingSpec:
+        """How it was trained."""
+        return _parsed(TrainingSpec, self._described["training"])
+
+
+def _parsed(kind: Any, content: Mapping[str, Any]) -> Any:
+    return kind.model_validate_json(canonical_json(content))

@@ -1,0 +1,173 @@
+"""The audit of one paper: which models its claims about robustness rest on, in which balls, and who attacks whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from functools import cached_property
+
+from robustrepro.errors import UserError
+from robustrepro.grammar import Cell, parse_condition
+from robustrepro.layout import Layout
+from robustrepro.spec.attacks import Norm
+from robustrepro.spec.audit import attack_at, ball_of
+from robustrepro.spec.config import Tree
+from robustrepro.spec.declarations import RESERVED, Declarations
+from robustrepro.spec.jobs import Seeded
+from robustrepro.spec.measurements import Attack, AuditOfBall, AuditTransfer, Measurement
+from robustrepro.spec.paper import Row, Table
+
+Ball = tuple[Norm, float]
+"""A norm and ε: where an adversary may go."""
+
+
+class PaperAudit:
+    """The attacks on the models whose robustness one paper claims; it knows of no other paper.
+
+    Parameters
+    ----------
+    paper
+        The paper's id.
+    declarations
+        Everything that is declared.
+    """
+
+    def __init__(self, paper: str, declarations: Declarations) -> None:
+        self.paper, self._declarations = paper, declarations
+        self._tables = declarations.papers[paper].tables
+        self.transfer_measure = f"{RESERVED}transfer-{paper}"
+        """The measure under which every model of the paper attacks the audited ones."""
+
+    @cached_property
+    def balls(self) -> dict[str, list[Ball]]:
+        """The audited models, each with the balls that its robustness is claimed in."""
+        balls: dict[str, set[Ball]] = {}
+        for claim in self._declarations.papers[self.paper].claims.values():
+            for _, model, _, ball in self._attacked_cells(claim.holds_if):
+                balls.setdefault(model, set()).add(ball)
+        return {model: sorted(of_model) for model, of_model in sorted(balls.items())}
+
+    def battery(self, ball: Ball) -> AuditOfBall:
+        """Return the measure of a model under every attack in a ball."""
+        audit = self._declarations.audit
+        return AuditOfBall(kind="audit", ball=ball_of(audit, *ball), examples=audit.examples)
+
+    def transfer(self, source: str) -> AuditTransfer:
+        """Return the measure that makes a model's examples in every ball in which one on the same data is audited."""
+        audit = self._declarations.audit
+        balls = sorted({ball for target in self._targets_of(source) for ball in self.balls[target]})
+        attacks = [attack_at(audit.transfer, *ball) for ball in balls]
+        return AuditTransfer.model_validate({"kind": "audit_transfer", "attacks": attacks, "examples": audit.examples})
+
+    def transfer_targets(self, source: str, seed: int) -> list[Seeded]:
+        """Return the models, with their seeds, that a model's examples are tried on: all audited ones but itself."""
+        return [
+            (target, other)
+            for target in self._targets_of(source)
+            for other in self._declarations.seeds(target)
+            if (target, other) != (source, seed)
+        ]
+
+    def claim_cells(self, conditions: Iterable[str]) -> list[Tree]:
+        """Return the cells of a claim that are under attack: model, ball, and the tables' measures in this ball."""
+        return [
+            {
+                "cell": str(cell),
+                **asdict(cell),
+                "model": model,
+                "measure": measure,
+                "norm": ball[0],
+                "epsilon": ball[1],
+                "measures": [name for name in self._measures_of(model) if self._ball(name) == ball],
+            }
+            for cell, model, measure, ball in self._attacked_cells(conditions)
+        ]
+
+    def sources(self, target: str) -> dict[str, int]:
+        """Return the models of the paper whose examples are tried on an audited one, each with its number of seeds."""
+        dataset = self._declarations.dataset_of(target)
+        return {
+            model: len(self._declarations.seeds(model))
+            for model in self._shown_models()
+            if self._declarations.dataset_of(model) == dataset and not self._declarations.left_out(model)
+        }
+
+    def files(self, layout: Layout) -> list[str]:
+        """Return the measurements that the paper's claims are audited with."""
+        files: dict[str, None] = {}
+        for claim in self._declarations.papers[self.paper].claims.values():
+            for cell in self.claim_cells(claim.holds_if):
+                battery = battery_measure((cell["norm"], cell["epsilon"]))
+                for seed in self._declarations.seeds(cell["model"]):
+                    names = [*cell["measures"], battery]
+                    files |= dict.fromkeys(layout.measurement(name, cell["model"], seed) for name in names)
+        for target in self.balls:
+            for source, seeds in self.sources(target).items():
+                files |= dict.fromkeys(layout.measurement(self.transfer_measure, source, seed) for seed in range(seeds))
+        return list(files)
+
+    def _targets_of(self, source: str) -> list[str]:
+        """Return the audited models on the same data set as a model."""
+        dataset = self._declarations.dataset_of(source)
+        return [model for model in self.balls if self._declarations.dataset_of(model) == dataset]
+
+    def _attacked_cells(self, conditions: Iterable[str]) -> Iterator[tuple[Cell, str, str, Ball]]:
+        """Yield each cell of a claim that is under attack, with its model, measure and ball.
+
+        There is none where one of the claim's models is left out: nothing can be judged then.
+        """
+        cells = dict.fromkeys(cell for text in conditions for _, cell in parse_condition(text).terms)
+        rows = {cell: self._tables[cell.table].rows[cell.row] for cell in cells}
+        if any(self._declarations.left_out(model) for row in rows.values() for model in row.all_models):
+            return
+        for cell, row in rows.items():
+            measures = self._tables[cell.table].columns[cell.column].measures
+            ball = self._ball(measures[0]) if row.model and len(measures) == 1 else None
+            if row.model and ball and ball[1] > 0:
+                yield cell, row.model, measures[0], ball
+
+    def _ball(self, measure: str) -> Ball | None:
+        """Return the ball of a measure on the whole model's test set; None where there is none."""
+        declared = self._declarations.measure(measure)
+        if not isinstance(declared, Attack) or declared.split != "test" or declared.data is not None:
+            return None
+        norm, epsilon = getattr(declared.attack, "norm", None), getattr(declared.attack, "epsilon", None)
+        return None if norm is None or epsilon is None else (norm, epsilon)
+
+    def _measures_of(self, model: str) -> list[str]:
+        """Return the measures that the paper's tables have of a model, in the tables' order."""
+        columns = [column for table, row in self._rows() if row.model == model for column in table.columns.values()]
+        return list(dict.fromkeys(measure for column in columns for measure in column.measures))
+
+    def _shown_models(self) -> list[str]:
+        """Return every model that the paper's tables show."""
+        return list(dict.fromkeys(model for _, row in self._rows() for model in row.all_models))
+
+    def _rows(self) -> Iterator[tuple[Table, Row]]:
+        for table in self._tables.values():
+            for row in table.rows.values():
+                yield table, row
+
+
+def battery_measure(ball: Ball) -> str:
+    """Return the name of the measure of a model under every attack in a ball."""
+    return f"{RESERVED}{ball[0]}-{ball[1]:g}"
+
+
+def measures_of_audits(audits: Iterable[PaperAudit]) -> dict[str, Measurement]:
+    """Return the audits' measures in one ball by name, which several papers share.
+
+    Raises
+    ------
+    UserError
+        If two balls have the same name.
+    """
+    balls: dict[str, Ball] = {}
+    measures: dict[str, Measurement] = {}
+    for audit in audits:
+        for ball in (ball for of_model in audit.balls.values() for ball in of_model):
+            name = battery_measure(ball)
+            if balls.setdefault(name, ball) != ball:
+                raise UserError(f"epsilons {balls[name][1]} and {ball[1]} differ by less than their names show; use one")
+            measures[name] = audit.battery(ball)
+    return measures

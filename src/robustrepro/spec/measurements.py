@@ -1,0 +1,277 @@
+"""Kinds of measurement: what each is declared with, what it needs to know of a model, and what it costs.
+
+In ``paper.yaml`` a measure is a name, a kind and the kind's options: ``pgd40: {attack: {name: pgd, ...}, examples: 500}``.
+A kind is one class here (or in a module that ``extensions`` in config.yaml names) and one file with one pure function,
+``measure(trained, declared, progress)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+
+from pydantic import Field, model_validator
+
+from robustrepro.errors import UserError, unknown_name
+from robustrepro.spec.attacks import AttackSpec, CraftingSpec, Curve
+from robustrepro.spec.audit import AuditBall
+from robustrepro.spec.base import Implemented, Key
+from robustrepro.spec.config import Tree, validated
+
+Part = Literal["network", "objective", "training"]
+"""What a measurement may need to know of a model beside its weights; it runs again when one of these changes."""
+
+
+class Cost(NamedTuple):
+    """What a job asks of the machine."""
+
+    gpu: int = 0
+    memory_mb: int = 1000
+    minutes: int = 30
+    threads: int = 1
+
+
+class Measurement(Implemented):
+    """What is measured on a trained model.
+
+    Attributes
+    ----------
+    data
+        The data set to measure on; the model's own when not said.
+    shards
+        Over how many jobs the rows are split; they are gathered into one file.
+    subjects
+        How many models a measurement is of: 1, or 2 for a comparison of a pair.
+    reads_data
+        Whether a data set is read at all.
+    cost
+        What one job asks of the machine.
+    statistic
+        What a cell shows of it unless it says otherwise.
+    """
+
+    kind: str
+    data: Key | None = None
+    shards: Annotated[int, Field(ge=1)] = 1
+
+    subjects: ClassVar[int] = 1
+    reads_data: ClassVar[bool] = True
+    can_be_sharded: ClassVar[bool] = False
+    cost: ClassVar[Cost] = Cost()
+    statistic: ClassVar[Any] = "accuracy"
+
+    @model_validator(mode="after")
+    def _shards_suit_the_kind(self) -> Self:
+        if self.shards > 1 and not self.can_be_sharded:
+            raise ValueError(f"shards is {self.shards}, but a measurement of kind '{self.kind}' is one piece")
+        return self
+
+    def parts(self) -> frozenset[Part]:
+        """Return what it needs to know of a model."""
+        return frozenset({"network"})
+
+
+class OfExamples(Measurement):
+    """A measurement with rows of its own for every example: of a split, or of its first ``examples`` alone."""
+
+    split: Literal["train", "test"] = "test"
+    examples: int | None = Field(default=None, ge=1)
+
+    can_be_sharded: ClassVar[bool] = True
+    cost: ClassVar[Cost] = Cost(gpu=1, memory_mb=3000)
+
+
+class Attack(OfExamples):
+    """A model under one attack, image by image."""
+
+    implementation: ClassVar[str] = "robustrepro.measurements.attack:measure"
+    kind: Literal["attack"]
+    attack: AttackSpec
+
+    def parts(self) -> frozenset[Part]:
+        """Return what it needs to know of a model: the objective only where the attack ascends it."""
+        return _with_objective(self.attack)
+
+
+class CurveOfAttacks(OfExamples):
+    """A model under one attack at many ε, image by image."""
+
+    implementation: ClassVar[str] = "robustrepro.measurements.curve:measure"
+    kind: Literal["curve"]
+    curve: Curve
+
+    def parts(self) -> frozenset[Part]:
+        """Return what it needs to know of a model: the objective only where the attack ascends it."""
+        return _with_objective(self.curve.attack)
+
+
+class Crafted(OfExamples):
+    """Adversarial examples that are made for one model, the source, and tried on others.
+
+    A target is never asked for a gradient, so that masking its own gradients is no defence. Targets were trained
+    independently: a source with seed k attacks the target's next seed, k + 1.
+    """
+
+    def crafting_attacks(self) -> list[Any]:
+        """Return the attacks with which the examples are made."""
+        raise NotImplementedError
+
+    def parts(self) -> frozenset[Part]:
+        """Return what it needs to know of the source: the objective only where an attack ascends it."""
+        return frozenset().union(*map(_with_objective, self.crafting_attacks()))
+
+
+class Transfer(Crafted):
+    """The examples that one attack makes, tried on ``targets``.
+
+    Attributes
+    ----------
+    source
+        The model that they are made for: a cell then shows its row's model as the target. When not said, they are made
+        for the row's model, and a column says which of the targets it shows.
+    white_box
+        Whether the examples are tried on the very network that they are made for, too.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.measurements.transfer:measure"
+    kind: Literal["transfer"]
+    attack: CraftingSpec
+    targets: list[Key] = Field(min_length=1)
+    source: Key | None = None
+    white_box: bool = False
+
+    def crafting_attacks(self) -> list[Any]:
+        """Return the one attack."""
+        return [self.attack]
+
+
+class AuditTransfer(Crafted):
+    """The examples that a model of a paper makes, tried on all of the paper's audited models on the same data."""
+
+    implementation: ClassVar[str] = "robustrepro.measurements.transfer:measure_all"
+    kind: Literal["audit_transfer"]
+    attacks: list[CraftingSpec] = Field(min_length=1)
+
+    can_be_sharded: ClassVar[bool] = False
+
+    def crafting_attacks(self) -> list[Any]:
+        """Return the attack in each ball."""
+        return list(self.attacks)
+
+
+class AuditOfBall(Measurement):
+    """One model under every attack of the audit, in one ball."""
+
+    implementation: ClassVar[str] = "robustrepro.measurements.audit:measure"
+    kind: Literal["audit"]
+    ball: AuditBall
+    examples: int = Field(ge=1)
+
+    cost: ClassVar[Cost] = Cost(gpu=1, memory_mb=3000, minutes=120)
+
+
+class Losses(OfExamples):
+    """The cross-entropy of every example of a split."""
+
+    implementation: ClassVar[str] = "robustrepro.measurements.losses:measure"
+    kind: Literal["losses"]
+
+    statistic: ClassVar[Any] = {"mean": "loss"}
+
+
+class DecisionBoundary(Measurement):
+    """A model of points in the plane on a grid with ``resolution`` points per side, and on its training points."""
+
+    implementation: ClassVar[str] = "robustrepro.measurements.decision_boundary:measure"
+    kind: Literal["decision_boundary"]
+    resolution: int = Field(default=200, ge=20)
+
+
+class TrainingPath(Measurement):
+    """A training repeated, with parameters and gradients of every n-th update; n is ``every``."""
+
+    implementation: ClassVar[str] = "robustrepro.measurements.training_path:measure"
+    kind: Literal["training_path"]
+    every: int = Field(default=1, ge=1)
+
+    cost: ClassVar[Cost] = Cost(gpu=1, memory_mb=3000)
+
+    def parts(self) -> frozenset[Part]:
+        """Return what it needs to know of a model: how it was trained."""
+        return frozenset({"training"})
+
+
+class ParameterDistance(Measurement):
+    """How far apart the parameters of two models with the same seed are."""
+
+    implementation: ClassVar[str] = "robustrepro.measurements.parameter_distance:measure"
+    kind: Literal["parameter_distance"]
+
+    subjects: ClassVar[int] = 2
+    reads_data: ClassVar[bool] = False
+    statistic: ClassVar[Any] = {"root_of_sum": "squared_difference"}
+
+    def parts(self) -> frozenset[Part]:
+        """Return nothing: the weights are all that it reads."""
+        return frozenset()
+
+
+KINDS: dict[str, type[Measurement]] = {
+    "attack": Attack,
+    "curve": CurveOfAttacks,
+    "decision_boundary": DecisionBoundary,
+    "losses": Losses,
+    "parameter_distance": ParameterDistance,
+    "training_path": TrainingPath,
+    "transfer": Transfer,
+}
+"""The kinds that a paper can declare a measure of."""
+
+
+def measure_of(tree: Tree, source: str) -> Measurement:
+    """Return the measure that a mapping such as ``{attack: {...}, examples: 500}`` declares.
+
+    Raises
+    ------
+    UserError
+        At the first mistake; the message begins with ``source`` and names the key.
+    """
+    kinds = [key for key in tree if key in KINDS]
+    if len(kinds) != 1:
+        unknown = [key for key in tree if key not in Measurement.model_fields and key not in OfExamples.model_fields]
+        if not kinds and len(unknown) == 1:
+            raise unknown_name(f"kind of measurement in {source}", unknown[0], KINDS)
+        raise UserError(f"{source}: expected one kind of measurement ({', '.join(sorted(KINDS))}), found {sorted(tree)}")
+    kind = kinds[0]
+    options, shared = tree[kind], {key: value for key, value in tree.items() if key != kind}
+    if kind in KINDS[kind].model_fields:
+        content = {"kind": kind, kind: options, **shared}
+    elif isinstance(options, Mapping) or options is None:
+        content = {"kind": kind, **(options or {}), **shared}
+    else:
+        raise UserError(f"{source}: {kind}: expected a mapping of options, found {options!r}")
+    return validated(KINDS[kind], content, source)
+
+
+def _with_objective(attack: Any) -> frozenset[Part]:
+    return frozenset({"network", "objective"} if getattr(attack, "loss", None) == "training" else {"network"})
+
+
+def walk(declared: Any) -> Iterator[Implemented]:
+    """Yield every declaration inside another (itself included) that stands for code."""
+    if isinstance(declared, Implemented):
+        yield declared
+    if hasattr(type(declared), "model_fields"):
+        for name in type(declared).model_fields:
+            yield from walk(getattr(declared, name))
+    elif isinstance(declared, Mapping):
+        for value in declared.values():
+            yield from walk(value)
+    elif isinstance(declared, list | tuple):
+        for value in declared:
+            yield from walk(value)
+
+
+def runs_of(*declared: Any) -> list[str]:
+    """Return the implementations of declarations and of all that is nested in them: what a job runs."""
+    return sorted({each.implementation for root in declared for each in walk(root)})

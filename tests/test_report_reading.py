@@ -1,0 +1,102 @@
+"""Files that the report cannot read, or that contradict each other, are named with what is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_sample import SPEC, write_sample
+
+from robustrepro.errors import UserError
+from robustrepro.report import build_report
+
+
+def _spoil_scorecard(folder: Path) -> None:
+    path = folder / "papers/hamming/scorecard.csv"
+    path.write_text(path.read_text("utf-8").replace(",reproduced,", ",reproducd,"), "utf-8")
+
+
+def _spoil_verdict_of_the_audit(folder: Path) -> None:
+    path = folder / "papers/hamming/scorecard.csv"
+    path.write_text(path.read_text("utf-8").replace(",survives,", ",survive,"), "utf-8")
+
+
+def _spoil_audit(folder: Path) -> None:
+    path = folder / "papers/hrm/audit.json"
+    path.write_text(path.read_text("utf-8").replace('"worst_case": 3.4', '"worst_case": "low"'), "utf-8")
+
+
+def _spoil_comparison(folder: Path) -> None:
+    path = folder / "papers/hamming/scorecard.json"
+    path.write_text(path.read_text("utf-8").replace('"outcome": "crosses"', '"outcome": "cross"'), "utf-8")
+
+
+def _drop_a_column_of_the_scorecard(folder: Path) -> None:
+    path = folder / "papers/hamming/scorecard.csv"
+    path.write_text(path.read_text("utf-8").replace("margins", "bounds"), "utf-8")
+
+
+def _drop_the_comparisons(folder: Path) -> None:
+    (folder / "papers/hrm/scorecard.json").unlink()
+
+
+def _forget_an_audited_claim(folder: Path) -> None:
+    path = folder / "papers/hamming/scorecard.csv"
+    path.write_text(path.read_text("utf-8").replace(",verified,", ",certified,"), "utf-8")
+
+
+def _spoil_table(folder: Path) -> None:
+    path = folder / "papers/hrm/tables/table2.json"
+    table = json.loads(path.read_text("utf-8"))
+    table["columns"][1]["decimals"] = "many"
+    path.write_text(json.dumps(table), "utf-8")
+
+
+def _spoil_status(folder: Path) -> None:
+    path = folder / "papers/hrm/tables/table2.json"
+    path.write_text(path.read_text("utf-8").replace('"status": "measured"', '"status": "not measured"', 1), "utf-8")
+
+
+def _forget_a_judged_claim(folder: Path) -> None:
+    path = folder / "papers/hamming/scorecard.json"
+    entries = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps([entry for entry in entries if entry["claim"] != "cheap"]), "utf-8")
+
+
+def _empty_the_scorecard(folder: Path) -> None:
+    (folder / "papers/hrm/scorecard.csv").write_text("", "utf-8")
+
+
+def _spoil_figure(folder: Path) -> None:
+    (folder / "papers/hrm/figures/figure2.png").write_text("not an image", "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_spoil_scorecard, "'all-adversaries' in .*scorecard.csv: 'reproducd'; did you mean 'reproduced'"),
+        (
+            _spoil_verdict_of_the_audit,
+            "audit of the claim 'all-adversaries' in .*scorecard.csv: 'survive'; did you mean",
+        ),
+        (_spoil_audit, 'audit.json: 0.cells.0.worst_case: .*number.*found "low"'),
+        (_spoil_comparison, "scorecard.json: 2.conditions.0.outcome: .*'holds', 'fails' or 'crosses'.*found \"cross\""),
+        (_drop_a_column_of_the_scorecard, "scorecard.csv: no column 'margins'"),
+        (_drop_the_comparisons, "scorecard.json: missing beside scorecard.csv"),
+        (_forget_an_audited_claim, "scorecard.json: the claim 'verified' is not in scorecard.csv"),
+        (_forget_a_judged_claim, "scorecard.json: the claim 'cheap' of scorecard.csv is missing"),
+        (_empty_the_scorecard, "hrm/scorecard.csv: not a CSV file"),
+        (_spoil_status, "table2.json: cells.0: .*status is 'not measured', but mean is 98.9"),
+        (_spoil_table, 'table2.json: columns.1.decimals: .*integer.*found "many"'),
+        (_spoil_figure, "figure2.png: not a PNG image"),
+    ],
+)
+def test_a_spoilt_file_is_named_with_what_was_found(spoil: Any, message: str, tmp_path: Path) -> None:
+    write_sample(tmp_path)
+    spoil(tmp_path)
+    with pytest.raises(UserError) as raised:
+        build_report(SPEC, tmp_path)
+    assert re.search(message, str(raised.value))

@@ -1,0 +1,63 @@
+"""
+Make every model, one job per model and seed: trained, derived from another one, or given. A killed training continues.
+
+reads    the manifest of the model's data set; the checkpoint that a model is derived from
+writes   results/{scale}/models/{model}/seed{seed}/ weights.safetensors, card.json; of a training also history.csv
+"""
+
+
+rule train:
+    input:
+        plan.part("train", "files"),
+    output:
+        weights="results/{scale}/models/{model}/seed{seed}/weights.safetensors",
+        history="results/{scale}/models/{model}/seed{seed}/history.csv",
+        card="results/{scale}/models/{model}/seed{seed}/card.json",
+    log:
+        "results/{scale}/logs/train/{model}/seed{seed}.log",
+    benchmark:
+        "results/{scale}/benchmarks/train/{model}/seed{seed}.tsv"
+    wildcard_constraints:
+        model=plan.pattern("trained"),
+    conda:
+        "../environment.yaml"
+    threads: plan.part("train", "threads")
+    resources:
+        gpu=plan.part("train", "gpu"),
+        mem_mb=plan.part("train", "memory_mb"),
+        runtime=plan.part("train", "minutes"),
+    params:
+        spec=plan.part("train", "spec"),
+        code=plan.part("train", "code"),
+        inputs=plan.part("train", "arguments"),
+    shell:
+        "python -m robustrepro run train --log {log} --spec {params.spec:q} --code {params.code}"
+        " {params.inputs} --output {output.weights} --output {output.history} --output {output.card}"
+
+
+rule derive:
+    input:
+        plan.part("derive", "files"),
+    output:
+        weights="results/{scale}/models/{model}/seed{seed}/weights.safetensors",
+        card="results/{scale}/models/{model}/seed{seed}/card.json",
+    log:
+        "results/{scale}/logs/derive/{model}/seed{seed}.log",
+    benchmark:
+        "results/{scale}/benchmarks/derive/{model}/seed{seed}.tsv"
+    wildcard_constraints:
+        model=plan.pattern("derived"),
+    conda:
+        "../environment.yaml"
+    threads: plan.part("derive", "threads")
+    resources:
+        gpu=plan.part("derive", "gpu"),
+        mem_mb=plan.part("derive", "memory_mb"),
+        runtime=plan.part("derive", "minutes"),
+    params:
+        spec=plan.part("derive", "spec"),
+        code=plan.part("derive", "code"),
+        inputs=plan.part("derive", "arguments"),
+    shell:
+        "python -m robustrepro run derive --log {log} --spec {params.spec:q} --code {params.code}"
+        " {params.inputs} --output {output.weights} --output {output.card}"
