@@ -10,7 +10,7 @@ import pytest
 
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
-from robustrepro.measurements.store import read_measurement, write_measurement
+from robustrepro.measurements.store import read_columns, write_measurement
 from robustrepro.publishing import provenance, publish, scorecard_markdown
 
 SHA = "0123456789abcdef" * 4
@@ -71,7 +71,7 @@ def test_provenance_has_every_card_and_measurement_and_each_spec_once(scale: Pat
 
 def test_a_measurement_of_a_pair_names_both_models(scale: Path) -> None:
     path = measured(scale, 0, {"kind": "parameter_distance"})
-    table, origin = read_measurement(path)
+    table, origin = read_columns(path)
     origin["models"].append({"model": "hrm", "seed": 0, "weights_sha256": SHA[::-1]})
     pair = scale / "measurements/distance/erm+hrm/seed0.parquet"
     write_measurement(pair, {"index": table.column("index").to_numpy()}, origin)

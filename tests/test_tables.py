@@ -1,271 +1,324 @@
-"""From measurements to tables: the statistics, the cells and the layout."""
+"""From measurements to tables: the cells and the layout."""
 
 from __future__ import annotations
 
 import csv
-import json
-import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from conftest import Declarations
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import binomtest, t
+from table_cases import LABELS, cell_of, column, made, measure, measured, predictions, table_spec
 
-from robustrepro.canonical import canonical_json
 from robustrepro.errors import UserError
-from robustrepro.measurements.store import write_measurement
-from robustrepro.spec.paper import Table
 from robustrepro.tables.render import as_csv, as_markdown
-from robustrepro.tables.statistics import binomial_interval, of_accuracy, of_number, over_seeds
-from robustrepro.tables.step import table_step
+from robustrepro.tables.statistics import over_seeds
 
-
-@pytest.mark.parametrize(
-    ("successes", "trials", "low", "high"),
-    [
-        (0, 10, 0.0, 0.30849710781876294),
-        (5, 10, 0.1870860284474045, 0.8129139715525955),
-        (10, 10, 0.6915028921812371, 1.0),
-        # The classic example of 81 in 263.
-        (81, 263, 0.25273674558504267, 0.36762192260134746),
-        (9871, 10_000, 0.9846907908812925, 0.9892189421279378),
-    ],
-)
-def test_the_interval_of_a_proportion_is_clopper_and_pearsons(
-    successes: int, trials: int, low: float, high: float
-) -> None:
-    assert binomial_interval(successes, trials) == pytest.approx((low, high), rel=1e-9)
-
-
-@given(trials=st.integers(1, 500), share=st.floats(0, 1))
-def test_the_interval_of_a_proportion_is_scipys(trials: int, share: float) -> None:
-    successes = round(share * trials)
-    reference = binomtest(successes, trials).proportion_ci(0.95, method="exact")
-    assert binomial_interval(successes, trials) == pytest.approx((reference.low, reference.high), rel=1e-6)
-
-
-@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=12))
-def test_the_interval_over_seeds_is_students(values: list[float]) -> None:
-    found = over_seeds(values)
-    assert found.mean == pytest.approx(np.mean(values), abs=1e-9)
-    assert found.std == pytest.approx(np.std(values, ddof=1), rel=1e-9, abs=1e-9)
-    half = t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
-    assert found.interval == pytest.approx((np.mean(values) - half, np.mean(values) + half), rel=1e-9, abs=1e-7)
-    assert found.kind == f"95% over {len(values)} seeds (Student t)"
-
-
-def test_one_seed_gives_no_interval_over_seeds() -> None:
-    with pytest.raises(ValueError, match="needs two values or more, not 1"):
-        over_seeds([1.0])
-
-
-def test_the_accuracy_of_one_seed_has_the_interval_of_its_images() -> None:
-    found = of_accuracy([50.0], 10)
-    assert (found.mean, found.std, found.kind) == (50.0, None, "95% over 10 images (binomial), one seed")
-    assert found.interval == pytest.approx((18.70860284474045, 81.29139715525955))
-    assert of_accuracy([50.0, 70.0], 10) == over_seeds([50.0, 70.0])
-
-
-def test_a_distance_of_one_seed_has_no_interval() -> None:
-    found = of_number([2.5])
-    assert (found.mean, found.std, found.interval, found.kind) == (2.5, None, None, None)
-    assert of_number([2.5, 3.5]) == over_seeds([2.5, 3.5])
-
-
-def measure(path: str, labels: Sequence[int], clean: Sequence[int], attacked: Sequence[int]) -> None:
-    """Write what an attack measured; an image that it did not touch keeps its clean prediction."""
-    model = path.split("/")[-3]
-    origin = {
-        "spec": {"attack": {"name": "pgd"}},
-        "models": [{"model": model, "seed": 0, "weights_sha256": f"sha-of-{model}"}],
-        "commit": "c0ffee",
-        "device": "cpu",
-    }
-    columns = {"label": labels, "clean_prediction": clean, "prediction": attacked}
-    write_measurement(Path(path), {name: np.array(values) for name, values in columns.items()}, origin)
+ERM, HRM = "image-erm", "image-hrm"
+WRONG = 9
 
 
 @pytest.fixture
-def plan_with_measurements(declarations: Declarations, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], Path]:
-    """The spec and the printed numbers of a table whose measurements exist: ERM with two seeds, HRM with one."""
-    declarations.paper["models"]["image-hrm"]["seeds"] = 1
-    plan = declarations.plan()
-    monkeypatch.chdir(declarations.root)
-    labels = [0, 1, 2, 3]
-    # What each seed gets wrong: of ERM, one and two images clean, three and two attacked.
-    seeds = {("image-erm", 0): ([0, 1, 2, 9], [9, 9, 2, 9]), ("image-erm", 1): ([0, 1, 9, 9], [9, 9, 2, 3])}
-    seeds["image-hrm", 0] = ([0, 1, 2, 3], [0, 1, 2, 9])
-    for (model, seed), (clean, attacked) in seeds.items():
-        folder = f"results/quick/measurements/attack/{model}/seed{seed}"
-        measure(f"{folder}/clean.parquet", labels, clean, clean)
-        measure(f"{folder}/pgd.parquet", labels, clean, attacked)
-    published = plan.published_path("small", "accuracy")
-    assert published is not None
-    return json.loads(plan.table_spec("small", "accuracy")), published
+def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The spec of a table whose measurements exist: ERM with two seeds, HRM with one."""
+    monkeypatch.chdir(tmp_path)
+    # Of ERM, seed 0 gets one image wrong clean and three under attack; seed 1 two and two.
+    outcomes = {
+        (ERM, 0): ([0, 1, 2, WRONG], [WRONG, WRONG, 2, WRONG]),
+        (ERM, 1): ([0, 1, WRONG, WRONG], [0, 1, WRONG, WRONG]),
+        (HRM, 0): ([0, 1, 2, 3], [0, 1, 2, WRONG]),
+    }
+    for (model, seed), (clean, under_attack) in outcomes.items():
+        measure("clean", model, seed, predictions(clean, clean))
+        measure("pgd", model, seed, predictions(clean, under_attack))
+    return table_spec(
+        {"erm": "ERM", "hrm": "HRM"},
+        [column("clean", "Clean"), column("pgd", "PGD")],
+        [
+            measured(row, at, [at], model, seeds)
+            for row, model, seeds in (("erm", ERM, 2), ("hrm", HRM, 1))
+            for at in ("clean", "pgd")
+        ],
+        printed=[
+            {"row": "erm", "column": "clean", "text": "98.71%"},
+            {"row": "erm", "column": "pgd", "text": "3.25% ± 0.1"},
+            {"row": "hrm", "column": "clean", "text": ""},
+            {"row": "hrm", "column": "pgd", "text": "-"},
+        ],
+        stand_ins={"mnist": "digits"},
+    )
 
 
-def cell_of(folder: Path, row: str, column: str) -> dict[str, Any]:
-    cells: list[dict[str, Any]] = json.loads((folder / "accuracy.json").read_text())["cells"]
-    return next(cell for cell in cells if (cell["row"], cell["column"]) == (row, column))
+def with_column(spec: dict[str, Any], *cells: dict[str, Any]) -> dict[str, Any]:
+    """Return the spec with one more column and these cells in it; in the other rows it was not measured."""
+    more = column("more", "More", unit="", accuracy=False)
+    others = [
+        {"row": row["key"], "column": "more", "kind": "not_measured", "why": "left out"}
+        for row in spec["rows"]
+        if row["key"] not in {cell["row"] for cell in cells}
+    ]
+    return {**spec, "columns": [*spec["columns"], more], "cells": [*spec["cells"], *cells, *others]}
+
+
+def value_cell(row: str, value: str) -> dict[str, Any]:
+    return {"row": row, "column": "more", "kind": "value", "value": value}
+
+
+# -- measured cells ------------------------------------------------------------------------------------------
 
 
 def test_a_cell_has_the_mean_over_seeds_beside_the_printed_number_and_where_it_came_from(
-    plan_with_measurements: tuple[dict[str, Any], Path], tmp_path: Path
+    spec: dict[str, Any], tmp_path: Path
 ) -> None:
-    spec, published = plan_with_measurements
-    table_step(spec, tmp_path, published)
-    found = cell_of(tmp_path, "erm", "pgd")
-    assert [value["value"] for value in found["values"]] == [25.0, 50.0]
-    assert (found["mean"], found["seeds"]) == (37.5, 2)
-    assert found["interval"] == pytest.approx(over_seeds([25.0, 50.0]).interval)
-    assert (found["printed"], found["printed_value"]) == ("3.25%", 3.25)
-    assert found["difference"] == pytest.approx(37.5 - 3.25)  # ours minus theirs
-    assert cell_of(tmp_path, "hrm", "clean")["difference"] == pytest.approx(100 - 98.54)
-    (source,) = found["values"][1]["sources"]
-    assert source["model"] == "image-erm"
-    assert source["weights_sha256"] == "sha-of-image-erm"
-    assert source["training_spec"]["objective"] == {"name": "erm"}
-    assert source["attack_spec"] == {"attack": {"name": "pgd"}}
-    assert source["measurement"].endswith("image-erm/seed1/pgd.parquet")
+    cell = cell_of(made(spec, tmp_path), "erm", "pgd")
+    assert [value["value"] for value in cell["values"]] == [25.0, 50.0]
+    assert (cell["status"], cell["why"], cell["mean"], cell["seeds"]) == ("measured", None, 37.5, 2)
+    assert cell["interval"] == pytest.approx(over_seeds([25.0, 50.0]).interval)
+    assert (cell["printed"], cell["printed_value"]) == ("3.25% ± 0.1", 3.25)
+    assert cell["difference"] == pytest.approx(37.5 - 3.25)  # ours minus theirs
+    assert cell["values"][1]["sources"] == [
+        {
+            "model": ERM,
+            "weights_sha256": f"sha-of-{ERM}-1",
+            "training_spec": {"objective": {"name": "erm"}},
+            "measurement": f"results/quick/measurements/pgd/{ERM}/seed1.parquet",
+            "attack_spec": {"kind": "attack", "attack": {"name": "pgd"}},
+            "commit": "c0ffee",
+            "device": "cpu",
+        }
+    ]
 
 
-def test_an_image_that_is_misclassified_without_an_attack_is_not_robust(
-    plan_with_measurements: tuple[dict[str, Any], Path], tmp_path: Path
-) -> None:
-    spec, published = plan_with_measurements
-    labels = [0, 1, 2, 3]
-    # The last image is wrong already; the attack leaves it as it is and breaks another one.
-    for seed in (0, 1):
-        folder = f"results/quick/measurements/attack/image-erm/seed{seed}"
-        measure(f"{folder}/pgd.parquet", labels, [0, 1, 2, 9], [9, 1, 2, 9])
-    table_step(spec, tmp_path, published)
-    assert cell_of(tmp_path, "erm", "pgd")["mean"] == 50.0
+def test_where_the_paper_prints_no_number_there_is_no_difference(spec: dict[str, Any], tmp_path: Path) -> None:
+    table = made(spec, tmp_path)
+    printed = [
+        [cell_of(table, "hrm", at)[key] for key in ("printed", "printed_value", "difference")]
+        for at in ("clean", "pgd")
+    ]
+    assert printed == [[None, None, None], ["-", None, None]]
 
 
-def test_a_table_says_what_stands_in_for_what(
-    plan_with_measurements: tuple[dict[str, Any], Path], tmp_path: Path
-) -> None:
-    spec, _ = plan_with_measurements
-    table_step({**spec, "unverified": ["mnist"]}, tmp_path, None)
-    table = json.loads((tmp_path / "accuracy.json").read_text())
-    assert (table["stand_in"], table["stand_in_note"]) == (True, "digits instead of mnist")
-    assert table["cells"][0]["printed"] is table["cells"][0]["difference"] is None
-    text = (tmp_path / "accuracy.md").read_text()
-    assert "Stand-in data (digits instead of mnist): no verdict on the paper. Unverified data: mnist." in text
-    assert "[" not in text
+def test_of_several_measures_an_image_counts_if_it_resists_all(spec: dict[str, Any], tmp_path: Path) -> None:
+    measure("fgsm", HRM, 0, predictions(LABELS, [WRONG, 1, 2, 3]))
+    worst = measured("hrm", "more", ["pgd", "fgsm"], HRM, 1)
+    cell = cell_of(made(with_column(spec, worst), tmp_path), "hrm", "more")
+    (value,) = cell["values"]
+    assert (value["value"], value["count"]) == (50.0, 4)
+    assert [source["measurement"].split("/")[3] for source in value["sources"]] == ["pgd", "fgsm"]
+    assert [source["attack_spec"]["attack"]["name"] for source in value["sources"]] == ["pgd", "fgsm"]
 
 
-def test_a_missing_measurement_is_named(plan_with_measurements: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
-    spec, published = plan_with_measurements
-    missing = Path("results/quick/measurements/attack/image-hrm/seed0/pgd.parquet")
+def test_a_distance_is_the_root_of_the_sum_over_tensors(spec: dict[str, Any], tmp_path: Path) -> None:
+    measure(
+        "distance",
+        f"{ERM}+{HRM}",
+        0,
+        {"squared_difference": [9.0, 16.0], "parameters": [8, 4]},
+        declared={"kind": "parameter_distance"},
+        models=[(ERM, 0), (HRM, 0)],
+    )
+    statistic = {"name": "root_of_sum", "column": "squared_difference", "count": "parameters"}
+    distance = measured("erm", "more", ["distance"], f"{ERM}+{HRM}", 1, statistic=statistic)
+    cell = cell_of(made(with_column(spec, distance), tmp_path), "erm", "more")
+    (value,) = cell["values"]
+    assert (cell["mean"], cell["interval"], value["count"]) == (5.0, None, 12)
+    assert [(source["model"], source["attack_spec"]) for source in value["sources"]] == [(ERM, None), (HRM, None)]
+
+
+def test_a_model_that_was_not_trained_has_no_training_spec(spec: dict[str, Any], tmp_path: Path) -> None:
+    table = made({**spec, "training": {}}, tmp_path)
+    assert cell_of(table, "erm", "pgd")["values"][0]["sources"][0]["training_spec"] is None
+
+
+def test_a_missing_measurement_is_named(spec: dict[str, Any], tmp_path: Path) -> None:
+    missing = Path(f"results/quick/measurements/pgd/{HRM}/seed0.parquet")
     missing.unlink()
     with pytest.raises(UserError, match=f"{missing}: there is no such measurement"):
-        table_step(spec, tmp_path / "tables", published)
+        made(spec, tmp_path / "tables")
     assert not (tmp_path / "tables").exists()
 
 
-def test_a_distance_is_the_root_of_the_sum_over_tensors(declarations: Declarations, tmp_path: Path) -> None:
-    declarations.config["overrides"] = {"seeds": 1}
-    spec = json.loads(declarations.plan().table_spec("small", "distances"))
-    (cell,) = spec["cells"]
-    path = str(tmp_path / "points-hrm.parquet")
-    origin = {"models": [{"model": name, "weights_sha256": "?"} for name in cell["models"]]}
-    columns = {"squared_difference": np.array([9.0, 16.0]), "parameters": np.array([8, 4])}
-    write_measurement(Path(path), columns, {**origin, "commit": "c0ffee", "device": "cpu"})
-    cell["measurements"] = {"0": path}
-    table_step(spec, tmp_path, None)
-    (found,) = json.loads((tmp_path / "distances.json").read_text())["cells"]
-    assert (found["mean"], found["interval"], found["values"][0]["count"]) == (5.0, None, 12)
-    assert [source["model"] for source in found["values"][0]["sources"]] == ["points-erm", "points-hrm"]
-    assert (tmp_path / "distances.md").read_text().splitlines()[4] == "| 8 | 5.00 |"
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"statistic": {"name": "mean", "column": "l1"}}, "there is no column 'l1'; it has index, label, clean_"),
+        ({"samples": [{"seed": 0, "subject_seed": 0, "rows": {"epsilon": 1}}]}, "there is no column 'epsilon'; it has"),
+        ({"samples": [{"seed": 0, "subject_seed": 0, "rows": {"index": 7}}]}, "it has no rows of index 7"),
+    ],
+    ids=["column", "column to choose by", "rows"],
+)
+def test_what_a_measurement_lacks_is_said_with_its_file(
+    spec: dict[str, Any], tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    cell = measured("hrm", "more", ["pgd"], HRM, 1, **options)
+    with pytest.raises(UserError, match=f"results/quick/measurements/pgd/{HRM}/seed0.parquet: {message}"):
+        made(with_column(spec, cell), tmp_path)
 
 
-def test_a_table_reads_like_the_papers(plan_with_measurements: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
-    spec, published = plan_with_measurements
-    table_step(spec, tmp_path, published)
-    assert (tmp_path / "accuracy.md").read_text() == (
+def test_what_is_no_finite_number_is_not_measured(spec: dict[str, Any], tmp_path: Path) -> None:
+    measure("distances", HRM, 0, {"l2": [1.0, float("inf")]})
+    cell = measured("hrm", "more", ["distances"], HRM, 1, statistic={"name": "mean", "column": "l2"})
+    found = cell_of(made(with_column(spec, cell), tmp_path), "hrm", "more")
+    assert (found["status"], found["mean"], found["values"]) == ("not measured", None, [])
+    assert found["why"] == "not a finite number in seed 0"
+
+
+# -- values, rows that are only printed, cells that are not measured -------------------------------------------
+
+
+def test_a_value_is_computed_seed_by_seed(spec: dict[str, Any], tmp_path: Path) -> None:
+    cell = cell_of(made(with_column(spec, value_cell("erm", "this[pgd] / this[clean]")), tmp_path), "erm", "more")
+    assert [value["value"] for value in cell["values"]] == [25 / 75, 50 / 50]
+    assert cell["interval"] == pytest.approx(over_seeds([1 / 3, 1.0]).interval)
+    sources = cell["values"][1]["sources"]
+    assert [source["measurement"].split("/", 3)[3] for source in sources] == [
+        f"pgd/{ERM}/seed1.parquet",
+        f"clean/{ERM}/seed1.parquet",
+    ]
+
+
+def test_a_value_is_over_the_seeds_that_all_of_its_cells_have(spec: dict[str, Any], tmp_path: Path) -> None:
+    first_two = {name: values[:2] for name, values in predictions([0, 1, 2, 3], [0, WRONG, WRONG, 3]).items()}
+    measure("pgd", HRM, 0, first_two)
+    cell = cell_of(made(with_column(spec, value_cell("hrm", "this[pgd] - erm[pgd]")), tmp_path), "hrm", "more")
+    assert [(value["seed"], value["value"], value["count"]) for value in cell["values"]] == [(0, 25.0, 2)]
+    assert (cell["mean"], cell["interval"]) == (25.0, None)
+
+
+def test_a_value_may_need_a_value_that_stands_behind_it(spec: dict[str, Any], tmp_path: Path) -> None:
+    cells = [value_cell("erm", "2 * hrm[more]"), value_cell("hrm", "this[pgd] / 100")]
+    assert cell_of(made(with_column(spec, *cells), tmp_path), "erm", "more")["mean"] == 1.5
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("this[clean] / (this[pgd] - this[pgd])", "not a finite number in seed 0"),
+        ("this[clean] / gone[clean]", "computed from gone[clean], which was not measured"),
+    ],
+)
+def test_a_value_that_cannot_be_computed_is_not_measured(
+    spec: dict[str, Any], tmp_path: Path, value: str, why: str
+) -> None:
+    spec["rows"].append({"key": "gone", "label": "Gone"})
+    spec["cells"] += [
+        {"row": "gone", "column": at, "kind": "not_measured", "why": "left out"} for at in ("clean", "pgd")
+    ]
+    cells = [value_cell("erm", value), value_cell("hrm", "1 * this[pgd]")]
+    cell = cell_of(made(with_column(spec, *cells), tmp_path), "erm", "more")
+    assert (cell["status"], cell["why"], cell["seeds"], cell["mean"]) == ("not measured", why, 0, None)
+
+
+@pytest.fixture
+def mixed(spec: dict[str, Any]) -> dict[str, Any]:
+    """The spec with a row that is only printed and a model that was left out."""
+    spec["rows"] += [{"key": "theirs", "label": "Theirs"}, {"key": "big", "label": "Big"}]
+    why = "image-big: left out"
+    spec["cells"] += [{"row": "theirs", "column": at, "kind": "published_only"} for at in ("clean", "pgd")]
+    spec["cells"] += [{"row": "big", "column": at, "kind": "not_measured", "why": why} for at in ("clean", "pgd")]
+    spec["printed"] += [{"row": row, "column": "clean", "text": "97.1%"} for row in ("theirs", "big")]
+    return spec
+
+
+def test_a_row_of_printed_numbers_alone_has_nothing_of_ours(mixed: dict[str, Any], tmp_path: Path) -> None:
+    table = made(mixed, tmp_path)
+    cell = cell_of(table, "theirs", "clean")
+    assert {key: value for key, value in cell.items() if value} == {
+        "row": "theirs",
+        "column": "clean",
+        "status": "published only",
+        "printed": "97.1%",
+        "printed_value": 97.1,
+    }
+    left_out = cell_of(table, "big", "clean")
+    assert (left_out["status"], left_out["why"]) == ("not measured", "image-big: left out")
+    assert (left_out["mean"], left_out["interval"], left_out["difference"]) == (None, None, None)
+    assert left_out["printed_value"] == 97.1
+
+
+# -- layout --------------------------------------------------------------------------------------------------
+
+
+def test_the_json_has_the_tables_own_words_and_columns(spec: dict[str, Any], tmp_path: Path) -> None:
+    table = made({**spec, "unverified": ["mnist"]}, tmp_path)
+    kept = ("id", "paper", "scale", "where", "caption", "row_header", "rows", "columns")
+    assert {key: table[key] for key in kept} == {key: spec[key] for key in kept}
+    assert (table["stand_in"], table["stand_in_note"]) == (True, "digits instead of mnist")
+    assert table["unverified"] == ["mnist"]
+    assert [(cell["row"], cell["column"]) for cell in table["cells"]] == [
+        (row, at) for row in ("erm", "hrm") for at in ("clean", "pgd")
+    ]
+
+
+def test_a_table_reads_like_the_papers(mixed: dict[str, Any], tmp_path: Path) -> None:
+    mixed["columns"][1] |= {"label": "0.3", "group": "PGD", "unit": "points", "decimals": 0}
+    made({**mixed, "unverified": ["mnist"]}, tmp_path)
+    assert (tmp_path / "accuracy.md").read_text(encoding="utf-8") == (
         "**Table 1.** Accuracy\n"
         "\n"
-        "|  | Clean | PGD |\n"
+        "|  | Clean | PGD: 0.3 |\n"
         "| --- | ---: | ---: |\n"
-        "| ERM | 62.50% ± 17.68 [98.71%] | 37.50% ± 17.68 [3.25%] |\n"
-        "| HRM | 100.00% [98.54%] | 75.00% [56.22%] |\n"
+        "| ERM | 62.50% ± 17.68 [98.71%] | 38 points ± 18 [3.25% ± 0.1] |\n"
+        "| HRM | 100.00% | 75 points [-] |\n"
+        "| Theirs | [97.1%] |  |\n"
+        "| Big | not measured [97.1%] | not measured |\n"
         "\n"
-        "Scale `quick`, 1-2 seeds, ours ± standard deviation over seeds, [as printed]; intervals in the CSV: "
-        "95% over 2 seeds (Student t); 95% over 4 images (binomial), one seed. "
-        "Stand-in data (digits instead of mnist): no verdict on the paper.\n"
+        "Scale `quick`, 1-2 seeds, ours ± standard deviation over seeds, [as printed]. Intervals in the CSV: "
+        "95% over 2 seeds (Student t); 95% over 4 images (binomial), one seed. Not measured: image-big: left out. "
+        "Stand-in data (digits instead of mnist): no verdict on the paper. Unverified data: mnist.\n"
     )
+
+
+def test_the_legend_says_no_more_than_there_is(spec: dict[str, Any], tmp_path: Path) -> None:
+    plain = {**spec, "printed": [], "stand_ins": {}, "rows": spec["rows"][1:], "cells": spec["cells"][2:]}
+    made(plain, tmp_path)
+    legend = (tmp_path / "accuracy.md").read_text(encoding="utf-8").splitlines()[-1]
+    assert legend == "Scale `quick`, 1 seed, ours. Intervals in the CSV: 95% over 4 images (binomial), one seed."
 
 
 CELL: dict[str, Any] = {
     "row": "a",
     "column": "x",
+    "status": "measured",
+    "why": None,
     "mean": 12.345,
     "std": 0.5,
     "interval": [11.0, 13.5],
     "interval_kind": "95% over 2 seeds (Student t)",
     "seeds": 2,
     "printed": "12.3%",
+    "printed_value": 12.3,
     "difference": 0.045,
+    "values": [],
 }
+NOTHING = dict.fromkeys(("mean", "std", "interval", "interval_kind", "printed", "printed_value", "difference"))
 SMALL: dict[str, Any] = {
     "where": "Table 7",
     "caption": "A caption",
     "scale": "paper",
-    "unit": "%",
-    "decimals": 1,
     "row_header": "Model | size",
     "rows": [{"key": "a", "label": "A|B"}],
-    "columns": [{"key": "x", "label": "X"}, {"key": "y", "label": "Y"}],
-    "cells": [
-        CELL,
-        {**CELL, "column": "y", "interval": None, "interval_kind": None, "printed": None, "difference": None},
-    ],
+    "columns": [column("x", "X", decimals=1), column("y", "Y", unit="s")],
+    "cells": [CELL, {**CELL, **NOTHING, "column": "y", "status": "not measured", "seeds": 0}],
     "stand_in": False,
     "stand_in_note": "",
     "unverified": [],
 }
 
 
-def test_the_csv_has_a_line_a_cell_with_unrounded_numbers() -> None:
+def test_the_csv_has_one_line_per_cell_with_unrounded_numbers() -> None:
     assert as_csv(SMALL) == (
-        "row,column,mean,standard_deviation,interval_low,interval_high,interval_kind,seeds,printed,difference\n"
-        "a,x,12.345,0.5,11.0,13.5,95% over 2 seeds (Student t),2,12.3%,0.045\n"
-        "a,y,12.345,0.5,,,,2,,\n"
+        "row,column,mean,standard_deviation,interval_low,interval_high,interval_kind,seeds,printed,difference,unit,"
+        "status\n"
+        "a,x,12.345,0.5,11.0,13.5,95% over 2 seeds (Student t),2,12.3%,0.045,%,measured\n"
+        "a,y,,,,,,0,,,s,not measured\n"
     )
     assert next(csv.DictReader(as_csv(SMALL).splitlines()))["printed"] == "12.3%"
 
 
 def test_the_markdown_escapes_what_would_end_a_cell() -> None:
-    assert as_markdown(SMALL) == (
-        "**Table 7.** A caption\n"
-        "\n"
-        "| Model \\| size | X | Y |\n"
-        "| --- | ---: | ---: |\n"
-        "| A\\|B | 12.3% ± 0.5 [12.3%] | 12.3% ± 0.5 |\n"
-        "\n"
-        "Scale `paper`, 2 seeds, ours ± standard deviation over seeds, [as printed]; "
-        "intervals in the CSV: 95% over 2 seeds (Student t).\n"
-    )
-
-
-def test_rows_and_columns_keep_the_papers_order_though_a_specs_keys_are_sorted() -> None:
-    line = {"label": "", "model": "image-erm"}
-    column = {"label": "", "measure": "clean"}
-    declared = Table.model_validate(
-        {
-            "where": "Table 1",
-            "caption": "",
-            "rows": {"erm": line, "cem": line, "hrm": line},
-            "columns": {"pgd": column, "clean": column},
-        }
-    )
-    found = Table.from_order(json.loads(canonical_json(declared.in_order())))
-    assert list(found.rows) == ["erm", "cem", "hrm"]
-    assert list(found.columns) == ["pgd", "clean"]
-    assert found == declared
+    table = {**SMALL, "columns": SMALL["columns"][:1], "cells": [{**CELL, "printed": "1|2"}]}
+    assert as_markdown(table).splitlines()[2:5] == [
+        "| Model \\| size | X |",
+        "| --- | ---: |",
+        "| A\\|B | 12.3% ± 0.5 [1\\|2] |",
+    ]

@@ -1,20 +1,32 @@
-"""The conditions of a claim: comparisons between table cells, as text that a reader of the paper can follow.
+"""What is written about table cells, as text that a reader of the paper can follow.
 
-``table2[hrm, pgd] >= table2[erm, pgd] + 20`` compares two cells by their declared keys; the margin is in the table's
-own unit. A side is a sum of cells and numbers, each cell with an optional factor (``2 * table1[8, cem-hrm]``).
+A claim's condition, ``table2[hrm, pgd] >= table2[erm, pgd] + 20``, compares cells by their declared keys; its margin is
+in the column's own unit, and both sides are linear in their cells. A cell's value, ``this[time] / natural[time]``, is
+computed from cells of the same table, ``row[column]``, where ``this`` is the row that it stands in.
+
+Keys may contain hyphens, so a minus has a space before a cell: ``1 - table2[hrm, pgd]``.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from typing import NamedTuple
 
-from robustrepro.errors import UserError
+from robustrepro.errors import UserError, unknown_name
+from robustrepro.expressions import COMPARISONS, Node, Reader, evaluated, read_sum
 
-CELL = re.compile(r"[\w-]+\[[^\[\],]+,[^\[\],]+\]")
+THIS = "this"
+"""The row that a value stands in."""
+
+_KEY = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+CELL = re.compile(rf"{_KEY}\[[^\[\],]+,[^\[\],]+\]")
 """A cell as claims write it."""
 
-_TOKEN = re.compile(rf"\s*(?:(?P<cell>{CELL.pattern})|(?P<number>\d+(?:\.\d+)?)|(?P<operator>>=|<=|[-+*]))\s*")
+CELL_OF_TABLE = re.compile(rf"{_KEY}\[[^\[\],]+\]")
+"""A cell as values write it."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +39,16 @@ class Cell:
 
     def __str__(self) -> str:
         return f"{self.table}[{self.row}, {self.column}]"
+
+
+class Place(NamedTuple):
+    """A cell of the same table, by the declared keys of its row and column."""
+
+    row: str
+    column: str
+
+    def __str__(self) -> str:
+        return f"{self.row}[{self.column}]"
 
 
 @dataclass(frozen=True)
@@ -48,72 +70,37 @@ class Condition:
     constant: float
 
 
-def parse_condition(text: str) -> Condition:
-    """Parse a comparison with one ``>=`` or ``<=``.
+@dataclass(frozen=True)
+class Expression:
+    """The value of a cell, computed from other cells.
 
-    Raises
-    ------
-    UserError
-        If the text is no such comparison; the message has the place where reading stopped.
+    Attributes
+    ----------
+    text
+        As declared.
+    cells
+        Each cell in it once, in the order in which they are written.
     """
-    tokens = _tokens(text)
-    operators = [value for kind, value in tokens if kind == "operator" and value in {">=", "<="}]
-    if len(operators) != 1:
-        raise UserError(f"condition '{text}': expected one '>=' or '<='")
-    split = tokens.index(("operator", operators[0]))
-    direction = 1.0 if operators[0] == ">=" else -1.0
-    left_terms, left_constant = _side(tokens[:split], text)
-    right_terms, right_constant = _side(tokens[split + 1 :], text)
-    terms = [(direction * factor, cell) for factor, cell in left_terms]
-    terms += [(-direction * factor, cell) for factor, cell in right_terms]
-    if not terms:
-        raise UserError(f"condition '{text}': it compares no cell, such as table2[hrm, pgd]")
-    return Condition(text, tuple(terms), direction * (left_constant - right_constant))
+
+    text: str
+    cells: tuple[Place, ...]
+    _row: str
+    _tree: Node = field(repr=False)
+
+    def evaluated(self, numbers: Mapping[Place, float]) -> float:
+        """Return the value where each of its cells has one of these numbers.
+
+        Raises
+        ------
+        ZeroDivisionError
+            If it divides by 0.
+        """
+        return float(evaluated(self._tree, lambda text: numbers[_place_of(text, self._row)]))
 
 
-def _tokens(text: str) -> list[tuple[str, str]]:
-    tokens = []
-    position = 0
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            raise UserError(
-                f"condition '{text}': cannot read '{text[position:]}'; expected a cell, a number, + - * >= <="
-            )
-        kind = str(match.lastgroup)
-        tokens.append((kind, match[kind]))
-        position = match.end()
-    return tokens
-
-
-def _side(tokens: list[tuple[str, str]], text: str) -> tuple[list[tuple[float, Cell]], float]:
-    """Read a sum of numbers, cells, and numbers times cells."""
-    terms: list[tuple[float, Cell]] = []
-    constant, sign = 0.0, 1.0
-    position = 0
-    expecting_term = True
-    while position < len(tokens):
-        kind, value = tokens[position]
-        if not expecting_term and kind == "operator" and value in "+-":
-            sign, expecting_term = (1.0 if value == "+" else -1.0), True
-        elif expecting_term and kind == "cell":
-            terms.append((sign, cell_of(value)))
-            expecting_term = False
-        elif expecting_term and kind == "number":
-            if [kind for kind, _ in tokens[position + 1 : position + 3]] == ["operator", "cell"] and (
-                tokens[position + 1][1] == "*"
-            ):
-                terms.append((sign * float(value), cell_of(tokens[position + 2][1])))
-                position += 2
-            else:
-                constant += sign * float(value)
-            expecting_term = False
-        else:
-            raise UserError(f"condition '{text}': unexpected '{value}'")
-        position += 1
-    if expecting_term:
-        raise UserError(f"condition '{text}': one side ends where a cell or a number is expected")
-    return terms, constant
+def readable_key(key: str) -> bool:
+    """Return whether a declared key of a table, row or column can be written in conditions and values."""
+    return re.fullmatch(_KEY, key) is not None and key != THIS
 
 
 def cell_of(text: str) -> Cell:
@@ -121,3 +108,129 @@ def cell_of(text: str) -> Cell:
     table, _, keys = text.rstrip("]").partition("[")
     row, column = (key.strip() for key in keys.split(","))
     return Cell(table, row, column)
+
+
+def parse_condition(text: str) -> Condition:
+    """Parse a comparison with one ``>=`` or ``<=``.
+
+    Raises
+    ------
+    UserError
+        If the text is no such comparison, or is not linear in its cells; the message has the place where reading
+        stopped.
+    """
+    reader = Reader("condition", text, CELL)
+    signs = [token.text for token in reader.tokens if token.text in COMPARISONS]
+    if len(signs) != 1:
+        raise reader.error("expected one '>=' or '<='")
+    left = read_sum(reader)
+    reader.take(*COMPARISONS)
+    right = read_sum(reader)
+    reader.require_end()
+    try:
+        difference = _linear(left) - _linear(right)
+    except _NotLinearError as error:
+        raise reader.error(f"it is not linear in its cells: {error}") from None
+    except ZeroDivisionError:
+        raise reader.error("it divides by 0") from None
+    if not difference.terms:
+        raise reader.error("it compares no cell, such as table2[hrm, pgd]")
+    direction = 1.0 if signs == [">="] else -1.0
+    terms = tuple((direction * factor, cell) for factor, cell in difference.terms)
+    return Condition(text, terms, direction * difference.constant)
+
+
+def parse_value(text: str, row: str = THIS) -> Expression:
+    """Parse the value of a cell, an expression over cells of its table.
+
+    Parameters
+    ----------
+    text
+        Such as ``this[time] / natural[time]``.
+    row
+        The row that the value stands in, which takes the place of ``this``.
+
+    Raises
+    ------
+    UserError
+        If the text is no such expression; the message has the place where reading stopped.
+    """
+    reader = Reader("value", text, CELL_OF_TABLE)
+    tree = read_sum(reader)
+    reader.require_end()
+    cells = dict.fromkeys(_place_of(token.text, row) for token in reader.tokens if token.kind == "cell")
+    if not cells:
+        raise reader.error("it has no cell, such as this[pgd]")
+    return Expression(text, tuple(cells), row, tree)
+
+
+def order_of_values(values: Mapping[Place, Expression], others: Collection[Place]) -> list[Place]:
+    """Return the cells that have these values, each behind those that it is computed from.
+
+    Parameters
+    ----------
+    values
+        What is computed in which cell, each parsed with its own row.
+    others
+        The table's other cells.
+
+    Raises
+    ------
+    UserError
+        If a value has a cell that is in neither, or needs itself.
+    """
+    for value in values.values():
+        for cell in value.cells:
+            if cell not in values and cell not in others:
+                raise unknown_name(f"cell in value '{value.text}'", str(cell), map(str, (*values, *others)))
+    needed = {place: [cell for cell in value.cells if cell in values] for place, value in values.items()}
+    try:
+        return list(TopologicalSorter(needed).static_order())
+    except CycleError as error:
+        cycle = " needs ".join(map(str, reversed(error.args[1])))
+        raise UserError(f"a cell's value needs the cell itself: {cycle}") from None
+
+
+def _place_of(text: str, row: str) -> Place:
+    """Return the cell of a text that matches ``CELL_OF_TABLE``, seen from a row."""
+    written, _, column = text.rstrip("]").partition("[")
+    return Place(row if written == THIS else written, column.strip())
+
+
+class _NotLinearError(Exception):
+    pass
+
+
+@dataclass(frozen=True)
+class _Linear:
+    """Σ factor·cell + constant."""
+
+    terms: tuple[tuple[float, Cell], ...]
+    constant: float
+
+    def __add__(self, other: _Linear) -> _Linear:
+        return _Linear(self.terms + other.terms, self.constant + other.constant)
+
+    def __sub__(self, other: _Linear) -> _Linear:
+        return self + other._times(-1.0)
+
+    def __mul__(self, other: _Linear) -> _Linear:
+        if self.terms and other.terms:
+            raise _NotLinearError("a cell is multiplied by a cell")
+        return self._times(other.constant) if self.terms else other._times(self.constant)
+
+    def __truediv__(self, other: _Linear) -> _Linear:
+        if other.terms:
+            raise _NotLinearError("something is divided by a cell")
+        divisor = other.constant
+        return _Linear(tuple((factor / divisor, cell) for factor, cell in self.terms), self.constant / divisor)
+
+    def _times(self, factor: float) -> _Linear:
+        return _Linear(tuple((factor * own, cell) for own, cell in self.terms), factor * self.constant)
+
+
+def _linear(node: Node) -> _Linear:
+    linear: _Linear = evaluated(
+        node, lambda text: _Linear(((1.0, cell_of(text)),), 0.0), lambda number: _Linear((), number)
+    )
+    return linear

@@ -15,7 +15,7 @@ import pandas as pd
 from robustrepro.canonical import canonical_json
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of, write_text
-from robustrepro.measurements.store import read_measurement
+from robustrepro.measurements.store import read_origin
 
 COPIED = (
     "papers/*/tables/*.csv",
@@ -96,7 +96,7 @@ def provenance(source: Path) -> dict[str, Any]:
     specs: dict[str, Any] = {}
     measurements = {}
     for file in sorted((source / "measurements").rglob("*.parquet")):
-        _, origin = read_measurement(file)
+        origin = read_origin(file)
         spec = {key: value for key, value in origin["spec"].items() if key not in NAMED_BY_MODELS}
         name = hashlib.sha256(canonical_json(spec).encode()).hexdigest()[:DIGITS]
         specs[name] = spec

@@ -1,4 +1,4 @@
-"""Measurements as data frames, for everything that comes after them."""
+"""Measurements as data frames, for everything that comes after them; measuring itself never imports pandas."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 import pandas as pd
 
-from robustrepro.measurements.store import read_measurement
+from robustrepro.measurements.store import read_columns
 
 
 def read_frame(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Return a measurement, one row per example, and its origin.
+    """Return a measurement's rows and its origin.
 
     Raises
     ------
     UserError
-        If the file is missing, truncated, or no measurement of ours.
+        As :func:`robustrepro.measurements.store.read_columns`.
     """
-    table, origin = read_measurement(path)
+    table, origin = read_columns(path)
     return table.to_pandas(), origin

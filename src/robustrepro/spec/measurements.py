@@ -209,7 +209,7 @@ class ParameterDistance(Measurement):
 
     subjects: ClassVar[int] = 2
     reads_data: ClassVar[bool] = False
-    statistic: ClassVar[Any] = {"root_of_sum": "squared_difference"}
+    statistic: ClassVar[Any] = {"root_of_sum": {"column": "squared_difference", "count": "parameters"}}
 
     def parts(self) -> frozenset[Part]:
         """Return nothing: the weights are all that it reads."""

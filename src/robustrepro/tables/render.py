@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-COLUMNS = (
+import pandas as pd
+
+from robustrepro.printed import heading
+from robustrepro.words import plural
+
+CSV_COLUMNS = (
     "row",
     "column",
     "mean",
@@ -17,76 +21,89 @@ COLUMNS = (
     "seeds",
     "printed",
     "difference",
+    "unit",
+    "status",
 )
 
 
-def as_csv(table: dict[str, Any]) -> str:
-    """Return one line a cell, with the columns of :data:`COLUMNS`; numbers are unrounded."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for cell in table["cells"]:
-        low, high = cell["interval"] or (None, None)
-        writer.writerow(
-            [
-                cell["row"],
-                cell["column"],
-                cell["mean"],
-                cell["std"],
-                low,
-                high,
-                cell["interval_kind"],
-                cell["seeds"],
-                cell["printed"],
-                cell["difference"],
-            ]
-        )
-    return stream.getvalue()
+def as_csv(table: Mapping[str, Any]) -> str:
+    """Return one line per cell, with the columns of :data:`CSV_COLUMNS`; numbers are unrounded."""
+    cells = pd.DataFrame(table["cells"], dtype=object)
+    units = {column["key"]: column["unit"] for column in table["columns"]}
+    intervals = [interval or (None, None) for interval in cells["interval"]]
+    frame = cells.assign(
+        standard_deviation=cells["std"],
+        interval_low=[low for low, _ in intervals],
+        interval_high=[high for _, high in intervals],
+        unit=cells["column"].map(units),
+    )
+    text: str = frame.to_csv(columns=CSV_COLUMNS, index=False, lineterminator="\n")
+    return text
 
 
-def as_markdown(table: dict[str, Any]) -> str:
-    """Return the table as the paper lays it out: ours ± standard deviation, and the printed number in brackets."""
+def as_markdown(table: Mapping[str, Any]) -> str:
+    """Return the table as the paper lays it out: ours ± standard deviation, and the printed number in brackets.
+
+    Markdown has one line of headers, so a column under a common header is named ``header: column``.
+    """
     cells = {(cell["row"], cell["column"]): cell for cell in table["cells"]}
-    lines = [f"**{table['where']}.** {table['caption']}", ""]
-    header = [table["row_header"], *(column["label"] for column in table["columns"])]
-    lines.append("| " + " | ".join(map(_escaped, header)) + " |")
-    lines.append("| --- |" + " ---: |" * len(table["columns"]))
-    for row in table["rows"]:
-        shown = [
-            _cell_text(cells[row["key"], column["key"]], table["decimals"], table["unit"])
-            for column in table["columns"]
-        ]
-        lines.append("| " + " | ".join([_escaped(row["label"]), *shown]) + " |")
-    lines += ["", _legend(table)]
+    headers = [table["row_header"], *(heading(column["group"], column["label"]) for column in table["columns"])]
+    rows = [
+        [row["label"], *(cell_text(cells[row["key"], column["key"]], column) for column in table["columns"])]
+        for row in table["rows"]
+    ]
+    lines = [
+        f"**{table['where']}.** {table['caption']}",
+        "",
+        _line(headers),
+        "| --- |" + " ---: |" * len(table["columns"]),
+        *map(_line, rows),
+        "",
+        legend(table),
+    ]
     return "\n".join(lines) + "\n"
 
 
-def _cell_text(cell: dict[str, Any], decimals: int, unit: str) -> str:
-    text = f"{cell['mean']:.{decimals}f}{unit}"
-    if cell["std"] is not None:
-        text += f" ± {cell['std']:.{decimals}f}"
-    return text if cell["printed"] is None else f"{text} [{_escaped(cell['printed'])}]"
+def cell_text(cell: Mapping[str, Any], column: Mapping[str, Any]) -> str:
+    """Return a cell as the Markdown shows it: ``37.50% ± 17.68 [3.25%]``, ``not measured [3.25%]`` or ``[3.25%]``."""
+    parts = []
+    if cell["mean"] is not None:
+        unit, decimals = column["unit"], column["decimals"]
+        parts.append(f"{cell['mean']:.{decimals}f}{' ' if unit[:1].isalpha() else ''}{unit}")
+        if cell["std"] is not None:
+            parts.append(f"± {cell['std']:.{decimals}f}")
+    elif cell["status"] == "not measured":
+        parts.append("not measured")
+    if cell["printed"] is not None:
+        parts.append(f"[{cell['printed']}]")
+    return " ".join(parts)
 
 
-def _legend(table: dict[str, Any]) -> str:
+def legend(table: Mapping[str, Any]) -> str:
     """Return what the numbers are over, and what they cannot say."""
-    kinds = sorted({cell["interval_kind"] for cell in table["cells"] if cell["interval_kind"]})
-    seeds = sorted({cell["seeds"] for cell in table["cells"]})
-    over = f"{seeds[0]} seed" + ("s" if seeds[0] > 1 else "") if len(seeds) == 1 else f"{seeds[0]}-{seeds[-1]} seeds"
-    printed = any(cell["printed"] is not None for cell in table["cells"])
-    parts = [f"Scale `{table['scale']}`, {over}"]
-    parts.append("ours ± standard deviation over seeds" if seeds[-1] > 1 else "ours")
-    if printed:
+    cells = table["cells"]
+    seeds = sorted({cell["seeds"] for cell in cells if cell["status"] == "measured"})
+    parts = [f"Scale `{table['scale']}`"]
+    if seeds:
+        parts.append(plural(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]}-{seeds[-1]} seeds")
+        parts.append("ours ± standard deviation over seeds" if seeds[-1] > 1 else "ours")
+    if any(cell["printed"] is not None for cell in cells):
         parts.append("[as printed]")
-    if kinds:
-        parts.append("intervals in the CSV: " + "; ".join(kinds))
-    sentence = ", ".join(parts[:3]) + ("; " + parts[3] if len(parts) > 3 else "") + "."
+    sentences = [", ".join(parts)]
+    if kinds := _each_once(cell["interval_kind"] for cell in cells):
+        sentences.append(f"Intervals in the CSV: {'; '.join(kinds)}")
+    if reasons := _each_once(cell["why"] for cell in cells):
+        sentences.append(f"Not measured: {'; '.join(reasons)}")
     if table["stand_in"]:
-        sentence += f" Stand-in data ({table['stand_in_note']}): no verdict on the paper."
+        sentences.append(f"Stand-in data ({table['stand_in_note']}): no verdict on the paper")
     if table["unverified"]:
-        sentence += f" Unverified data: {', '.join(table['unverified'])}."
-    return sentence
+        sentences.append(f"Unverified data: {', '.join(table['unverified'])}")
+    return " ".join(f"{sentence}." for sentence in sentences)
 
 
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
+def _each_once(words: Iterable[str | None]) -> list[str]:
+    return sorted({word for word in words if word})
+
+
+def _line(texts: Iterable[str]) -> str:
+    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"

@@ -1,14 +1,51 @@
-"""Means over seeds and the intervals that verdicts use."""
+"""Statistics of a measurement's rows, means over seeds, and the intervals that verdicts use."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import pandas as pd
 from scipy.special import betaincinv, stdtrit
 
+from robustrepro.errors import UserError
+from robustrepro.seeds import derive_seed
+
 CONFIDENCE = 0.95
+RESAMPLES = 1000
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Interval = tuple[float, float]
+
+
+def no_interval() -> Interval | None:
+    """Return None, for a number whose rows say nothing of its spread."""
+    return None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one seed's rows come to.
+
+    Attributes
+    ----------
+    value
+        The statistic.
+    count
+        How many images, rows or numbers it is over.
+    interval
+        Computes its 95% interval from the rows alone; only one seed needs it.
+    interval_kind
+        What that interval is over, in words; None where there is none.
+    """
+
+    value: float
+    count: int
+    interval: Callable[[], Interval | None] = no_interval
+    interval_kind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -20,15 +57,170 @@ class Estimate:
     mean, std
         Over the seeds; ``std`` (with N − 1) is None for one seed.
     interval
-        None where neither seeds nor images give one.
+        None where neither seeds nor rows give one.
     kind
         What the interval is over, in words.
     """
 
     mean: float
     std: float | None
-    interval: tuple[float, float] | None
+    interval: Interval | None
     kind: str | None
+
+
+# -- statistics of rows ------------------------------------------------------------------------------------------
+
+
+def classified_right(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Return which examples are classified correctly, clean and under attack.
+
+    Parameters
+    ----------
+    rows
+        ``label``, ``prediction`` and, of an attack, ``clean_prediction``: an image that is misclassified clean is not
+        robust, whatever becomes of it under attack.
+    """
+    right = rows["prediction"] == rows["label"]
+    return right & (rows["clean_prediction"] == rows["label"]) if "clean_prediction" in rows else right
+
+
+def accuracy(rows: pd.DataFrame) -> Sample:
+    """Return the share of examples that are right clean and under attack, in percent; the interval is binomial."""
+    _require(rows, "label", "prediction")
+    if "index" in rows and not rows["index"].is_unique:
+        raise UserError("there is more than one row per image")
+    return _proportion(classified_right(rows).to_numpy(), "images")
+
+
+def mean(rows: pd.DataFrame, column: str) -> Sample:
+    """Return the mean of a column."""
+    return _resampled(_numbers(rows, column), np.mean)
+
+
+def median(rows: pd.DataFrame, column: str) -> Sample:
+    """Return the median of a column."""
+    return _resampled(_numbers(rows, column), np.median)
+
+
+def share(
+    rows: pd.DataFrame,
+    column: str,
+    below: float | None = None,
+    above: float | None = None,
+    equals: str | None = None,
+) -> Sample:
+    """Return the share of rows, in percent, whose value is below or above a threshold, or equals a word, or is true."""
+    _require(rows, column)
+    if equals is not None:
+        return _proportion((rows[column] == equals).to_numpy(), "rows")
+    if below is not None:
+        return _proportion(_numbers(rows, column) < below, "rows")
+    if above is not None:
+        return _proportion(_numbers(rows, column) > above, "rows")
+    if rows[column].dtype != bool:
+        raise UserError(f"column '{column}' is not of truth values; say 'below', 'above' or 'equals'")
+    return _proportion(rows[column].to_numpy(), "rows")
+
+
+def total(rows: pd.DataFrame, column: str) -> Sample:
+    """Return the sum of a column."""
+    numbers = _numbers(rows, column)
+    return Sample(float(numbers.sum()), len(numbers))
+
+
+def root_of_sum(rows: pd.DataFrame, column: str, count: str | None = None) -> Sample:
+    """Return the root of a column's sum; ``count`` is the column that says how many numbers each row stands for."""
+    numbers = _numbers(rows, column)
+    size = len(numbers) if count is None else int(_numbers(rows, count).sum())
+    return Sample(float(np.sqrt(numbers.sum())), size)
+
+
+def maximum(rows: pd.DataFrame, column: str) -> Sample:
+    """Return the largest value of a column."""
+    numbers = _numbers(rows, column)
+    return Sample(float(numbers.max()), len(numbers))
+
+
+def worst_case(measures: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return one row per image that all measures have, right only if it is right under each of them.
+
+    Parameters
+    ----------
+    measures
+        ``index``, ``label``, ``clean_prediction`` (if measured) and ``prediction``, one row per image each.
+
+    Returns
+    -------
+    Rows with the predictions of the first measure that the image does not resist, or of the last one.
+
+    Raises
+    ------
+    UserError
+        If the measures do not have one row per image, or are not of the same images.
+    """
+    worst, *others = (_by_image(rows) for rows in measures)
+    for other in others:
+        worst, other = worst.align(other, join="inner", axis="index")
+        if (worst["label"] != other["label"]).any():
+            raise UserError("the measures are of different images: some have other labels")
+        resisted = classified_right(worst)
+        worst = pd.concat([worst[~resisted], other[resisted]]).sort_index()
+    return worst.reset_index()
+
+
+def _by_image(rows: pd.DataFrame) -> pd.DataFrame:
+    _require(rows, "index", "label", "prediction")
+    by_image = rows.set_index("index")
+    if not by_image.index.is_unique:
+        raise UserError("there is more than one row per image")
+    clean = by_image["clean_prediction"] if "clean_prediction" in rows else by_image["prediction"]
+    return by_image[["label", "prediction"]].assign(clean_prediction=clean)
+
+
+def _require(rows: pd.DataFrame, *columns: str) -> None:
+    for column in columns:
+        if column not in rows:
+            raise UserError(f"there is no column '{column}'; it has {', '.join(rows.columns)}")
+
+
+def _numbers(rows: pd.DataFrame, column: str) -> Numbers:
+    """Return a column as float64."""
+    _require(rows, column)
+    try:
+        return np.asarray(rows[column], dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UserError(f"column '{column}' is not of numbers") from None
+
+
+def _proportion(successes: np.ndarray[Any, np.dtype[np.bool]], of_what: str) -> Sample:
+    count, right = len(successes), int(successes.sum())
+
+    def interval() -> Interval:
+        low, high = binomial_interval(right, count)
+        return 100 * low, 100 * high
+
+    return Sample(100 * float(successes.mean()), count, interval, f"95% over {count} {of_what} (binomial), one seed")
+
+
+def _resampled(numbers: Numbers, statistic: Callable[[Numbers], Any]) -> Sample:
+    return Sample(
+        float(statistic(numbers)),
+        len(numbers),
+        lambda: bootstrap_interval(numbers, statistic),
+        f"95% over {len(numbers)} rows (bootstrap), one seed",
+    )
+
+
+# -- intervals ---------------------------------------------------------------------------------------------------
+
+
+def estimate_over(samples: Sequence[Sample]) -> Estimate:
+    """Return the estimate over seeds, or with the interval that one seed's rows give."""
+    if len(samples) > 1:
+        return over_seeds([sample.value for sample in samples])
+    (sample,) = samples
+    interval = sample.interval()
+    return Estimate(sample.value, None, interval, sample.interval_kind if interval else None)
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:
@@ -48,7 +240,23 @@ def over_seeds(values: Sequence[float]) -> Estimate:
     return Estimate(mean, std, (mean - half, mean + half), f"95% over {count} seeds (Student t)")
 
 
-def binomial_interval(successes: int, trials: int) -> tuple[float, float]:
+def of_accuracy(percentages: Sequence[float], images: int) -> Estimate:
+    """Return the estimate of an accuracy in percent: over seeds, or over test images when there is one seed.
+
+    Parameters
+    ----------
+    percentages
+        One accuracy per seed, in percent.
+    images
+        How many images each is over.
+    """
+    if len(percentages) > 1:
+        return over_seeds(percentages)
+    low, high = binomial_interval(round(percentages[0] / 100 * images), images)
+    return Estimate(percentages[0], None, (100 * low, 100 * high), f"95% over {images} images (binomial), one seed")
+
+
+def binomial_interval(successes: int, trials: int) -> Interval:
     """Return the exact 95% interval of a proportion, in [0, 1].
 
     References
@@ -61,22 +269,18 @@ def binomial_interval(successes: int, trials: int) -> tuple[float, float]:
     return low, high
 
 
-def of_accuracy(percentages: Sequence[float], images: int) -> Estimate:
-    """Return the estimate of an accuracy in percent: over seeds, or over test images when there is one seed.
+def bootstrap_interval(numbers: Numbers, statistic: Callable[[Numbers], Any]) -> Interval | None:
+    """Return the 95% percentile interval of a statistic over rows drawn with replacement; the draws are fixed.
 
-    Parameters
+    None where it would be infinite, as that of the median of distances may be when most attacks fail.
+
+    References
     ----------
-    percentages
-        One accuracy a seed, in percent.
-    images
-        How many images each is over.
+    Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, Chapter 13.
     """
-    if len(percentages) > 1:
-        return over_seeds(percentages)
-    low, high = binomial_interval(round(percentages[0] / 100 * images), images)
-    return Estimate(percentages[0], None, (100 * low, 100 * high), f"95% over {images} images (binomial), one seed")
-
-
-def of_number(values: Sequence[float]) -> Estimate:
-    """Return the estimate of any other number; with one seed there is no interval."""
-    return over_seeds(values) if len(values) > 1 else Estimate(values[0], None, None, None)
+    generator = np.random.default_rng(derive_seed(0, "bootstrap"))
+    draws = [statistic(generator.choice(numbers, len(numbers))) for _ in range(RESAMPLES)]
+    if not np.isfinite(draws).all():
+        return None
+    low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)

@@ -1,0 +1,133 @@
+"""The statistics that a table's column can show of its measurements, as declared: ``statistic: {mean: l1}``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
+
+from robustrepro.spec.base import Implemented, Number
+
+
+class Statistic(Implemented):
+    """One number from the rows of a measurement.
+
+    ``unit`` and ``decimals`` are what a column shows unless it declares its own; ``accuracy`` says whether the number
+    is an accuracy in percent and judged as one.
+    """
+
+    unit: ClassVar[str] = ""
+    decimals: ClassVar[int] = 2
+    accuracy: ClassVar[bool] = False
+    name: str
+
+
+class Accuracy(Statistic):
+    """The share of examples that are classified correctly, clean and under attack."""
+
+    implementation: ClassVar[str] = "robustrepro.tables.statistics:accuracy"
+    unit: ClassVar[str] = "%"
+    accuracy: ClassVar[bool] = True
+    name: Literal["accuracy"] = "accuracy"
+
+
+class Mean(Statistic):
+    """The mean of a column."""
+
+    implementation: ClassVar[str] = "robustrepro.tables.statistics:mean"
+    name: Literal["mean"]
+    column: str
+
+
+class Median(Statistic):
+    """The median of a column."""
+
+    implementation: ClassVar[str] = "robustrepro.tables.statistics:median"
+    name: Literal["median"]
+    column: str
+
+
+class Share(Statistic):
+    """The share of rows whose value is ``below`` or ``above`` a threshold or ``equals`` a word; of truth by default."""
+
+    implementation: ClassVar[str] = "robustrepro.tables.statistics:share"
+    unit: ClassVar[str] = "%"
+    name: Literal["share"]
+    column: str
+    below: Number | None = None
+    above: Number | None = None
+    equals: str | None = None
+
+    @model_validator(mode="after")
+    def _compares_once(self) -> Share:
+        if sum(bound is not None for bound in (self.below, self.above, self.equals)) > 1:
+            raise ValueError("expected only one of 'below', 'above' and 'equals'")
+        return self
+
+
+class Total(Statistic):
+    """The sum of a column."""
+
+    implementation: ClassVar[str] = "robustrepro.tables.statistics:total"
+    name: Literal["total"]
+    column: str
+
+
+class RootOfSum(Statistic):
+    """The root of a column's sum: of squares, a euclidean distance.
+
+    ``count`` names the column that says how many numbers each row stands for, where it is more than one.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.tables.statistics:root_of_sum"
+    name: Literal["root_of_sum"]
+    column: str
+    count: str | None = None
+
+
+class Maximum(Statistic):
+    """The largest value of a column."""
+
+    implementation: ClassVar[str] = "robustrepro.tables.statistics:maximum"
+    name: Literal["maximum"]
+    column: str
+
+
+AnyStatistic = Annotated[
+    Accuracy | Mean | Median | Share | Total | RootOfSum | Maximum,
+    Field(discriminator="name"),
+]
+"""One line per statistic: this union is their registry."""
+
+statistic_adapter: TypeAdapter[Statistic] = TypeAdapter(AnyStatistic)
+
+
+def plain_form(declared: Any) -> Any:
+    """Return a statistic's fields from its short form in YAML; anything else as it is, for validation to refuse.
+
+    ``accuracy``, ``{mean: l1}`` and ``{share: {column: jacobian, below: 0.01}}`` are short forms.
+    """
+    if isinstance(declared, str):
+        return {"name": declared}
+    if isinstance(declared, dict) and len(declared) == 1 and "name" not in declared:
+        ((name, options),) = declared.items()
+        if isinstance(options, str):
+            return {"name": name, "column": options}
+        if isinstance(options, dict):
+            return {"name": name, **options}
+    return declared
+
+
+DeclaredStatistic = Annotated[AnyStatistic, BeforeValidator(plain_form)]
+"""A field that is declared in the short form."""
+
+
+def statistic_of(declared: Any) -> Statistic:
+    """Return the statistic that a column declares, in its short or its full form.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        If there is no such statistic, or its options are not as declared.
+    """
+    return statistic_adapter.validate_python(plain_form(declared))

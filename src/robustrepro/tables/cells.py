@@ -1,0 +1,216 @@
+"""From measurements to a table's cells: statistics of rows, and values computed from other cells."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from robustrepro.errors import UserError
+from robustrepro.grammar import Expression, Place, order_of_values, parse_value
+from robustrepro.implementations import made
+from robustrepro.layout import Layout
+from robustrepro.measurements.frames import read_frame
+from robustrepro.printed import parse_printed
+from robustrepro.spec.statistics import statistic_adapter
+from robustrepro.tables.statistics import Sample, estimate_over, worst_case
+
+PlainData = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A cell's number from one seed, and the models and measurements that it comes from."""
+
+    seed: int
+    sample: Sample
+    sources: tuple[PlainData, ...]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a cell shows of ours.
+
+    Attributes
+    ----------
+    status
+        ``measured``, ``not measured`` or ``published only``.
+    values
+        One per seed of a measured cell.
+    why
+        Why the cell was not measured.
+    """
+
+    status: str
+    values: tuple[Value, ...] = ()
+    why: str | None = None
+
+
+def contents_of(spec: Mapping[str, Any]) -> dict[Place, Content]:
+    """Return what each cell of a table shows, in the order of its spec.
+
+    Raises
+    ------
+    UserError
+        If a measurement is missing or does not have what a statistic needs; the message names the file.
+    """
+    measurements = Measurements(Layout(spec["folder"]), spec["training"])
+    contents: dict[Place, Content] = {}
+    values: dict[Place, Expression] = {}
+    for cell in spec["cells"]:
+        place = Place(cell["row"], cell["column"])
+        match cell["kind"]:
+            case "measured":
+                contents[place] = _of_values([measurements.value(cell, sample) for sample in cell["samples"]])
+            case "value":
+                values[place] = parse_value(cell["value"], cell["row"])
+            case "not_measured":
+                contents[place] = Content("not measured", why=cell["why"])
+            case "published_only":
+                contents[place] = Content("published only")
+    for place in order_of_values(values, contents):
+        contents[place] = _computed(values[place], contents)
+    return {place: contents[place] for cell in spec["cells"] for place in [Place(cell["row"], cell["column"])]}
+
+
+def cell_as_data(place: Place, content: Content, printed: str | None) -> PlainData:
+    """Return a cell as the table's JSON has it: our estimate beside the printed number, with every seed's origin.
+
+    Parameters
+    ----------
+    place, content
+        Which cell it is, and what it shows of ours.
+    printed
+        What the paper prints there; None where it prints nothing.
+    """
+    estimate = estimate_over([value.sample for value in content.values]) if content.values else None
+    printed_value = parse_printed(printed).value if printed else None
+    return {
+        "row": place.row,
+        "column": place.column,
+        "status": content.status,
+        "why": content.why,
+        "mean": estimate and estimate.mean,
+        "std": estimate and estimate.std,
+        "interval": estimate and estimate.interval,
+        "interval_kind": estimate and estimate.kind,
+        "seeds": len(content.values),
+        "printed": printed or None,
+        "printed_value": printed_value,
+        "difference": estimate.mean - printed_value if estimate and printed_value is not None else None,
+        "values": [
+            {
+                "seed": value.seed,
+                "value": value.sample.value,
+                "count": value.sample.count,
+                "sources": list(value.sources),
+            }
+            for value in content.values
+        ],
+    }
+
+
+class Measurements:
+    """The measurements of one scale, each read once.
+
+    Parameters
+    ----------
+    layout
+        Where they lie.
+    training
+        The training spec of each model that was trained, as JSON.
+    """
+
+    def __init__(self, layout: Layout, training: Mapping[str, str]) -> None:
+        self._layout, self._training = layout, training
+        self._read = cache(read_frame)
+
+    def value(self, cell: Mapping[str, Any], sample: Mapping[str, Any]) -> Value:
+        """Return a measured cell's number from one seed.
+
+        Raises
+        ------
+        UserError
+            As :func:`contents_of`.
+        """
+        files = [
+            self._layout.measurement(measure, cell["subject"], sample["subject_seed"]) for measure in cell["measures"]
+        ]
+        frames = [_matching(self._read(Path(file))[0], sample["rows"], file) for file in files]
+        try:
+            rows = frames[0] if len(frames) == 1 else worst_case(frames)
+            if rows.empty:
+                raise UserError("the measures have no image in common")
+            number: Sample = made(statistic_adapter.validate_python(cell["statistic"]), rows)
+        except UserError as error:
+            raise UserError(f"{', '.join(files)}: {error}") from None
+        sources = [source for file in files for source in self._sources(file, sample["rows"])]
+        return Value(sample["seed"], number, tuple(sources))
+
+    def _sources(self, file: str, chosen: Mapping[str, Any] | None) -> Iterator[PlainData]:
+        """Yield every model that a measurement's chosen rows are of; of a transfer's targets only the chosen one."""
+        _, origin = self._read(Path(file))
+        measure = origin["spec"]["measure"]
+        models = origin["models"]
+        if chosen and "target" in chosen:
+            target = (chosen["target"], chosen["target_seed"])
+            models = [models[0], *(model for model in models[1:] if (model["model"], model["seed"]) == target)]
+        for model in models:
+            training = self._training.get(model["model"])
+            yield {
+                "model": model["model"],
+                "weights_sha256": model["weights_sha256"],
+                "training_spec": training and json.loads(training),
+                "measurement": file,
+                "attack_spec": measure if "attack" in measure or "attacks" in measure else None,
+                "commit": origin["commit"],
+                "device": origin["device"],
+            }
+
+
+def _matching(rows: pd.DataFrame, chosen: Mapping[str, Any] | None, file: str) -> pd.DataFrame:
+    """Return the rows that have these values in these columns."""
+    for column, value in (chosen or {}).items():
+        if column not in rows:
+            raise UserError(f"{file}: there is no column '{column}'; it has {', '.join(rows.columns)}")
+        rows = rows[rows[column] == value]
+    if rows.empty:
+        described = ", ".join(f"{column} {value}" for column, value in (chosen or {}).items())
+        raise UserError(f"{file}: it has no rows" + (f" of {described}" if described else ""))
+    return rows
+
+
+def _of_values(values: Sequence[Value]) -> Content:
+    """Return the content of a cell with these values; one that is no finite number cannot be shown or compared."""
+    for value in values:
+        if not math.isfinite(value.sample.value):
+            return Content("not measured", why=f"not a finite number in seed {value.seed}")
+    return Content("measured", tuple(values))
+
+
+def _computed(expression: Expression, contents: Mapping[Place, Content]) -> Content:
+    """Return what an expression comes to, seed by seed, over the seeds that all of its cells have."""
+    missing = [str(cell) for cell in expression.cells if contents[cell].status != "measured"]
+    if missing:
+        return Content("not measured", why=f"computed from {', '.join(missing)}, which was not measured")
+    by_seed = {cell: {value.seed: value for value in contents[cell].values} for cell in expression.cells}
+    seeds = sorted(set.intersection(*(set(values) for values in by_seed.values())))
+    if not seeds:
+        return Content("not measured", why="computed from cells that have no seed in common")
+    values = []
+    for seed in seeds:
+        used = {cell: values_of_cell[seed] for cell, values_of_cell in by_seed.items()}
+        try:
+            number = expression.evaluated({cell: value.sample.value for cell, value in used.items()})
+        except ZeroDivisionError:
+            number = math.nan
+        sources = {json.dumps(source): source for value in used.values() for source in value.sources}
+        count = min(value.sample.count for value in used.values())
+        values.append(Value(seed, Sample(number, count), tuple(sources.values())))
+    return _of_values(values)

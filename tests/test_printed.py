@@ -1,0 +1,197 @@
+"""Numbers as printed, and the papers' own words, against the text of the papers."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robustrepro.errors import UserError
+from robustrepro.printed import heading, parse_printed, read_published
+
+REPOSITORY = Path(__file__).parents[1]
+TEXTS = Path(os.environ.get("ROBUSTREPRO_PAPERS") or REPOSITORY.parent / "shared" / "papers")
+PRINTED = sorted(REPOSITORY.glob("papers/*/published/*.csv"))
+QUOTED = [
+    (path.parent.name, key, claim["says"])
+    for path in sorted(REPOSITORY.glob("papers/*/paper.yaml"))
+    for key, claim in yaml.safe_load(path.read_text(encoding="utf-8")).get("claims", {}).items()
+]
+PUBLISHED = ",Clean,PGD: 0.3\nERM,98.71%,3.25%\nHRM,-,\n"
+ROWS = {"ERM": "erm", "HRM": "hrm"}
+COLUMNS = {heading(None, "Clean"): "clean", heading("PGD", "0.3"): "pgd"}
+
+
+def text_of(paper: str) -> str:
+    path = TEXTS / f"{paper}.txt"
+    if not path.exists():
+        pytest.skip(f"{path} is missing: set ROBUSTREPRO_PAPERS to the folder of the papers' texts")
+    return path.read_text(encoding="utf-8")
+
+
+def plain(text: str) -> str:
+    """Return text without LaTeX's and Markdown's marks, and with single spaces."""
+    text = re.sub(r"[$*{}]", "", text).replace("\\epsilon", "ε").replace("\\theta", "θ")
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("path", PRINTED, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+def test_printed_numbers_are_those_of_the_paper_digit_by_digit(path: Path) -> None:
+    lines = text_of(path.parts[-3]).splitlines()
+    with path.open(encoding="utf-8", newline="") as stream:
+        _, *rows = csv.reader(stream)
+    assert rows
+    # The text runs all rows but the first of some tables together, cell by cell.
+    together = [rows[0], [" ".join(cells) for cells in zip(*rows[1:], strict=True)]]
+    # Other tables repeat single rows; the whole table is printed in one place.
+    assert any(stands_in(lines, printed) for printed in (rows, together)), f"not in the paper: {rows}"
+
+
+def stands_in(lines: list[str], rows: list[list[str]]) -> bool:
+    """Tell whether these rows stand below one another, blank lines aside, cells apart by tabs."""
+    text = [line for line in lines if line]
+    expected = ["\t".join(row) for row in rows]
+    return any(text[start : start + len(rows)] == expected for start in range(len(text)))
+
+
+@pytest.mark.parametrize(("paper", "key", "says"), QUOTED, ids=[f"{paper}-{key}" for paper, key, _ in QUOTED])
+def test_claims_are_quoted_word_by_word(paper: str, key: str, says: str) -> None:
+    text = plain(text_of(paper))
+    quotation = re.sub(r" \[(?!\.\.\.)[^\[\]]*\]", "", plain(says))  # notes of ours, in brackets
+    position = 0
+    for part in filter(None, re.split(r" ?\[\.\.\.\] ?", quotation)):
+        # A quotation may begin in the middle of a sentence.
+        starts = [text.find(start + part[1:], position) for start in {part[0], part[0].lower()}]
+        found = [start for start in starts if start >= 0]
+        assert found, f"{key}: the paper does not say '{part}'"
+        position = min(found) + len(part)
+
+
+def published(folder: Path, content: str) -> Path:
+    path = folder / "accuracy.csv"
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def test_printed_numbers_are_kept_as_text_under_the_declared_keys(tmp_path: Path) -> None:
+    assert read_published(published(tmp_path, PUBLISHED), ROWS, COLUMNS) == {
+        ("erm", "clean"): "98.71%",
+        ("erm", "pgd"): "3.25%",
+        ("hrm", "clean"): "-",
+        ("hrm", "pgd"): "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", ": the file is empty"),
+        (PUBLISHED.replace("PGD", "FGSM"), ", line 1: column names ['Clean', 'FGSM: 0.3'] differ from the declared"),
+        (PUBLISHED.replace("PGD: ", ""), ", line 1: column names ['Clean', '0.3'] differ from the declared labels"),
+        (PUBLISHED.replace("HRM", "CEM"), ": row names ['ERM', 'CEM'] differ from the declared labels"),
+        (PUBLISHED.replace("Clean,PGD: 0.3", "PGD: 0.3,Clean"), ", line 1: column names ['PGD: 0.3', 'Clean'] differ"),
+        (PUBLISHED.replace(",3.25%", ""), ", line 2: row 'ERM' has 1 cells, expected 2"),
+        (PUBLISHED.replace("3.25%", "3.25%,1"), ", line 2: row 'ERM' has 3 cells, expected 2"),
+        (PUBLISHED.replace("-", "see text"), ", line 3: printed cell 'see text': expected one number"),
+        ("\n\n" + PUBLISHED.replace("3.25%", "3.25% 4%"), ", line 4: printed cell '3.25% 4%': expected one number"),
+    ],
+    ids=["empty", "column", "group", "row", "order", "too few", "too many", "text", "behind empty lines"],
+)
+def test_what_cannot_be_read_is_refused_with_file_and_line(tmp_path: Path, content: str, message: str) -> None:
+    path = published(tmp_path, content)
+    with pytest.raises(UserError) as caught:
+        read_published(path, ROWS, COLUMNS)
+    assert str(caught.value).startswith(f"{path}{message}")
+
+
+def test_a_file_that_is_missing_or_no_text_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no such file, though a table names it under 'published'"):
+        read_published(tmp_path / "none.csv", ROWS, COLUMNS)
+    (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match=r"bytes.csv: not a CSV file in UTF-8"):
+        read_published(tmp_path / "bytes.csv", ROWS, COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "spread"),
+    [
+        ("98.71%", 98.71, None),
+        ("0.242", 0.242, None),
+        (".05", 0.05, None),
+        ("12", 12.0, None),
+        (" 12 ", 12.0, None),
+        ("3,053", 3053.0, None),
+        ("1,234,567.5", 1234567.5, None),
+        ("-3.5", -3.5, None),
+        ("−3.5", -3.5, None),
+        ("+2.9", 2.9, None),
+        ("**43.2**", 43.2, None),
+        ("<b>+2.9</b>", 2.9, None),
+        ("98.71 ± 0.1", 98.71, 0.1),
+        ("98.71% ± 0.1%", 98.71, 0.1),
+        ("98.71±.1", 98.71, 0.1),
+        ("98.71 (0.1)", 98.71, 0.1),
+        *[(text, None, None) for text in ("", " ", "-", "–", "—", "n/a", "N/A", "**-**")],
+    ],
+)
+def test_a_printed_cell_is_a_number_with_or_without_spread_or_none(
+    text: str, value: float | None, spread: float | None
+) -> None:
+    printed = parse_printed(text)
+    assert (printed.text, printed.value, printed.spread) == (text, value, spread)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from (Hendrycks and Dietterich 2019)",
+        "12 34",
+        "12/34",
+        "3,05",
+        "1,2345",
+        "12 ± ",
+        "± 3",
+        "12 ± 3 ± 4",
+        "12 points",
+        "1.2.3",
+        "> 12",
+        "%",
+        "٣",
+    ],
+)
+def test_a_printed_cell_that_is_no_single_number_is_refused(text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_printed(text)
+    assert str(caught.value).startswith(f"printed cell '{text}': expected one number")
+
+
+@given(
+    value=st.decimals(-(10**9), 10**9, places=3),
+    spread=st.none() | st.decimals(0, 100, places=2),
+    percent=st.booleans(),
+    bold=st.booleans(),
+)
+def test_every_number_is_read_as_it_was_written(
+    value: Decimal, spread: Decimal | None, percent: bool, bold: bool
+) -> None:
+    text = f"{value:,}" + ("%" if percent else "") + ("" if spread is None else f" ± {spread}")
+    printed = parse_printed(f"**{text}**" if bold else text)
+    assert printed.value == float(value)
+    assert printed.spread == (None if spread is None else float(spread))
+
+
+@given(st.text(max_size=12))
+def test_whatever_is_printed_is_either_understood_or_refused(text: str) -> None:
+    try:
+        printed = parse_printed(text)
+    except UserError as error:
+        assert text in str(error)  # noqa: PT017
+    else:
+        assert printed.text == text
