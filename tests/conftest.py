@@ -30,7 +30,7 @@ def _model(dataset: str, **objective: object) -> dict[str, Any]:
     architecture = {"name": "mlp", "hidden": [4]} if dataset == "two_moons" else {"name": "lenet5"}
     return {
         "dataset": dataset,
-        "architecture": architecture,
+        "network": {"architecture": architecture},
         "objective": objective,
         "optimizer": {"name": "adam", "learning_rate": 0.001},
         "epochs": 4,

@@ -15,9 +15,9 @@ from robustrepro.spec.audit import ATTACKS, Audit
 from robustrepro.spec.config import Config, Scale, Tree, laid_over, merged, read_yaml, validated
 from robustrepro.spec.datasets import DATASETS
 from robustrepro.spec.figures import DiagonalDominance, Figure, HeatMap, models_of
+from robustrepro.spec.models import ModelDeclaration
 from robustrepro.spec.paper import Column, Measure, Paper, Row, Table
 from robustrepro.spec.published import read_published
-from robustrepro.spec.training import ModelDeclaration
 
 AUDIT = "workflow/audit.yaml"
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from robustrepro.spec.attacks import Attack, TransferAttack
 from robustrepro.spec.base import Declaration, Key
 from robustrepro.spec.figures import Figure
-from robustrepro.spec.training import ModelDeclaration
+from robustrepro.spec.models import ModelDeclaration
 
 
 class Measure(Declaration):

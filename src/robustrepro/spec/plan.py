@@ -20,11 +20,11 @@ from robustrepro.spec.config import Config, Tree
 from robustrepro.spec.datasets import DATASETS, dataset_spec
 from robustrepro.spec.declarations import Declared
 from robustrepro.spec.layout import AUDIT, Layout
+from robustrepro.spec.models import ModelDeclaration
 from robustrepro.spec.paper import Paper
 from robustrepro.spec.robustness import Robustness
 from robustrepro.spec.shown import Shown
 from robustrepro.spec.sources import code_digest
-from robustrepro.spec.training import ModelDeclaration
 
 
 class Plan:
