@@ -10,7 +10,6 @@ import torch.nn.functional as F  # noqa: N812 (PyTorch's own abbreviation)
 from hypothesis import given
 from hypothesis import strategies as st
 from objective_cases import step_of
-from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from robustrepro.implementations import made
@@ -19,8 +18,7 @@ from robustrepro.objectives.cem import CrossErrorRisk, cross_error_risk
 from robustrepro.objectives.erm import EmpiricalRisk
 from robustrepro.objectives.hrm import HollowRisk, hollow_risk
 from robustrepro.objectives.v_matrix import VMatrixRisk
-from robustrepro.spec.training import Objective as DeclaredObjective
-from robustrepro.spec.training import RadialBasisKernel
+from robustrepro.spec.objectives import RadialBasisKernel, objective_adapter
 
 GUARD = 1e-8
 OURS = {
@@ -122,7 +120,7 @@ def test_gradients_are_finite_where_losses_are_zero(objective: Objective, right:
 def test_an_objective_is_its_formula_over_the_cross_entropies_of_the_model(name: str) -> None:
     model, inputs, labels = a_model_and_a_batch()
     options = {} if name == "erm" else {"guard": 0.01}
-    declared = TypeAdapter(DeclaredObjective).validate_python({"name": name, **options})
+    declared = objective_adapter.validate_python({"name": name, **options})
     risk = made(declared)(model, step_of(inputs, labels))
     logits = model(inputs)
     losses = torch.stack([-logits[i].log_softmax(0)[label] for i, label in enumerate(labels)])

@@ -20,7 +20,8 @@ from robustrepro.objectives.cem import CrossErrorRisk
 from robustrepro.objectives.erm import EmpiricalRisk
 from robustrepro.objectives.hrm import HollowRisk
 from robustrepro.objectives.v_matrix import VMatrixRisk, modified_cosine, pair_weights, squared_distances, weighted_risk
-from robustrepro.spec.training import Kernel, TrainingSpec
+from robustrepro.spec.objectives import Kernel
+from robustrepro.spec.training import TrainingSpec
 
 GUARD = 1e-8
 IDENTITY: dict[str, Any] = {"name": "identity"}

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from robustrepro.errors import UserError
 from robustrepro.implementations import made, options_of
 from robustrepro.objectives.base import Risk, Step, cross_entropies, guarded_roots
-from robustrepro.spec.training import Kernel
+from robustrepro.spec.objectives import Kernel
 
 
 def squared_distances(points: Tensor) -> Tensor:

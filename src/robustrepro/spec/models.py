@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, StringConstraints, Tag
+from pydantic import Field, StringConstraints
 
 from robustrepro.spec.base import Declaration, Implemented, Key, Number
+from robustrepro.spec.config import validated
 from robustrepro.spec.networks import Network
 from robustrepro.spec.training import TrainingSpec
 
@@ -17,7 +18,6 @@ Percent = Annotated[Number, Field(ge=0, le=100)]
 class TrainedModel(TrainingSpec):
     """A model and how it is trained; ``seeds`` is how often (the scale's number by default)."""
 
-    origin: ClassVar[str] = "trained"
     seeds: int | None = Field(default=None, ge=1)
 
     def training_spec(self) -> dict[str, Any]:
@@ -51,13 +51,8 @@ class Derivation(Declaration):
 class DerivedModel(Declaration):
     """A model made from another one, seed by seed; its data set and network are its source's."""
 
-    origin: ClassVar[str] = "derived"
     derived: Derivation
     seeds: int | None = Field(default=None, ge=1)
-
-    def derivation_spec(self) -> dict[str, Any]:
-        """Return ``from`` and ``change`` as plain data, for the job of one seed."""
-        return self.derived.model_dump(mode="json", by_alias=True)
 
 
 class GivenFile(Declaration):
@@ -70,29 +65,25 @@ class GivenFile(Declaration):
 class GivenModel(Declaration):
     """A model whose weights are given; there is one of it, seed 0."""
 
-    origin: ClassVar[str] = "given"
-    seeds: ClassVar[int] = 1
     given: GivenFile
     dataset: str
     network: Network
 
 
-def model_class(declared: Mapping[str, Any]) -> type[TrainedModel] | type[DerivedModel] | type[GivenModel]:
-    """Return what kind of model a mapping declares, by its keys: ``derived``, ``given``, or else it is trained."""
-    for kind in (DerivedModel, GivenModel):
-        if kind.origin in declared:
-            return kind
-    return TrainedModel
-
-
-def _origin(declared: Any) -> str:
-    return model_class(declared).origin if isinstance(declared, Mapping) else getattr(declared, "origin", "trained")
-
-
-ModelDeclaration = Annotated[
-    Annotated[TrainedModel, Tag("trained")]
-    | Annotated[DerivedModel, Tag("derived")]
-    | Annotated[GivenModel, Tag("given")],
-    Discriminator(_origin),
-]
+ModelDeclaration = TrainedModel | DerivedModel | GivenModel
 """A model of a paper."""
+
+
+def model_of(declared: Mapping[str, Any], where: str) -> ModelDeclaration:
+    """Return the model that a mapping declares: by its key ``derived`` or ``given``, or else it is trained.
+
+    Raises
+    ------
+    UserError
+        At the first mistake; the message begins with ``where``, such as ``models.mnist-erm``.
+    """
+    if "derived" in declared:
+        return validated(DerivedModel, declared, where)
+    if "given" in declared:
+        return validated(GivenModel, declared, where)
+    return validated(TrainedModel, declared, where)
