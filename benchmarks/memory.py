@@ -36,7 +36,7 @@ def epoch(images: int) -> None:
         rows = torch.arange(DATA_SET) % len(split.labels)
         inputs, labels = as_float(split.inputs[rows]), split.labels[rows]
         loop = ours(128, Path(temporary))
-        loop(inputs[:512], labels[:512])  # what happens once a process
+        loop(inputs[:512], labels[:512])  # what happens once per process
         before = resource.getrusage(resource.RUSAGE_SELF)
         loss = loop(inputs[:images], labels[:images])
         after = resource.getrusage(resource.RUSAGE_SELF)
@@ -58,7 +58,7 @@ def main() -> int:
     """Train in turn, print seconds, faults and ratios, and return 1 if the losses differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="rounds, each with and without (default: 5)")
-    parser.add_argument("--images", type=int, default=19_200, help="images an epoch (default: 19200)")
+    parser.add_argument("--images", type=int, default=19_200, help="images per epoch (default: 19200)")
     parser.add_argument("--epoch", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.epoch:

@@ -1,7 +1,7 @@
 """What a training step costs with CEM, HRM and a V-matrix, beside ERM: LeNet-5 on digits, in the real training loop.
 
-Each round trains a freshly built network for a few batches with every objective in turn; the order turns from round to
-round. All start from the same weights and see the same whole batches. Ratios are taken within a round, so that what
+Each round trains a freshly built network for a few batches with every objective in turn; the order rotates from round
+to round. All start from the same weights and see the same whole batches. Ratios are taken within a round, so that what
 slows the machine down for a while slows both sides; rounds are short and many for the same reason.
 """
 
@@ -19,11 +19,11 @@ from torch import Tensor
 
 from robustrepro.datasets.prepare import prepare
 from robustrepro.datasets.tensors import as_float, load
-from robustrepro.models.build import build_model
+from robustrepro.implementations import made
+from robustrepro.models.build import build_network
 from robustrepro.spec.datasets import dataset_spec
-from robustrepro.spec.registry import OBJECTIVES, configured
-from robustrepro.spec.training import ModelDeclaration
-from robustrepro.training.loop import train
+from robustrepro.spec.training import TrainingSpec
+from robustrepro.training.loop import Training, train
 
 TARGET = 1.03
 """CEM and HRM take at most this many times the step of ERM. A V-matrix needs all pairs of images, and has no target."""
@@ -37,36 +37,26 @@ DECLARATIONS: dict[str, dict[str, Any]] = {
 NAMES = tuple(DECLARATIONS)
 
 
-def training_spec(objective: str, batch_size: int) -> dict[str, Any]:
+def training_spec(objective: str, batch_size: int) -> TrainingSpec:
     """Return the spec of one epoch as the workflow resolves it, with the objective's own defaults."""
     declaration = {
         "dataset": "digits",
-        "architecture": {"name": "lenet5"},
+        "network": {"architecture": "lenet5"},
         "objective": DECLARATIONS[objective],
         "optimizer": {"name": "adam", "learning_rate": 0.001},
         "epochs": 1,
         "batch_size": batch_size,
     }
-    return ModelDeclaration.model_validate(declaration).training_spec()
+    return TrainingSpec.model_validate(declaration)
 
 
-def seconds_per_step(spec: dict[str, Any], inputs: Tensor, labels: Tensor, folder: Path) -> float:
-    """Train from the same weights as ever and return the processor seconds of a step."""
-    objective = configured(OBJECTIVES, "objective", spec["objective"])
-    model = build_model(spec["architecture"], tuple(inputs.shape[1:]), 10)
+def seconds_per_step(spec: TrainingSpec, inputs: Tensor, labels: Tensor, folder: Path) -> float:
+    """Train from the same weights every time and return the processor seconds of a step."""
+    model = build_network(spec.network, tuple(inputs.shape[1:]), 10)
+    training = Training("benchmark", 0, spec, inputs, labels, made(spec.objective))
     began = time.process_time()
-    train(
-        model,
-        objective,
-        inputs,
-        labels,
-        spec,
-        name="benchmark",
-        seed=0,
-        state=folder / "state.partial",
-        report=lambda _entry: None,
-    )
-    steps: int = len(inputs) // spec["batch_size"]
+    train(model, training, folder / "state.partial", report=lambda _entry: None)
+    steps: int = len(inputs) // spec.batch_size
     return (time.process_time() - began) / steps
 
 
@@ -81,8 +71,8 @@ def main() -> None:
     """Train in turn, and print times and ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=120, help="rounds, each with every objective (default: 120)")
-    parser.add_argument("--batches", type=int, default=11, help="batches a round, at most 11 of 128 (default: 11)")
-    parser.add_argument("--batch-size", type=int, default=128, help="images a batch (default: 128)")
+    parser.add_argument("--batches", type=int, default=11, help="batches per round, at most 11 of 128 (default: 11)")
+    parser.add_argument("--batch-size", type=int, default=128, help="images per batch (default: 128)")
     options = parser.parse_args()
     torch.set_num_threads(1)
 
@@ -96,7 +86,7 @@ def main() -> None:
         if count > len(split.labels):
             parser.error(f"{count} images asked for, digits has {len(split.labels)}")
         inputs, labels = as_float(split.inputs[:count]), split.labels[:count]
-        for name in NAMES:  # what happens once a process, such as imports inside the first optimiser
+        for name in NAMES:  # what happens once per process, such as imports inside the first optimiser
             seconds_per_step(specs[name], inputs, labels, folder)
         for number in range(options.rounds):
             turn = number % len(NAMES)

@@ -25,19 +25,22 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from robustrepro.datasets.prepare import prepare
 from robustrepro.datasets.tensors import as_float, load
-from robustrepro.models.build import build_model
+from robustrepro.models.build import build_network
 from robustrepro.objectives.erm import EmpiricalRisk
 from robustrepro.seeds import derive_seed
 from robustrepro.spec.datasets import dataset_spec
-from robustrepro.training.loop import train
+from robustrepro.spec.networks import Network
+from robustrepro.spec.training import TrainingSpec
+from robustrepro.training.loop import Training, train
 
 LEARNING_RATE = 0.001
+LENET5 = Network.model_validate({"architecture": "lenet5"})
 
 AGREEMENT = 1e-3
 """Largest relative difference of the mean losses: float32 sums in another order drift apart over an epoch."""
 
 Loop = Callable[[Tensor, Tensor], float]
-"""Trains one epoch from the same weights as ever; returns the mean training loss."""
+"""Trains one epoch from the same weights every time; returns the mean training loss."""
 
 
 def usual_lenet5() -> nn.Sequential:
@@ -56,7 +59,7 @@ def usual_lenet5() -> nn.Sequential:
         nn.ReLU(),
         nn.Linear(84, 10),
     )
-    ours = build_model({"name": "lenet5"}, (1, 28, 28), 10)
+    ours = build_network(LENET5, (1, 28, 28), 10)
     with torch.no_grad():
         for parameter, value in zip(model.parameters(), ours.parameters(), strict=True):
             parameter.copy_(value)
@@ -108,21 +111,21 @@ def with_data_loader(initial: nn.Module, batch_size: int) -> Loop:
 
 def ours(batch_size: int, folder: Path) -> Loop:
     """Return our training loop, as the step ``train`` calls it."""
-    spec = {"optimizer": {"learning_rate": LEARNING_RATE}, "epochs": 1, "batch_size": batch_size}
-    initial = build_model({"name": "lenet5"}, (1, 28, 28), 10)
+    spec = TrainingSpec.model_validate(
+        {
+            "dataset": "digits",
+            "network": LENET5,
+            "objective": {"name": "erm"},
+            "optimizer": {"name": "adam", "learning_rate": LEARNING_RATE},
+            "epochs": 1,
+            "batch_size": batch_size,
+        }
+    )
+    initial = build_network(LENET5, (1, 28, 28), 10)
 
     def run(inputs: Tensor, labels: Tensor) -> float:
-        history = train(
-            copy.deepcopy(initial),
-            EmpiricalRisk(),
-            inputs,
-            labels,
-            spec,
-            name="benchmark",
-            seed=0,
-            state=folder / "state.partial",
-            report=lambda _entry: None,
-        )
+        training = Training("benchmark", 0, spec, inputs, labels, EmpiricalRisk())
+        history = train(copy.deepcopy(initial), training, folder / "state.partial", report=lambda _entry: None)
         loss: float = history[-1]["loss"]
         return loss
 
@@ -141,8 +144,8 @@ def main() -> int:
     """Train in turn, print throughputs, ratios and losses, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9, help="rounds, each with every loop (default: 9)")
-    parser.add_argument("--images", type=int, default=6400, help="images an epoch (default: 6400)")
-    parser.add_argument("--batch-size", type=int, default=128, help="images a batch (default: 128)")
+    parser.add_argument("--images", type=int, default=6400, help="images per epoch (default: 6400)")
+    parser.add_argument("--batch-size", type=int, default=128, help="images per batch (default: 128)")
     options = parser.parse_args()
     torch.set_num_threads(1)
 
@@ -157,7 +160,7 @@ def main() -> int:
             "DataLoader": with_data_loader(peer, options.batch_size),
         }
         names = list(loops)
-        for loop in loops.values():  # what happens once a process, such as imports inside the first optimiser
+        for loop in loops.values():  # what happens once per process, such as imports inside the first optimiser
             loop(inputs[: 4 * options.batch_size], labels[: 4 * options.batch_size])
         for number in range(options.rounds):
             turn = number % len(names)
@@ -168,7 +171,7 @@ def main() -> int:
 
     print(
         f"LeNet-5, batch size {options.batch_size}, one epoch of {options.images} images, {options.rounds} rounds; "
-        "images a second of processor time, one thread"
+        "images per second of processor time, one thread"
     )
     print(f"{'loop':<12}{'median':>8}{'min - max':>16}{'ours / it, median':>20}{'min - max':>15}{'mean loss':>12}")
     for name in names:

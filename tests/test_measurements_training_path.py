@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import TRAIN_POINTS
+from objective_cases import step_of
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
@@ -19,16 +20,18 @@ from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
 from robustrepro.measurements.store import read_measurement
 from robustrepro.measurements.training_path import measure_training_path
-from robustrepro.models.build import build_model
+from robustrepro.models.build import build_network
 from robustrepro.objectives.hrm import HollowRisk
 from robustrepro.seeds import derive_seed
+from robustrepro.spec.networks import Network
 from robustrepro.spec.sources import code_digest
-from robustrepro.training.step import train_step
+from robustrepro.steps import Work
+from robustrepro.training import step
 
 MLP: dict[str, Any] = {"name": "mlp", "hidden": [4]}
 TRAINING: dict[str, Any] = {
     "dataset": "two_moons",
-    "architecture": MLP,
+    "network": {"architecture": MLP},
     "objective": {"name": "hrm", "guard": 1e-8},
     "optimizer": {"name": "adam", "learning_rate": 0.01},
     "epochs": 3,
@@ -40,9 +43,10 @@ SEED = 5
 
 
 def trained(folder: Path, data: Path, training: dict[str, Any], *, seed: int = SEED) -> Path:
-    outputs = {"weights": folder / "weights.safetensors", "history": folder / "history.csv", "card": folder / "card"}
-    train_step(training, "c0de", name="m", seed=seed, data=data, **outputs)
-    return outputs["weights"]
+    outputs = [folder / "weights.safetensors", folder / "history.csv", folder / "card.json"]
+    job = {"model": "m", "seed": seed, "training": training}
+    step.run(Work(job, "c0de", {"data": [data / "manifest.json"]}, outputs))
+    return outputs[0]
 
 
 def path_of(
@@ -70,10 +74,10 @@ def test_a_path_starts_at_the_initialisation_with_the_gradient_of_the_first_batc
     }
     assert column["update"].tolist() == np.repeat(np.arange(UPDATES), PARAMETERS).tolist()
     assert column["parameter"].tolist() == list(range(PARAMETERS)) * UPDATES
-    model, split = build_model(MLP, (2,), 2, seed=SEED), load(moons, "train")
+    model, split = build_network(Network(architecture=MLP), (2,), 2, seed=SEED), load(moons, "train")
     order = torch.Generator().manual_seed(derive_seed(SEED, "data order", 1))
     batch = torch.randperm(TRAIN_POINTS, generator=order)[:16]
-    HollowRisk(1e-8)(model, split.inputs[batch], split.labels[batch]).value.backward()  # type: ignore[no-untyped-call]
+    HollowRisk(1e-8)(model, step_of(split.inputs[batch], split.labels[batch])).value.backward()  # type: ignore[no-untyped-call]
     parameters = list(model.parameters())
     gradient = torch.cat([each.grad.reshape(-1) for each in parameters if each.grad is not None])
     assert column["value"][:PARAMETERS].tolist() == torch.nn.utils.parameters_to_vector(parameters).tolist()
@@ -99,7 +103,9 @@ def test_every_update_of_a_path_is_one_step_of_adam_and_the_last_ends_at_the_che
         point.grad = gradients[update]
         optimizer.step()
     stored = load_file(weights)
-    end = torch.cat([stored[name].reshape(-1) for name, _ in build_model(MLP, (2,), 2).named_parameters()])
+    end = torch.cat(
+        [stored[name].reshape(-1) for name, _ in build_network(Network(architecture=MLP), (2,), 2).named_parameters()]
+    )
     torch.testing.assert_close(point.detach(), end)
 
 
@@ -145,7 +151,7 @@ def test_a_checkpoint_of_another_seed_is_refused(moons: Path, tmp_path: Path) ->
 def test_a_training_with_augmented_images_is_repeated_to_the_same_bits(digits: Path, tmp_path: Path) -> None:
     training = {
         **TRAINING,
-        "architecture": {"name": "lenet5"},
+        "network": {"architecture": "lenet5"},
         "augmentation": {"name": "crop_and_flip", "padding": 2},
         "epochs": 1,
     }

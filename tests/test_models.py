@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch import nn
 
 from robustrepro.errors import UserError
-from robustrepro.models.build import build_model, load_model
-from robustrepro.spec.training import Architecture
+from robustrepro.models.build import build_network, load_network
+from robustrepro.spec.config import merged
+from robustrepro.spec.networks import Network
 
-MLP = {"name": "mlp", "hidden": [16, 16, 16, 16]}
-LENET = {"name": "lenet5"}
-CONVNET = {"name": "convnet", "channels": [48, 96, 192]}
-RESNET = {"name": "resnet50"}
+
+def network(architecture: dict[str, Any] | str) -> Network:
+    return Network.model_validate({"architecture": architecture})
+
+
+MLP = network({"name": "mlp", "hidden": [16, 16, 16, 16]})
+LENET = network("lenet5")
+CONVNET = network({"name": "convnet", "channels": [48, 96, 192]})
+RESNET = network("resnet50")
 COLOUR = (3, 32, 32)
 
 
@@ -27,7 +34,7 @@ def weights_of(model: nn.Module) -> list[list[float]]:
 
 
 @pytest.mark.parametrize(
-    ("architecture", "shape", "classes", "parameters"),
+    ("declared", "shape", "classes", "parameters"),
     [
         (MLP, (2,), 2, 898),
         (LENET, (1, 28, 28), 10, 61_706),
@@ -37,29 +44,29 @@ def weights_of(model: nn.Module) -> list[list[float]]:
     ],
 )
 def test_networks_have_the_number_of_parameters_that_they_state(
-    architecture: dict[str, object], shape: tuple[int, ...], classes: int, parameters: int
+    declared: Network, shape: tuple[int, ...], classes: int, parameters: int
 ) -> None:
-    model = build_model(architecture, shape, classes)
+    model = build_network(declared, shape, classes)
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
     assert model(torch.zeros(5, *shape)).shape == (5, classes)
 
 
 def test_the_seed_alone_decides_the_weights() -> None:
     torch.manual_seed(1)
-    first = weights_of(build_model(MLP, (2,), 2, seed=4))
+    first = weights_of(build_network(MLP, (2,), 2, seed=4))
     torch.manual_seed(2)
-    assert weights_of(build_model(MLP, (2,), 2, seed=4)) == first
-    assert weights_of(build_model(MLP, (2,), 2, seed=5)) != first
+    assert weights_of(build_network(MLP, (2,), 2, seed=4)) == first
+    assert weights_of(build_network(MLP, (2,), 2, seed=5)) != first
 
 
 def test_building_leaves_the_global_random_state_alone() -> None:
     before = torch.get_rng_state()
-    build_model(LENET, (1, 28, 28), 10, seed=3)
+    build_network(LENET, (1, 28, 28), 10, seed=3)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_lenet_pads_small_images_so_that_both_sizes_meet_the_same_classifier() -> None:
-    small, large = build_model(LENET, (1, 28, 28), 10), build_model(LENET, (1, 32, 32), 10)
+    small, large = build_network(LENET, (1, 28, 28), 10), build_network(LENET, (1, 32, 32), 10)
     images = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     padded = nn.functional.pad(images, (2, 2, 2, 2))
     torch.testing.assert_close(small(images), large(padded))
@@ -67,7 +74,7 @@ def test_lenet_pads_small_images_so_that_both_sizes_meet_the_same_classifier() -
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_lenet_carries_channels_in_whole_vectors_and_is_the_plain_network_still(channels: int) -> None:
-    model = build_model(LENET, (channels, 28, 28), 10, seed=1)
+    model = build_network(LENET, (channels, 28, 28), 10, seed=1)
     plain = nn.Sequential(
         nn.Conv2d(channels, 6, 5, padding=2),
         nn.ReLU(),
@@ -94,18 +101,18 @@ def test_lenet_carries_channels_in_whole_vectors_and_is_the_plain_network_still(
 
 def test_images_of_another_size_are_refused() -> None:
     with pytest.raises(UserError, match="lenet5: LeNet-5 takes images of 28x28 or 32x32, not 20x20"):
-        build_model(LENET, (1, 20, 20), 10)
+        build_network(LENET, (1, 20, 20), 10)
 
 
-@pytest.mark.parametrize("architecture", [CONVNET, RESNET], ids=["convnet", "resnet50"])
-def test_points_are_refused_where_images_are_expected(architecture: dict[str, object]) -> None:
-    with pytest.raises(UserError, match=rf"{architecture['name']}: .* takes images .*, not \(2,\)"):
-        build_model(architecture, (2,), 2)
+@pytest.mark.parametrize("declared", [CONVNET, RESNET], ids=["convnet", "resnet50"])
+def test_points_are_refused_where_images_are_expected(declared: Network) -> None:
+    with pytest.raises(UserError, match=rf"{declared.architecture.name}: .* takes images .*, not \(2,\)"):
+        build_network(declared, (2,), 2)
 
 
 @pytest.mark.parametrize("size", [28, 32])
 def test_each_convolution_of_the_convnet_halves_the_image(size: int) -> None:
-    model = build_model(CONVNET, (1, size, size), 10)
+    model = build_network(CONVNET, (1, size, size), 10)
     sizes = []
     values = torch.zeros(1, 1, size, size)
     for layer in model.get_submodule("features").children():
@@ -117,15 +124,15 @@ def test_each_convolution_of_the_convnet_halves_the_image(size: int) -> None:
 
 def test_a_convolutional_network_without_channels_is_refused() -> None:
     with pytest.raises(ValidationError, match="at least 1 item"):
-        TypeAdapter(Architecture).validate_python({"name": "convnet", "channels": []})
+        network({"name": "convnet", "channels": []})
     with pytest.raises(ValidationError, match="greater than or equal to 1"):
-        TypeAdapter(Architecture).validate_python({"name": "convnet", "channels": [32, 0]})
+        network({"name": "convnet", "channels": [32, 0]})
 
 
 @pytest.fixture(scope="module")
 def resnet() -> nn.Module:
     """Return a ResNet-50 whose batch norms have seen a batch."""
-    model = build_model(RESNET, COLOUR, 10, seed=1)
+    model = build_network(RESNET, COLOUR, 10, seed=1)
     with torch.no_grad():
         model(some_images(4))
     return model.eval()
@@ -163,7 +170,7 @@ def test_the_stem_of_resnet_50_is_initialised_as_the_rest_of_it(resnet: nn.Modul
 def test_a_checkpoint_of_resnet_50_brings_back_weights_and_batch_norms(resnet: nn.Module, tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     save_file({name: value.contiguous() for name, value in resnet.state_dict().items()}, path)
-    loaded = load_model(path, RESNET, COLOUR, 10)
+    loaded = load_network(path, RESNET, COLOUR, 10)
     assert not loaded.training
     assert loaded.get_buffer("network.bn1.num_batches_tracked").item() == 1
     assert loaded.get_buffer("network.bn1.num_batches_tracked").dtype == torch.int64
@@ -179,10 +186,10 @@ def test_resnet_50_in_evaluation_sees_every_image_by_itself_in_double_precision(
 
 
 def test_a_checkpoint_gives_the_same_logits_in_evaluation_mode(tmp_path: Path) -> None:
-    model = build_model(LENET, (1, 28, 28), 10, seed=7)
+    model = build_network(LENET, (1, 28, 28), 10, seed=7)
     path = tmp_path / "weights.safetensors"
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path)
-    loaded = load_model(path, LENET, (1, 28, 28), 10)
+    loaded = load_network(path, LENET, (1, 28, 28), 10)
     images = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     assert not loaded.training
     assert torch.equal(loaded(images), model(images))
@@ -191,25 +198,65 @@ def test_a_checkpoint_gives_the_same_logits_in_evaluation_mode(tmp_path: Path) -
 @pytest.mark.parametrize("kept", [0, 4, 0.5], ids=["empty", "only a few bytes", "cut in the middle"])
 def test_a_truncated_checkpoint_is_named(tmp_path: Path, kept: float) -> None:
     path = tmp_path / "weights.safetensors"
-    save_file(build_model(MLP, (2,), 2).state_dict(), path)
+    save_file(build_network(MLP, (2,), 2).state_dict(), path)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * kept) if isinstance(kept, float) else kept])
     with pytest.raises(UserError, match="unreadable or truncated") as caught:
-        load_model(path, MLP, (2,), 2)
+        load_network(path, MLP, (2,), 2)
     assert str(path) in str(caught.value)
     assert f"Delete the folder {tmp_path}" in str(caught.value)
 
 
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no such checkpoint") as caught:
-        load_model(tmp_path / "weights.safetensors", MLP, (2,), 2)
+        load_network(tmp_path / "weights.safetensors", MLP, (2,), 2)
     assert str(tmp_path / "weights.safetensors") in str(caught.value)
 
 
-@pytest.mark.parametrize("other", [{"name": "mlp", "hidden": [16, 16]}, {"name": "mlp", "hidden": [17, 16, 16, 16]}])
-def test_a_checkpoint_of_another_architecture_is_named(tmp_path: Path, other: dict[str, object]) -> None:
+@pytest.mark.parametrize("other", [[16, 16], [17, 16, 16, 16]])
+def test_a_checkpoint_of_another_architecture_is_named(tmp_path: Path, other: list[int]) -> None:
     path = tmp_path / "weights.safetensors"
-    save_file(build_model(other, (2,), 2).state_dict(), path)
+    save_file(build_network(network({"name": "mlp", "hidden": other}), (2,), 2).state_dict(), path)
     with pytest.raises(UserError, match="does not fit the architecture mlp") as caught:
-        load_model(path, MLP, (2,), 2)
+        load_network(path, MLP, (2,), 2)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("declared", "shape"), [(MLP, (2,)), (LENET, (1, 28, 28)), (CONVNET, COLOUR), (RESNET, COLOUR)], ids=str
+)
+def test_no_relu_overwrites_what_it_was_given(declared: Network, shape: tuple[int, ...]) -> None:
+    # Regularisers, verifiers and hooks read pre-activations.
+    model = build_network(declared, shape, 10).eval()
+    before: list[torch.Tensor] = []
+    after: list[torch.Tensor] = []
+    layers = [module for module in model.modules() if isinstance(module, nn.ReLU)]
+    assert layers
+    for layer in layers:
+        layer.register_forward_pre_hook(lambda _layer, inputs: before.append(inputs[0].clone()))
+        layer.register_forward_hook(lambda _layer, inputs, _outputs: after.append(inputs[0].clone()))
+    model(torch.rand(2, *shape, generator=torch.Generator().manual_seed(0)))
+    assert any((tensor < 0).any() for tensor in before)
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+
+
+def test_a_bare_name_is_short_for_an_architecture_without_options() -> None:
+    assert network("lenet5") == network({"name": "lenet5"})
+    with pytest.raises(ValidationError, match="hidden"):
+        network("mlp")
+    with pytest.raises(ValidationError, match="'lenet5', 'mlp', 'convnet', 'resnet50'"):
+        network("lenet")
+
+
+@pytest.mark.parametrize("below", ["lenet5", {"name": "lenet5"}, {"name": "mlp", "hidden": [16, 16]}])
+@pytest.mark.parametrize("above", ["resnet50", {"name": "convnet", "channels": [8]}])
+def test_a_scale_replaces_an_architecture_whole_in_either_form(below: Any, above: Any) -> None:
+    base = {"network": {"architecture": below}, "epochs": 3}
+    replaced = merged(base, {"network": {"architecture": above}})
+    assert Network.model_validate(replaced["network"]) == network(above)
+
+
+def test_options_of_the_same_architecture_are_replaced_one_by_one() -> None:
+    base = {"network": {"architecture": {"name": "mlp", "hidden": [16, 16]}}}
+    replaced = merged(base, {"network": {"architecture": {"hidden": [8]}}})
+    assert Network.model_validate(replaced["network"]) == network({"name": "mlp", "hidden": [8]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own abbreviation)
+from objective_cases import step_of
 from torch import Tensor, nn
 
 from robustrepro.objectives.base import Objective, cross_entropies
@@ -32,7 +33,7 @@ def in_the_parameters(value: Tensor, network: nn.Module) -> Tensor:
 
 def gradient_of_the_risk(objective: Objective, examples: int) -> Tensor:
     network, inputs, labels = a_network_and_a_batch(examples)
-    return in_the_parameters(objective(network, inputs, labels).value, network)
+    return in_the_parameters(objective(network, step_of(inputs, labels)).value, network)
 
 
 def losses_and_their_gradients(examples: int) -> tuple[list[float], list[Tensor]]:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from objective_cases import step_of
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from robustrepro.errors import UserError
+from robustrepro.implementations import made
 from robustrepro.objectives.base import Objective, cross_entropies, guarded_roots
 from robustrepro.objectives.cem import CrossErrorRisk
 from robustrepro.objectives.erm import EmpiricalRisk
 from robustrepro.objectives.hrm import HollowRisk
-from robustrepro.objectives.v_matrix import KERNELS, VMatrixRisk, pair_weights, squared_distances, weighted_risk
-from robustrepro.spec.registry import OBJECTIVES, configured
-from robustrepro.spec.training import ModelDeclaration
+from robustrepro.objectives.v_matrix import VMatrixRisk, modified_cosine, pair_weights, squared_distances, weighted_risk
+from robustrepro.spec.objectives import Kernel
+from robustrepro.spec.training import TrainingSpec
 
 GUARD = 1e-8
 IDENTITY: dict[str, Any] = {"name": "identity"}
@@ -31,6 +33,14 @@ EVERY_KERNEL: list[dict[str, Any]] = [
 ]
 every_kernel = pytest.mark.parametrize("kernel", EVERY_KERNEL, ids=[kernel["name"] for kernel in EVERY_KERNEL])
 hollow_or_not = pytest.mark.parametrize("hollow", [False, True], ids=["full", "hollow"])
+
+
+KERNELS = [get_args(kernel.model_fields["name"].annotation)[0] for kernel in get_args(get_args(Kernel)[0])]
+
+
+def declared(kernel: dict[str, Any]) -> Kernel:
+    found: Kernel = TypeAdapter(Kernel).validate_python(kernel)
+    return found
 
 
 def loss_and_point(coordinates: int) -> st.SearchStrategy[tuple[float, list[int]]]:
@@ -98,7 +108,7 @@ def test_the_risk_and_its_gradient_are_those_of_the_triple_loop(
 ) -> None:
     losses, points = batch
     losses.requires_grad_()
-    ours = weighted_risk(guarded_roots(losses, GUARD), pair_weights(points, kernel, hollow=hollow))
+    ours = weighted_risk(guarded_roots(losses, GUARD), pair_weights(points, declared(kernel), hollow=hollow))
     theirs = risk_of_the_triple_loop(losses, points, kernel, hollow=hollow)
     torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(gradient(ours, losses), gradient(theirs, losses), rtol=1e-9, atol=1e-12)
@@ -110,7 +120,7 @@ def test_the_risk_and_its_gradient_are_those_of_the_triple_loop(
 @given(batch=batches)
 def test_the_risk_is_a_mean_over_pairs(kernel: dict[str, Any], hollow: bool, batch: tuple[Tensor, Tensor]) -> None:
     losses, points = batch
-    weights = pair_weights(points, kernel, hollow=hollow)
+    weights = pair_weights(points, declared(kernel), hollow=hollow)
     assert weights.min() >= 0
     assert weights.sum().item() == pytest.approx(1, rel=1e-12)
     assert (weights.diagonal() == 0).all() == hollow
@@ -122,10 +132,10 @@ def test_the_risk_is_a_mean_over_pairs(kernel: dict[str, Any], hollow: bool, bat
 @hollow_or_not
 def test_the_order_of_the_batch_does_not_matter(kernel: dict[str, Any], hollow: bool) -> None:
     model, inputs, labels = a_model_and_a_batch()
-    objective = VMatrixRisk(kernel, hollow, GUARD)
+    objective = VMatrixRisk(declared(kernel), hollow, GUARD)
     order = torch.tensor([4, 0, 5, 2, 1, 3])
     torch.testing.assert_close(
-        objective(model, inputs[order], labels[order]).value, objective(model, inputs, labels).value
+        objective(model, step_of(inputs[order], labels[order])).value, objective(model, step_of(inputs, labels)).value
     )
 
 
@@ -149,7 +159,10 @@ def test_kernels_lead_to_cem_hrm_and_erm_and_their_gradients(
 ) -> None:
     model, inputs, labels = a_model_and_a_batch()
     model, inputs = model.to(dtype), inputs.to(dtype)
-    ours, theirs = VMatrixRisk(kernel, hollow, GUARD)(model, inputs, labels), limit(model, inputs, labels)
+    ours, theirs = (
+        VMatrixRisk(declared(kernel), hollow, GUARD)(model, step_of(inputs, labels)),
+        limit(model, step_of(inputs, labels)),
+    )
     tolerance = 1e-5 if dtype == torch.float32 else 1e-7  # the guard alone is 1e-8 of ERM
     torch.testing.assert_close(ours.value, theirs.value, rtol=tolerance, atol=tolerance)
     for parameter in model.parameters():
@@ -163,21 +176,21 @@ def test_kernels_lead_to_cem_hrm_and_erm_and_their_gradients(
 
 def test_a_hollow_kernel_that_leaves_no_pair_is_named_with_its_parameters() -> None:
     model, inputs, labels = a_model_and_a_batch()
-    objective = VMatrixRisk(RBF_NEAR_INFINITY, hollow=True, guard=GUARD)
+    objective = VMatrixRisk(declared(RBF_NEAR_INFINITY), hollow=True, guard=GUARD)
     with pytest.raises(UserError, match=r"kernel rbf\(gamma=1e\+12\): every pair .* of a batch of 6 has weight 0"):
-        objective(model, inputs, labels)
+        objective(model, step_of(inputs, labels))
 
 
 def test_the_hollow_matrix_of_one_example_is_refused() -> None:
     with pytest.raises(ValueError, match="at least two examples, not 1"):
-        pair_weights(torch.zeros(1, 2), IDENTITY, hollow=True)
+        pair_weights(torch.zeros(1, 2), declared(IDENTITY), hollow=True)
 
 
 def test_pairs_as_far_apart_as_images_are_keep_their_weights() -> None:
     # γ = 1 at the squared distance of two MNIST images, 101: G = 1e-44, no normal number in float32.
     points = torch.zeros(3, 2)
     points[1, 0], points[2, 1] = math.sqrt(101), math.sqrt(102)
-    weights = pair_weights(points, {"name": "rbf", "gamma": 1.0}, hollow=True)
+    weights = pair_weights(points, declared({"name": "rbf", "gamma": 1.0}), hollow=True)
     assert weights[0, 1] / weights[0, 2] == pytest.approx(math.e, rel=1e-4)
 
 
@@ -199,20 +212,20 @@ def test_images_that_differ_by_less_than_rounding_are_at_no_negative_distance() 
     images = image + 1e-12 * torch.randn(20, 3072, generator=generator, dtype=torch.float64)
     assert squared_distances(images).min() >= 0
     hyper_laplacian = {"name": "hyper_laplacian", "alpha": 0.7, "p": 0.5}
-    assert pair_weights(images, hyper_laplacian, hollow=True).isfinite().all()
+    assert pair_weights(images, declared(hyper_laplacian), hollow=True).isfinite().all()
 
 
 def test_cosines_of_images_on_one_line_stay_between_their_bounds() -> None:
     generator = torch.Generator().manual_seed(0)
     lengths = torch.randn(20, 1, generator=generator, dtype=torch.float64)
-    values = KERNELS["modified_cosine"](lengths * torch.rand(3072, generator=generator, dtype=torch.float64))
+    values = modified_cosine(lengths * torch.rand(3072, generator=generator, dtype=torch.float64))
     assert values.min() >= 0
     assert values.max() <= 1
 
 
 def test_a_black_image_has_the_same_cosine_with_every_image() -> None:
     images = torch.tensor([[0.0, 0.0], [1.0, 0.0], [-2.0, 1.0]], dtype=torch.float64)
-    assert KERNELS["modified_cosine"](images)[0].tolist() == [0.5, 0.5, 0.5]
+    assert modified_cosine(images)[0].tolist() == [0.5, 0.5, 0.5]
 
 
 @every_kernel
@@ -220,20 +233,20 @@ def test_a_black_image_has_the_same_cosine_with_every_image() -> None:
 def test_the_gradient_in_one_image_is_a_multiple_of_its_own_roots(kernel: dict[str, Any], hollow: bool) -> None:
     model, inputs, labels = a_model_and_a_batch()
     inputs.requires_grad_()
-    objective = VMatrixRisk(kernel, hollow, GUARD)
+    objective = VMatrixRisk(declared(kernel), hollow, GUARD)
     own = gradient(objective.example_losses(model(inputs), labels).sum(), inputs)
     roots = guarded_roots(cross_entropies(model(inputs), labels), GUARD).detach()
-    multiples = 2 * pair_weights(inputs, kernel, hollow=hollow) @ roots
+    multiples = 2 * pair_weights(inputs, declared(kernel), hollow=hollow) @ roots
     assert multiples.min() > 0
     torch.testing.assert_close(
-        gradient(objective(model, inputs, labels).value, inputs), multiples[:, None, None, None] * own
+        gradient(objective(model, step_of(inputs, labels)).value, inputs), multiples[:, None, None, None] * own
     )
 
 
 def declaration(kernel: dict[str, Any]) -> dict[str, Any]:
     return {
         "dataset": "mnist",
-        "architecture": {"name": "lenet5"},
+        "network": {"architecture": "lenet5"},
         "objective": {"name": "v_matrix", "kernel": kernel, "hollow": True},
         "optimizer": {"name": "adam", "learning_rate": 0.001},
         "epochs": 1,
@@ -243,18 +256,18 @@ def declaration(kernel: dict[str, Any]) -> dict[str, Any]:
 
 @every_kernel
 def test_a_declared_kernel_reaches_the_objective_with_its_parameters_and_nothing_else(kernel: dict[str, Any]) -> None:
-    spec = ModelDeclaration.model_validate(declaration(kernel)).training_spec()["objective"]
-    assert spec == {"name": "v_matrix", "kernel": kernel, "hollow": True, "guard": GUARD}
+    objective = TrainingSpec.model_validate(declaration(kernel)).objective
+    assert objective.model_dump() == {"name": "v_matrix", "kernel": kernel, "hollow": True, "guard": GUARD}
     model, inputs, labels = a_model_and_a_batch()
-    ours = configured(OBJECTIVES, "objective", spec)(model, inputs, labels)
-    assert ours.value == VMatrixRisk(kernel, hollow=True, guard=GUARD)(model, inputs, labels).value
+    ours = made(objective)(model, step_of(inputs, labels))
+    assert ours.value == VMatrixRisk(declared(kernel), hollow=True, guard=GUARD)(model, step_of(inputs, labels)).value
     assert torch.equal(ours.logits, model(inputs))
 
 
 def test_every_kernel_is_tested_and_an_unknown_one_is_refused_with_the_known_ones() -> None:
-    assert [kernel["name"] for kernel in EVERY_KERNEL] == list(KERNELS)
+    assert [kernel["name"] for kernel in EVERY_KERNEL] == KERNELS
     with pytest.raises(ValidationError) as caught:
-        ModelDeclaration.model_validate(declaration({"name": "gaussian"}))
+        TrainingSpec.model_validate(declaration({"name": "gaussian"}))
     for name in KERNELS:
         assert f"'{name}'" in str(caught.value)
 
@@ -273,4 +286,4 @@ def test_every_kernel_is_tested_and_an_unknown_one_is_refused_with_the_known_one
 )
 def test_a_kernel_out_of_its_range_is_refused(kernel: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
-        ModelDeclaration.model_validate(declaration(kernel))
+        TrainingSpec.model_validate(declaration(kernel))

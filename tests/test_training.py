@@ -2,90 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from training_cases import EPOCHS, NETWORKS, Recording, same, stop_after, trained
 
 from robustrepro.errors import UserError
-from robustrepro.models.build import build_model
-from robustrepro.objectives.base import Objective, Risk
+from robustrepro.objectives.base import Risk, Step
 from robustrepro.objectives.erm import EmpiricalRisk
 from robustrepro.objectives.hrm import HollowRisk
 from robustrepro.training import loop
 from robustrepro.training.augmentation import CropAndFlip
 from robustrepro.training.resume import locked, state_path
-
-Weights = dict[str, Tensor]
-EPOCHS = 4
-NETWORKS: dict[str, tuple[dict[str, Any], tuple[int, ...], int]] = {
-    "mlp": ({"name": "mlp", "hidden": [8, 8]}, (2,), 2),
-    "lenet5": ({"name": "lenet5"}, (1, 28, 28), 10),
-}
-
-
-def trained(
-    state: Path,
-    network: str = "mlp",
-    *,
-    objective: Objective | None = None,
-    seed: int = 0,
-    learning_rate: float = 0.01,
-    report: Callable[[loop.Epoch], None] = lambda _: None,
-    augment: loop.Augmentation | None = None,
-    observe: Callable[[nn.Module], None] | None = None,
-) -> tuple[Weights, list[loop.Epoch]]:
-    """Train on 33 random examples, two batches of 16 and one left over, and return weights and history."""
-    architecture, shape, classes = NETWORKS[network]
-    inputs = torch.rand(33, *shape, generator=torch.Generator().manual_seed(1))
-    model = build_model(architecture, shape, classes, seed=seed)
-    spec = {"optimizer": {"name": "adam", "learning_rate": learning_rate}, "epochs": EPOCHS, "batch_size": 16}
-    history = loop.train(
-        model,
-        objective or HollowRisk(1e-8),
-        inputs,
-        torch.arange(33) % classes,
-        spec,
-        name="a-model",
-        seed=seed,
-        state=state,
-        report=report,
-        augment=augment,
-        observe=observe,
-    )
-    return model.state_dict(), history
-
-
-def same(first: Weights, second: Weights) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
-
-
-def stop_after(epoch: int, error: type[BaseException] = KeyboardInterrupt) -> Callable[[loop.Epoch], None]:
-    def report(entry: loop.Epoch) -> None:
-        if entry["epoch"] == epoch:
-            raise error
-
-    return report
-
-
-class Recording:
-    """An objective that notes its batches, and can stop in the middle of an epoch."""
-
-    def __init__(self, objective: Objective, stop_in_batch: int | None = None) -> None:
-        self.objective, self.stop_in_batch = objective, stop_in_batch
-        self.batches: list[list[list[float]]] = []
-
-    def __call__(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Risk:
-        if len(self.batches) == self.stop_in_batch:
-            raise KeyboardInterrupt
-        self.batches.append(inputs.tolist())
-        return self.objective(model, inputs, labels)
-
-    def example_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return self.objective.example_losses(logits, labels)
 
 
 def test_a_seed_gives_the_same_bits_and_another_seed_others(tmp_path: Path) -> None:
@@ -162,14 +92,14 @@ def test_a_state_with_a_flipped_byte_starts_over(tmp_path: Path, part: float) ->
 
 def test_a_loss_that_is_not_finite_stops_with_model_epoch_and_learning_rate(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"model a-model, seed 0: the loss is (nan|inf) in epoch 1 .* rate 1e\+30"):
-        trained(tmp_path / "state", learning_rate=1e30, objective=EmpiricalRisk())
+        trained(tmp_path / "state", optimizer={"name": "adam", "learning_rate": 1e30}, objective=EmpiricalRisk())
     assert not (tmp_path / "state").exists()
 
 
 def test_a_loss_of_nan_from_the_second_epoch_names_that_epoch(tmp_path: Path) -> None:
     class FailsLater(Recording):
-        def __call__(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Risk:
-            risk = super().__call__(model, inputs, labels)
+        def __call__(self, model: nn.Module, step: Step) -> Risk:
+            risk = super().__call__(model, step)
             return risk if len(self.batches) <= 2 else Risk(risk.value * float("nan"), risk.logits)
 
     with pytest.raises(
@@ -191,12 +121,12 @@ def test_models_of_one_seed_see_the_same_batches_and_never_one_of_a_single_examp
 
 def test_history_has_the_mean_loss_and_the_accuracy_over_the_examples_seen(tmp_path: Path) -> None:
     class Given(Recording):
-        """Risks 1, 2, 3, ... a batch; logits that are right for class 0 alone."""
+        """The n-th batch has risk n; logits are right for class 0 alone."""
 
-        def __call__(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Risk:
-            value = super().__call__(model, inputs, labels).value
-            logits = torch.tensor([1.0, 0.0]).expand(len(inputs), 2)
-            self.zeros = [*getattr(self, "zeros", []), int((labels == 0).sum())]
+        def __call__(self, model: nn.Module, step: Step) -> Risk:
+            value = super().__call__(model, step).value
+            logits = torch.tensor([1.0, 0.0]).expand(len(step.labels), 2)
+            self.zeros = [*getattr(self, "zeros", []), int((step.labels == 0).sum())]
             return Risk(0 * value + len(self.batches), logits)
 
     objective = Given(EmpiricalRisk())
@@ -208,12 +138,12 @@ def test_history_has_the_mean_loss_and_the_accuracy_over_the_examples_seen(tmp_p
 
 
 def test_states_of_other_trainings_have_other_names() -> None:
-    identity = ["spec", "0", "code", "manifest"]
+    identity = ["spec", "code", "manifest"]
     names = {state_path(Path(), *identity).name}
     for index in range(len(identity)):
         names.add(state_path(Path(), *(part + "1" if i == index else part for i, part in enumerate(identity))).name)
-    names.add(state_path(Path(), "spec0", "", "code", "manifest").name)
-    assert len(names) == 6
+    names.add(state_path(Path(), "spec", "", "code", "manifest").name)
+    assert len(names) == 5
     assert all(name.endswith(".partial") for name in names)  # what no run takes for an output
 
 
@@ -256,3 +186,14 @@ def test_an_observer_sees_the_gradient_of_every_update_and_changes_nothing(tmp_p
     moved = (gradients[0].abs() > 1e-4).nonzero().flatten()
     assert len(moved) > 20
     torch.testing.assert_close((weights[0] - weights[1])[moved], 0.01 * gradients[0].sign()[moved], rtol=1e-3, atol=0)
+
+
+def test_a_state_of_another_network_is_refused_in_one_message(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "state", report=stop_after(1))
+    with pytest.raises(
+        UserError, match="interrupted training does not fit the model; delete it to start over"
+    ) as caught:
+        trained(tmp_path / "state", "lenet5")
+    assert str(tmp_path / "state") in str(caught.value)
+    assert "\n" not in str(caught.value)

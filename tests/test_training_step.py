@@ -20,21 +20,24 @@ import pytest
 import torch
 from conftest import TEST_POINTS, TRAIN_POINTS
 from safetensors import SafetensorError
+from torch import Tensor, nn
 
 from robustrepro.canonical import canonical_json
 from robustrepro.datasets.tensors import load
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
-from robustrepro.models.build import load_model
-from robustrepro.spec.sources import code_digest
-from robustrepro.steps import ProgressBar
+from robustrepro.models.build import load_network
+from robustrepro.models.evaluation import accuracy_on
+from robustrepro.spec.networks import Network
+from robustrepro.steps import ProgressBar, Work
 from robustrepro.training import step
 from robustrepro.training.resume import locked, state_path
-from robustrepro.warm.link import VARIABLE
 
+MLP: dict[str, Any] = {"architecture": {"name": "mlp", "hidden": [8]}}
+NORMALISED: dict[str, Any] = {**MLP, "preprocessing": [{"name": "input_normalisation"}]}
 SPEC: dict[str, Any] = {
     "dataset": "two_moons",
-    "architecture": {"name": "mlp", "hidden": [8]},
+    "network": MLP,
     "objective": {"name": "hrm", "guard": 1e-8},
     "optimizer": {"name": "adam", "learning_rate": 0.01},
     "epochs": 4,
@@ -42,12 +45,17 @@ SPEC: dict[str, Any] = {
 }
 
 
-def train(folder: Path, data: Path, *, spec: dict[str, Any] = SPEC, code: str = "c0de", seed: int = 0) -> str:
+def work_of(folder: Path, data: Path, spec: dict[str, Any] = SPEC, code: str = "c0de", seed: int = 0) -> Work:
+    outputs = [folder / name for name in ("weights.safetensors", "history.csv", "card.json")]
+    job = {"model": "a-model", "seed": seed, "training": spec}
+    return Work(job, code, {"data": [data / "manifest.json"]}, outputs)
+
+
+def train(folder: Path, data: Path, **options: Any) -> str:
     """Run the step in a folder and return the SHA-256 of its weights."""
-    names = {"weights": "weights.safetensors", "history": "history.csv", "card": "card.json"}
-    outputs = {name: folder / file for name, file in names.items()}
-    step.train_step(spec, code, name="a-model", seed=seed, data=data, **outputs)
-    return sha256_of(outputs["weights"])
+    work = work_of(folder, data, **options)
+    step.run(work)
+    return sha256_of(work.outputs[0])
 
 
 def train_two_epochs(folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +74,8 @@ def train_two_epochs(folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_card_tells_where_the_weights_came_from(moons: Path, tmp_path: Path) -> None:
     sha256 = train(tmp_path, moons, seed=3)
     card = json.loads((tmp_path / "card.json").read_text())
-    assert (card["model"], card["seed"], card["spec"], card["code"]) == ("a-model", 3, SPEC, "c0de")
+    assert (card["model"], card["seed"], card["code"]) == ("a-model", 3, "c0de")
+    assert card["spec"] == {"model": "a-model", "seed": 3, "training": SPEC}
     assert card["weights_sha256"] == sha256
     assert card["data_manifest_sha256"] == hashlib.sha256((moons / "manifest.json").read_bytes()).hexdigest()
     assert card["data_verified"] is True
@@ -75,7 +84,7 @@ def test_a_card_tells_where_the_weights_came_from(moons: Path, tmp_path: Path) -
     assert card["versions"]["python"] == platform.python_version()
     assert card["versions"]["torch"] == importlib.metadata.version("torch")
     assert min(card["seconds"], card["cpu_seconds"], card["peak_memory_mb"]) > 0
-    model = load_model(tmp_path / "weights.safetensors", SPEC["architecture"], (2,), 2)
+    model = load_network(tmp_path / "weights.safetensors", Network.model_validate(SPEC["network"]), (2,), 2)
     test = load(moons, "test")
     with torch.no_grad():
         right = int((model(test.inputs).argmax(1) == test.labels).sum())
@@ -144,11 +153,53 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind(
 def test_a_second_training_of_the_same_model_is_refused(moons: Path, tmp_path: Path) -> None:
     manifest = load(moons, "train").manifest_sha256
     with (
-        locked(state_path(tmp_path, canonical_json(SPEC), "0", "c0de", manifest)),
+        locked(state_path(tmp_path, canonical_json(work_of(tmp_path, moons).spec), "c0de", manifest)),
         pytest.raises(UserError, match="another process is training this model"),
     ):
         train(tmp_path, moons)
     assert not (tmp_path / "weights.safetensors").exists()
+
+
+def columns_of(history: Path) -> dict[str, list[str]]:
+    lines = list(csv.DictReader(history.open()))
+    return {name: [line[name] for line in lines] for name in lines[0]}
+
+
+@pytest.mark.parametrize("network", [MLP, NORMALISED], ids=["mlp", "batch normalisation"])
+def test_the_test_accuracy_per_epoch_changes_no_weight(moons: Path, tmp_path: Path, network: dict[str, Any]) -> None:
+    spec = {**SPEC, "network": network}
+    without = train(tmp_path / "without", moons, spec=spec)
+    assert train(tmp_path / "with", moons, spec={**spec, "test_accuracy": True}) == without
+    plain, asked = (columns_of(tmp_path / name / "history.csv") for name in ("without", "with"))
+    assert list(plain) == ["epoch", "loss", "accuracy", "seconds", "images_per_second"]
+    assert list(asked) == [*plain, "test_accuracy"]
+    assert asked["loss"] == plain["loss"]
+    card = json.loads((tmp_path / "with/card.json").read_text())
+    assert float(asked["test_accuracy"][-1]) == card["final"]["test_accuracy"]
+    shorter = {**spec, "epochs": 2}
+    train(tmp_path / "shorter", moons, spec=shorter)
+    after_two = json.loads((tmp_path / "shorter/card.json").read_text())["final"]["test_accuracy"]
+    assert float(asked["test_accuracy"][1]) == after_two
+
+
+def test_accuracy_is_taken_in_true_float32_and_evaluation_mode_and_touches_no_random_state(moons: Path) -> None:
+    class Looking(nn.Module):
+        """Notes how it is called."""
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            backend = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+            self.noted = (self.training, torch.is_grad_enabled(), backend.fp32_precision)
+            return torch.stack([inputs.new_ones(len(inputs)), inputs.new_zeros(len(inputs))], 1)
+
+    split, model = load(moons, "test"), Looking()
+    before = torch.get_rng_state()
+    share = accuracy_on(split, model, torch.device("cpu"))
+    assert share == (split.labels == 0).double().mean().item()
+    assert model.noted == (False, False, "ieee")
+    assert model.training
+    assert torch.equal(torch.get_rng_state(), before)
+    accuracy_on(split, model.eval(), torch.device("cpu"))
+    assert not model.training
 
 
 def eventually_says(log: Path, words: str, process: subprocess.Popen[bytes]) -> bool:
@@ -160,24 +211,33 @@ def eventually_says(log: Path, words: str, process: subprocess.Popen[bytes]) -> 
     return False
 
 
-def test_the_command_continues_after_an_interrupt(moons: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
+SCRIPT = """
+import json, logging, sys
+from pathlib import Path
+from robustrepro.steps import LOGGER, Work
+from robustrepro.training import step
+
+job, data, folder, log = json.loads(sys.argv[1]), *map(Path, sys.argv[2:])
+LOGGER.setLevel(logging.INFO)
+LOGGER.addHandler(logging.FileHandler(log, mode="w"))
+outputs = [folder / name for name in ("weights.safetensors", "history.csv", "card.json")]
+step.run(Work(job, "c0de", {"data": [data]}, outputs))
+"""
+
+
+def test_a_process_continues_after_an_interrupt(moons: Path, tmp_path: Path) -> None:
     spec = {**SPEC, "epochs": 800}
-    code = code_digest("train", spec)
-    folder, log = tmp_path / "command", tmp_path / "train.log"
-    command = [sys.executable, "-m", "robustrepro", "train", "--spec", canonical_json(spec), "--code", code]
-    command += ["--model", "a-model", "--seed", "0", "--data", str(moons), "--log", str(log)]
-    command += ["--weights", str(folder / "weights.safetensors"), "--history", str(folder / "history.csv")]
-    command += ["--card", str(folder / "card.json")]
+    work, log = work_of(tmp_path / "process", moons, spec), tmp_path / "train.log"
+    places = [work.inputs["data"][0], tmp_path / "process", log]
+    command = [sys.executable, "-c", SCRIPT, json.dumps(work.spec), *map(str, places)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as first:
         assert eventually_says(log, ": 20 of 800, loss", first)
         first.send_signal(signal.SIGINT)
-        first.communicate(timeout=240)
-    assert first.returncode == 130
-    assert "stopped: " in log.read_text()
-    assert not (folder / "weights.safetensors").exists()
+        _, said = first.communicate(timeout=240)
+    assert b"KeyboardInterrupt" in said
+    assert not work.outputs[0].exists()
     subprocess.run(command, env=environment, stderr=subprocess.PIPE, check=True, timeout=240)
     assert "a-model, seed 0: continuing an interrupted training" in log.read_text()
     assert ": 20 of 800, loss" not in log.read_text()
-    assert sha256_of(folder / "weights.safetensors") == train(tmp_path / "whole", moons, spec=spec, code=code)
+    assert sha256_of(work.outputs[0]) == train(tmp_path / "whole", moons, spec=spec)

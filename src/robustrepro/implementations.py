@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, ClassVar, Protocol
+from typing import Any
+
+from robustrepro.spec.base import Implemented
 
 SELECTORS = frozenset({"name", "kind"})
 """Fields that choose a declaration's class and are no options of its implementation."""
-
-
-class HasImplementation(Protocol):
-    """A declaration that stands for code, such as an objective or an attack."""
-
-    implementation: ClassVar[str]
-    model_fields: ClassVar[dict[str, Any]]
 
 
 def resolve(target: str) -> Any:
@@ -22,11 +17,11 @@ def resolve(target: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def options_of(declared: HasImplementation) -> dict[str, Any]:
+def options_of(declared: Implemented) -> dict[str, Any]:
     """Return a declaration's options by name, nested declarations as they are."""
     return {name: getattr(declared, name) for name in type(declared).model_fields if name not in SELECTORS}
 
 
-def made(declared: HasImplementation, *arguments: Any) -> Any:
+def made(declared: Implemented, *arguments: Any) -> Any:
     """Return what a declaration's implementation makes of the arguments and the declaration's options."""
     return resolve(declared.implementation)(*arguments, **options_of(declared))

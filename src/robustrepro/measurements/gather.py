@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from robustrepro.errors import UserError
-from robustrepro.measurements.store import read_columns, write_measurement
+from robustrepro.measurements.store import as_arrays, read_columns, write_measurement
 from robustrepro.steps import Work
 
 SUMMED = ("seconds", "cpu_seconds")
@@ -36,13 +35,7 @@ def run(work: Work) -> None:
         if differing:
             raise UserError(f"{path}: its {differing[0]} differs from the first part's; delete it and run again")
     together = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
-    columns = {name: _array(together.column(name)) for name in together.column_names}
-    write_measurement(work.outputs[0], columns, {**_account(origins), "spec": dict(work.spec), "code": work.code})
-
-
-def _array(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
-    values: np.ndarray[Any, Any] = column.to_numpy()
-    return values.astype(str) if values.dtype == object else values
+    write_measurement(work.outputs[0], as_arrays(together), {**_account(origins), "spec": dict(work.spec), "code": work.code})
 
 
 def _account(origins: list[dict[str, Any]]) -> dict[str, Any]:

@@ -12,15 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from robustrepro import provenance
-from robustrepro.datasets.tensors import Split, as_float, load
+from robustrepro.datasets.tensors import Split, load
 from robustrepro.devices import claimed_device, device_name
 from robustrepro.errors import UserError
 from robustrepro.measurements.origin import origin_of
 from robustrepro.measurements.store import write_measurement
-from robustrepro.models.build import build_model, load_model
-from robustrepro.spec.registry import AUGMENTATIONS, OBJECTIVES, configured
+from robustrepro.models.build import build_network, load_network
+from robustrepro.spec.networks import Network
+from robustrepro.spec.training import TrainingSpec
 from robustrepro.steps import ProgressBar
-from robustrepro.training.loop import train
+from robustrepro.training.loop import Training, train
 
 RELATIVE_TOLERANCE = 1e-4
 ABSOLUTE_TOLERANCE = 1e-6
@@ -74,10 +75,11 @@ def measure_training_path(
     """
     usage = provenance.Usage()
     split = load(data, "train")
-    stored = load_model(weights, *_shape(spec["training"], split))
+    training = TrainingSpec.model_validate(spec["training"])
+    stored = load_network(weights, *_shape(training, split))
     recorder = PathRecorder(spec["every"])
     with claimed_device() as device:
-        model = _train_anew(spec["training"], split, model_name, seed, device, recorder)
+        model = _train_anew(training, split, model_name, seed, device, recorder)
         used = device_name(device)
     _require_same(model, stored, f"model {model_name}, seed {seed}", weights)
     updates, parameters = len(recorder.updates), len(recorder.values[0])
@@ -101,34 +103,27 @@ def measure_training_path(
 
 
 def _train_anew(
-    training: dict[str, Any], split: Split, name: str, seed: int, device: torch.device, recorder: PathRecorder
+    spec: TrainingSpec, split: Split, name: str, seed: int, device: torch.device, recorder: PathRecorder
 ) -> nn.Module:
     """Return the model trained as the step ``train`` trains it, seen by the recorder in every update."""
-    augmentation = training.get("augmentation")
-    model = build_model(*_shape(training, split), seed=seed).to(device)
+    model = build_network(*_shape(spec, split), seed=seed).to(device)
     with (
         tempfile.TemporaryDirectory() as folder,
-        ProgressBar(f"{name}, seed {seed}, path", training["epochs"]) as progress,
+        ProgressBar(f"{name}, seed {seed}, path", spec.epochs) as progress,
     ):
         train(
             model,
-            configured(OBJECTIVES, "objective", training["objective"]),
-            as_float(split.inputs).to(device),
-            split.labels.to(device),
-            training,
-            name=name,
-            seed=seed,
-            state=Path(folder) / "state.safetensors.partial",
+            Training.declared(name, seed, spec, split, device),
+            Path(folder) / "state.safetensors.partial",
             report=lambda _: progress.advance(1),
-            augment=configured(AUGMENTATIONS, "augmentation", augmentation) if augmentation else None,
             observe=recorder,
         )
     return model.cpu()
 
 
-def _shape(training: dict[str, Any], split: Split) -> tuple[dict[str, Any], tuple[int, ...], int]:
-    """Return architecture, shape of an example and number of classes, of which a network is built."""
-    return training["architecture"], tuple(split.inputs.shape[1:]), split.classes
+def _shape(spec: TrainingSpec, split: Split) -> tuple[Network, tuple[int, ...], int]:
+    """Return network, shape of an example and number of classes, of which a model is built."""
+    return spec.network, tuple(split.inputs.shape[1:]), split.classes
 
 
 def _flat(tensors: Iterable[Tensor]) -> Tensor:

@@ -1,1 +1,1 @@
-"""The papers' architectures, one file a family."""
+"""Networks: the papers' architectures and preprocessing, one file per kind, and where their weights come from."""

@@ -36,7 +36,7 @@ class ConvNet(nn.Module):
         depth, height, width = input_shape
         layers: list[nn.Module] = []
         for depth_out in channels:
-            layers += [nn.Conv2d(depth, depth_out, 3, stride=2, padding=1), nn.ReLU(inplace=True)]
+            layers += [nn.Conv2d(depth, depth_out, 3, stride=2, padding=1), nn.ReLU()]
             depth, height, width = depth_out, (height + 1) // 2, (width + 1) // 2
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(depth * height * width, classes))

@@ -49,17 +49,17 @@ class LeNet5(nn.Module):
         self.features = nn.Sequential(
             WholeVectors(channels, 6, 5, padding=padding),
             nn.MaxPool2d(2),
-            nn.ReLU(inplace=True),
+            nn.ReLU(),
             WholeVectors(6, 16, 5),
             nn.MaxPool2d(2),
-            nn.ReLU(inplace=True),
+            nn.ReLU(),
         )
         self.classifier = nn.Sequential(
             nn.Flatten(),
             nn.Linear(16 * 5 * 5, 120),
-            nn.ReLU(inplace=True),
+            nn.ReLU(),
             nn.Linear(120, 84),
-            nn.ReLU(inplace=True),
+            nn.ReLU(),
             nn.Linear(84, classes),
         )
 

@@ -36,6 +36,9 @@ class ResNet50(nn.Module):
         network.conv1 = nn.Conv2d(input_shape[0], 64, 3, padding=1, bias=False)
         nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
         network.maxpool = nn.Identity()
+        for module in network.modules():
+            if isinstance(module, nn.ReLU):
+                module.inplace = False  # measurements and regularisers read what the ReLU was given
         self.network = network
 
     def forward(self, inputs: Tensor) -> Tensor:

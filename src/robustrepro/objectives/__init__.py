@@ -1,1 +1,1 @@
-"""Training objectives, one file an objective."""
+"""Training objectives, one file per objective."""

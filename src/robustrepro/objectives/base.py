@@ -2,33 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
+import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own abbreviation)
 from torch import Tensor, nn
 
+NO_TERMS: Mapping[str, Tensor] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Step:
+    """One update of a training, as its objective sees it.
+
+    Attributes
+    ----------
+    inputs
+        The batch as the network is fed it, augmented, shape (N, ...).
+    labels
+        Classes, int64, shape (N,).
+    indices
+        Where the examples lie in the training set, int64, shape (N,); an augmented image keeps its index.
+    epoch
+        When the update happens, as a real number: 0 at the start of training, k + fraction within an epoch. The value
+        of a schedule is :func:`robustrepro.schedules.value_at` of it.
+    generator
+        What the objective draws from, on the CPU. Its stream is derived from (seed, "objective", epoch), so that a
+        resumed training draws the same, and no other random number depends on how much is drawn.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    indices: Tensor
+    epoch: float
+    generator: torch.Generator
+
 
 class Risk(NamedTuple):
-    """The value to descend (a scalar) and the logits, shape (N, classes), that it was computed from."""
+    """What an objective makes of a batch.
+
+    Attributes
+    ----------
+    value
+        The scalar to descend.
+    logits
+        Shape (N, classes), for the training accuracy.
+    terms
+        Scalars by name, such as the parts of a sum. Each becomes a column of the history: its mean over the epoch, each
+        batch weighted by its size. An objective has the same terms in every batch.
+    """
 
     value: Tensor
     logits: Tensor
+    terms: Mapping[str, Tensor] = NO_TERMS
 
 
 class Objective(Protocol):
-    """What the training loop minimises.
+    """What the training loop minimises."""
 
-    Called with the model, inputs of shape (N, ...) and labels of shape (N,), it returns a :class:`Risk`.
-    """
-
-    def __call__(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Risk:
+    def __call__(self, model: nn.Module, step: Step) -> Risk:
         """Return the risk of one batch."""
         ...
 
     def example_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return per-example losses, shape (N,), whose ascent is an attack with the training objective.
 
-        The gradient of each points, for its own image, where the objective's gradient points.
+        The gradient of each loss points, for its own image, where the objective's gradient points.
         """
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from robustrepro.objectives.base import Risk, cross_entropies, guarded_roots
+from robustrepro.objectives.base import Risk, Step, cross_entropies, guarded_roots
 
 
 def cross_error_risk(roots: Tensor) -> Tensor:
@@ -40,10 +40,10 @@ class CrossErrorRisk:
     def __init__(self, guard: float) -> None:
         self.guard = guard
 
-    def __call__(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Risk:
+    def __call__(self, model: nn.Module, step: Step) -> Risk:
         """Return the cross-error risk of a batch."""
-        logits = model(inputs)
-        return Risk(cross_error_risk(guarded_roots(cross_entropies(logits, labels), self.guard)), logits)
+        logits = model(step.inputs)
+        return Risk(cross_error_risk(guarded_roots(cross_entropies(logits, step.labels), self.guard)), logits)
 
     def example_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return sᵢ = √(Lᵢ + δ), shape (N,): in one image, CEM's gradient is a positive multiple of its own."""

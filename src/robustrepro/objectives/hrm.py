@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from robustrepro.objectives.base import Risk, cross_entropies, guarded_roots
+from robustrepro.objectives.base import Risk, Step, cross_entropies, guarded_roots
 
 
 def hollow_risk(roots: Tensor) -> Tensor:
@@ -50,10 +50,10 @@ class HollowRisk:
     def __init__(self, guard: float) -> None:
         self.guard = guard
 
-    def __call__(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Risk:
+    def __call__(self, model: nn.Module, step: Step) -> Risk:
         """Return the hollow risk of a batch of at least two examples."""
-        logits = model(inputs)
-        return Risk(hollow_risk(guarded_roots(cross_entropies(logits, labels), self.guard)), logits)
+        logits = model(step.inputs)
+        return Risk(hollow_risk(guarded_roots(cross_entropies(logits, step.labels), self.guard)), logits)
 
     def example_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return sᵢ = √(Lᵢ + δ), shape (N,): in one image, HRM's gradient is a positive multiple of its own."""

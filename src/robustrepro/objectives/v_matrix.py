@@ -1,15 +1,14 @@
-"""The V-matrix objective: √(Lᵢ Lⱼ) over pairs, weighted by how inputs i and j lie to the batch."""
+"""The V-matrix objective: √(Lᵢ Lⱼ) over pairs, weighted by how close inputs i and j are within the batch."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own abbreviation)
 from torch import Tensor, nn
 
 from robustrepro.errors import UserError
-from robustrepro.objectives.base import Risk, cross_entropies, guarded_roots
+from robustrepro.implementations import made, options_of
+from robustrepro.objectives.base import Risk, Step, cross_entropies, guarded_roots
+from robustrepro.spec.objectives import Kernel
 
 
 def squared_distances(points: Tensor) -> Tensor:
@@ -51,16 +50,7 @@ def modified_cosine(points: Tensor) -> Tensor:
     return (1 + (directions @ directions.T).clamp(-1, 1)) / 2
 
 
-KERNELS: Mapping[str, Callable[..., Tensor]] = {
-    "identity": identity,
-    "rbf": radial_basis,
-    "hyper_laplacian": hyper_laplacian,
-    "modified_cosine": modified_cosine,
-}
-"""By the names of their declarations: from points of shape (N, features) to G of shape (N, N), entries in [0, 1]."""
-
-
-def pair_weights(inputs: Tensor, kernel: Mapping[str, Any], *, hollow: bool) -> Tensor:
+def pair_weights(inputs: Tensor, kernel: Kernel, *, hollow: bool) -> Tensor:
     """Weights of all pairs of a batch: V ∘ M divided by its sum, with V = GᵀG.
 
     The batch stands for the distribution: vᵢⱼ = Σₖ G(xₖ, xᵢ) G(xₖ, xⱼ), k over the batch. The paper states no
@@ -73,7 +63,7 @@ def pair_weights(inputs: Tensor, kernel: Mapping[str, Any], *, hollow: bool) -> 
         Shape (N, ...), as the network is fed them; flattened. No gradient flows into them. The weights are computed
         in float64: a kernel of images far apart is 0 in float32, and so are small distances between large vectors.
     kernel
-        The kernel's ``name``, a key of :data:`KERNELS`, and its parameters.
+        The kernel's declaration: which G, and its parameters.
     hollow
         Whether M is 1 − I, which leaves the diagonal out, or 1 everywhere.
 
@@ -95,16 +85,15 @@ def pair_weights(inputs: Tensor, kernel: Mapping[str, Any], *, hollow: bool) -> 
     count = len(inputs)
     if hollow and count < 2:
         raise ValueError(f"the hollow V-matrix needs at least two examples, not {count}")
-    options = dict(kernel)
-    kernel_matrix = KERNELS[options.pop("name")](inputs.detach().flatten(1).double(), **options)
+    kernel_matrix: Tensor = made(kernel, inputs.detach().flatten(1).double())
     weights = kernel_matrix.T @ kernel_matrix
     if hollow:
         weights.fill_diagonal_(0)
     total = weights.sum()
     if hollow and total == 0:  # the full matrix has a positive diagonal
-        parameters = ", ".join(f"{name}={value:g}" for name, value in options.items())
+        parameters = ", ".join(f"{name}={value:g}" for name, value in options_of(kernel).items())
         raise UserError(
-            f"objective v_matrix, kernel {kernel['name']}({parameters}): every pair of two different examples of a "
+            f"objective v_matrix, kernel {kernel.name}({parameters}): every pair of two different examples of a "
             f"batch of {count} has weight 0, which leaves nothing of the hollow matrix; choose a wider kernel"
         )
     return weights / total
@@ -140,23 +129,23 @@ class VMatrixRisk:
     Parameters
     ----------
     kernel
-        G: its ``name``, a key of :data:`KERNELS`, and its parameters.
+        The declaration of G: which function, and its parameters.
     hollow
         Whether the diagonal, where i = j, is left out.
     guard
         δ in sᵢ = √(Lᵢ + δ), in units of the loss (nats), as in HRM.
     """
 
-    def __init__(self, kernel: Mapping[str, Any], hollow: bool, guard: float) -> None:
+    def __init__(self, kernel: Kernel, hollow: bool, guard: float) -> None:
         self.kernel = kernel
         self.hollow = hollow
         self.guard = guard
 
-    def __call__(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Risk:
+    def __call__(self, model: nn.Module, step: Step) -> Risk:
         """Return the V-matrix risk of a batch, of at least two examples if hollow."""
-        logits = model(inputs)
-        roots = guarded_roots(cross_entropies(logits, labels), self.guard)
-        return Risk(weighted_risk(roots, pair_weights(inputs, self.kernel, hollow=self.hollow)), logits)
+        logits = model(step.inputs)
+        roots = guarded_roots(cross_entropies(logits, step.labels), self.guard)
+        return Risk(weighted_risk(roots, pair_weights(step.inputs, self.kernel, hollow=self.hollow)), logits)
 
     def example_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return sᵢ = √(Lᵢ + δ), shape (N,): in one image, the risk's gradient is a positive multiple of its own.

@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
 
 def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
@@ -59,17 +59,17 @@ def _walk(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list
     for part in location:
         annotation = _plain(annotation)
         if get_origin(annotation) in (Union, types.UnionType):
-            members = [_plain(member) for member in get_args(annotation)]
+            members = [member for member in get_args(annotation) if member is not type(None)]
             tagged = [member for member in members if _tag(member) == part]
             if tagged:
                 annotation = tagged[0]
                 continue
-            others = [member for member in members if member is not type(None)]
-            annotation = _plain(others[0])
+            annotation = _plain(members[0])
         keys.append(f"[{part}]" if isinstance(part, int) else str(part))
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            fields = list(annotation.model_fields)
-            field = annotation.model_fields.get(str(part))
+            by_key = {field.alias or name: field for name, field in annotation.model_fields.items()}
+            fields = list(by_key)
+            field = by_key.get(str(part))
             annotation = field.annotation if field else Any
             if field is not None and field.discriminator:
                 annotation = Annotated[annotation, field.discriminator]
@@ -85,7 +85,11 @@ def _plain(annotation: Any) -> Any:
 
 
 def _tag(member: Any) -> str | None:
-    """Return the value of ``name`` that selects a member of a union."""
+    """Return what selects a member of a union: its tag, or the value of its ``name``."""
+    for tag in getattr(member, "__metadata__", ()):
+        if isinstance(tag, Tag):
+            return tag.tag
+    member = _plain(member)
     if isinstance(member, type) and issubclass(member, BaseModel) and "name" in member.model_fields:
         values = get_args(member.model_fields["name"].annotation)
         return str(values[0]) if values else None

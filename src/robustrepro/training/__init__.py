@@ -1,1 +1,1 @@
-"""The one training loop: schedule, checkpoint, resume, history."""
+"""The one training loop: optimisers, checkpoint, resume, history."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from robustrepro.errors import UserError
 from robustrepro.files import atomic_path
+from robustrepro.models.build import require_fit
 from robustrepro.steps import LOGGER
 
 
@@ -29,7 +30,7 @@ def state_path(folder: Path, *identity: str) -> Path:
     folder
         The folder of the model and seed.
     identity
-        Spec, seed, code digest and manifest digest; a state of any other training is never picked up.
+        Spec (with model and seed), code digest and manifest digest; no other training's state is ever picked up.
     """
     digest = hashlib.sha256("\x1f".join(identity).encode()).hexdigest()
     return folder / f"resume-{digest[:16]}.safetensors.partial"
@@ -89,6 +90,11 @@ def load_state(state: Path, model: nn.Module, optimizer: torch.optim.Optimizer) 
     """Restore weights and optimiser moments in place; return the history so far, empty when there is no state.
 
     An unreadable or changed state is removed: training starts over rather than from something it cannot trust.
+
+    Raises
+    ------
+    UserError
+        If the state is whole, but another network's.
     """
     if not state.exists():
         return []
@@ -103,9 +109,8 @@ def load_state(state: Path, model: nn.Module, optimizer: torch.optim.Optimizer) 
         LOGGER.warning("%s: unusable, so that training starts over (%s)", state, error)
         state.unlink()
         return []
-    model.load_state_dict(
-        {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
-    )
+    weights = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
+    require_fit(model, weights, f"{state}: the state of an interrupted training", "the model; delete it to start over")
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():

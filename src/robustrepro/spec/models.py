@@ -1,0 +1,89 @@
+"""Where a model comes from: it is trained, derived from another one, or given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, StringConstraints
+
+from robustrepro.spec.base import Declaration, Implemented, Key, Number
+from robustrepro.spec.config import validated
+from robustrepro.spec.networks import Network
+from robustrepro.spec.training import TrainingSpec
+
+Percent = Annotated[Number, Field(ge=0, le=100)]
+
+
+class TrainedModel(TrainingSpec):
+    """A model and how it is trained; ``seeds`` is how often (the scale's number by default)."""
+
+    seeds: int | None = Field(default=None, ge=1)
+
+    def training_spec(self) -> dict[str, Any]:
+        """Return what one seed's training job depends on, as plain data; options that are not set are left out."""
+        return self.model_dump(mode="json", exclude={"seeds"}, exclude_none=True)
+
+
+class TruncateSingularValues(Implemented):
+    """Set the trailing ``percent`` of the singular values of a fully connected layer to zero.
+
+    ``layer`` is the layer's name in the network, such as ``classifier.3``.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.models.changes.truncate_singular_values:truncate_singular_values"
+    name: Literal["truncate_singular_values"]
+    layer: str
+    percent: Percent
+
+
+Change = TruncateSingularValues
+"""What may be done to a trained model's weights; a second kind makes this a union, discriminated by ``name``."""
+
+
+class Derivation(Declaration):
+    """The model that another one is made from (``from`` in YAML), and what is changed in its weights."""
+
+    source: Key = Field(alias="from")
+    change: Change
+
+
+class DerivedModel(Declaration):
+    """A model made from another one, seed by seed; its data set and network are its source's."""
+
+    derived: Derivation
+    seeds: int | None = Field(default=None, ge=1)
+
+
+class GivenFile(Declaration):
+    """Weights that somebody else trained: a safetensors file in the mirror folder, and the SHA-256 of its bytes."""
+
+    file: Key
+    sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+
+
+class GivenModel(Declaration):
+    """A model whose weights are given; there is one of it, seed 0."""
+
+    given: GivenFile
+    dataset: str
+    network: Network
+
+
+ModelDeclaration = TrainedModel | DerivedModel | GivenModel
+"""A model of a paper."""
+
+
+def model_of(declared: Mapping[str, Any], where: str) -> ModelDeclaration:
+    """Return the model that a mapping declares: by its key ``derived`` or ``given``, or else it is trained.
+
+    Raises
+    ------
+    UserError
+        At the first mistake; the message begins with ``where``, such as ``models.mnist-erm``.
+    """
+    if "derived" in declared:
+        return validated(DerivedModel, declared, where)
+    if "given" in declared:
+        return validated(GivenModel, declared, where)
+    return validated(TrainedModel, declared, where)

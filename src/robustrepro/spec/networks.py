@@ -1,0 +1,105 @@
+"""Networks as declared in ``paper.yaml``: an architecture, and what is done to the images in front of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from robustrepro.spec.base import Declaration, Implemented, Number
+
+Count = Annotated[int, Field(ge=1)]
+
+
+def _per_channel(declared: Any) -> Any:
+    """Return the list that a single number is short for; anything else as it is."""
+    return declared if isinstance(declared, list) else [declared]
+
+
+PerChannel = Annotated[list[Number], Field(min_length=1), BeforeValidator(_per_channel)]
+"""One number for all channels, or one per channel."""
+Deviations = Annotated[list[Annotated[Number, Field(gt=0)]], Field(min_length=1), BeforeValidator(_per_channel)]
+
+
+class Lenet5(Implemented):
+    """LeNet-5 on images of 28x28 or 32x32."""
+
+    implementation: ClassVar[str] = "robustrepro.models.lenet5:LeNet5"
+    name: Literal["lenet5"]
+
+
+class Mlp(Implemented):
+    """Fully connected layers of the given widths with ReLU between them."""
+
+    implementation: ClassVar[str] = "robustrepro.models.mlp:MultiLayerPerceptron"
+    name: Literal["mlp"]
+    hidden: Annotated[list[Count], Field(min_length=1)]
+
+
+class ConvNet(Implemented):
+    """3x3 convolutions of stride 2 with ReLU, of the given numbers of channels, and a linear layer."""
+
+    implementation: ClassVar[str] = "robustrepro.models.convnet:ConvNet"
+    name: Literal["convnet"]
+    channels: Annotated[list[Count], Field(min_length=1)]
+
+
+class Resnet50(Implemented):
+    """ResNet-50 with a stem for small images."""
+
+    implementation: ClassVar[str] = "robustrepro.models.resnet:ResNet50"
+    name: Literal["resnet50"]
+
+
+class Standardise(Implemented):
+    """(x − ``mean``) / ``std``, in units of the pixel range [0, 1]; one number each, or one per channel."""
+
+    implementation: ClassVar[str] = "robustrepro.models.preprocessing.standardise:Standardise"
+    name: Literal["standardise"]
+    mean: PerChannel
+    std: Deviations
+
+
+class Pad(Implemented):
+    """Zeros around the image until its height and width are ``size``, in pixels."""
+
+    implementation: ClassVar[str] = "robustrepro.models.preprocessing.pad:Pad"
+    name: Literal["pad"]
+    size: Count
+
+
+class ColourSpace(Implemented):
+    """From RGB to another colour space; ``yuv`` is that of ITU-R BT.601."""
+
+    implementation: ClassVar[str] = "robustrepro.models.preprocessing.colour_space:ColourSpace"
+    name: Literal["colour_space"]
+    to: Literal["yuv"]
+
+
+class InputNormalisation(Implemented):
+    """Batch normalisation of the input, per channel and without affine parameters."""
+
+    implementation: ClassVar[str] = "robustrepro.models.preprocessing.input_normalisation:InputNormalisation"
+    name: Literal["input_normalisation"]
+
+
+def _named(declared: Any) -> Any:
+    """Return the mapping that a bare name is short for; anything else as it is."""
+    return {"name": declared} if isinstance(declared, str) else declared
+
+
+Architecture = Annotated[
+    Lenet5 | Mlp | ConvNet | Resnet50,
+    Field(discriminator="name"),
+    BeforeValidator(_named),
+]
+"""One architecture; ``lenet5`` is short for ``{name: lenet5}``."""
+
+Preprocessing = Annotated[Standardise | Pad | ColourSpace | InputNormalisation, Field(discriminator="name")]
+
+
+class Network(Declaration):
+    """What every measurement loads: it takes images in [0, 1], preprocesses them in order, and returns logits."""
+
+    architecture: Architecture
+    preprocessing: list[Preprocessing] = Field(default_factory=list)

@@ -1,0 +1,76 @@
+"""Numbers that may vary with the epoch: a learning rate, an objective's weight, the ε of an attack in training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+
+from robustrepro.spec.base import Declaration, Number
+
+Epochs = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Epoch = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Transition(Declaration):
+    """From ``initial`` to ``final`` within ``epochs`` from epoch ``begin`` on; constant before and after."""
+
+    initial: Number
+    final: Number
+    epochs: Epochs
+    begin: Epoch = 0.0
+
+
+class Ramp(_Transition):
+    """Along a straight line."""
+
+    name: Literal["ramp"]
+
+
+class Cosine(_Transition):
+    """Along half a period of a cosine (Loshchilov & Hutter 2017, without restarts)."""
+
+    name: Literal["cosine"]
+
+
+class Steps(Declaration):
+    """``initial``, multiplied by ``factor`` at each of the epochs ``at``, and constant between them."""
+
+    name: Literal["steps"]
+    initial: Number
+    factor: Number
+    at: Annotated[list[Epochs], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _epochs_increase(self) -> Steps:
+        if any(later <= earlier for earlier, later in zip(self.at, self.at[1:], strict=False)):
+            raise ValueError(f"at is {self.at}; expected each epoch later than the one before")
+        return self
+
+
+def _kind(schedule: Any) -> str:
+    """Return which member of the union a schedule is: a mapping, or else it is to be a number."""
+    return "varying" if isinstance(schedule, dict | Declaration) else "number"
+
+
+Varying = Annotated[Ramp | Steps | Cosine, Field(discriminator="name")]
+Schedule = Annotated[Annotated[Number, Tag("number")] | Annotated[Varying, Tag("varying")], Discriminator(_kind)]
+"""A plain number, or how it varies with the epoch: 0 when training starts, 1 after the first pass over the data."""
+
+
+def _never_negative(schedule: float | Ramp | Steps | Cosine) -> float | Ramp | Steps | Cosine:
+    """Refuse a rate that is 0 or less, or a schedule with a value below 0 (a warm-up may begin at 0)."""
+    match schedule:
+        case Ramp() | Cosine():
+            allowed = min(schedule.initial, schedule.final) >= 0 and max(schedule.initial, schedule.final) > 0
+        case Steps():
+            allowed = schedule.initial > 0 and schedule.factor > 0
+        case _:
+            allowed = schedule > 0
+    if not allowed:
+        raise ValueError("expected a positive rate; a ramp or cosine may begin or end at 0")
+    return schedule
+
+
+Rate = Annotated[Schedule, AfterValidator(_never_negative)]
+"""A schedule of positive numbers, such as a learning rate."""
