@@ -51,8 +51,9 @@ def draw(declared: Histogram, data: FigureData) -> Figure:
         )
         axis.set_title(title, fontsize=style.TITLE)
     share = Quantity(column="percent", label=declared.counted, unit="%", log=declared.log_share)
-    finish(figure, [axis for axis, _ in panels.values()], declared.x, share)
-    legend(figure, look, declared.hue, None, line="-")
+    finish([axis for axis, _ in panels.values()], declared, declared.x, share)
+    if declared.panels != declared.hue:
+        legend(figure, look, declared.hue, None, line="-", marked=False)
     seeds = style.counted(points.groupby(["panel", "hue"])["seed"].nunique(), "seed")
     rows = style.counted(points.groupby(["panel", "hue"]).size(), declared.counted, plural="")
     left_out = [f"{1 - len(shown) / len(points):.1%} lie outside"] if len(shown) < len(points) else []

@@ -16,6 +16,9 @@ from robustrepro.figures.panels import Look, finish, legend, panels_of
 from robustrepro.figures.points import points_of, require_positive, scaled
 from robustrepro.spec.figures import Lines
 
+RESAMPLES = 200
+"""Of the seeds, for the bootstrap interval: there are only a few seeds to draw from."""
+
 MARKED = 20
 """Lines of more points than that have no markers."""
 
@@ -35,17 +38,18 @@ def draw(declared: Lines, data: FigureData) -> Figure:
     means = _means(declared, data)
     look = Look.of(means, data.figure, dashed=declared.style is not None)
     figure, panels = panels_of(means, declared)
+    marked = means.groupby(POINT[:-2])["x"].nunique().max() <= MARKED
     for title, (axis, part) in panels.items():
-        _draw_panel(axis, part, look)
+        _draw_panel(axis, part, look, marked=marked)
         equal = style.all_equal(part["y"])
         if equal is not None and declared.y.column != Lines.ACCURACY:
             raise data.unusable(title or "y", part["file"].iloc[0], f"every {declared.y.label} is {equal:g}")
         remark = "" if equal is None else f"all {equal:g}%"
         axis.set_title(": ".join(filter(None, [title, remark])), fontsize=style.TITLE)
     axes = [axis for axis, _ in panels.values()]
-    finish(figure, axes, declared.x, declared.y)
+    finish(axes, declared, declared.x, declared.y)
     if not _label_directly(axes, means, look, declared):
-        legend(figure, look, declared.hue, declared.style, line="-")
+        legend(figure, look, declared.hue, declared.style, line="-", marked=marked)
     seeds = means.groupby(["panel", "hue", "style"])["seed"].nunique()
     interval = ["mean and 95% bootstrap interval over seeds"] if seeds.max() > 1 else []
     style.note(figure, data.scale, style.counted(seeds, "seed"), *interval, *_words(declared, data))
@@ -56,14 +60,13 @@ def _means(declared: Lines, data: FigureData) -> pd.DataFrame:
     """Return the mean of ``y`` at every ``x`` for each seed and line."""
 
     def located(rows: pd.DataFrame) -> pd.DataFrame:
-        placed = rows.assign(x=scaled(rows, declared.x))
-        if declared.y.column != Lines.ACCURACY:
-            return placed.assign(y=scaled(rows, declared.y))
-        placed["y"] = 100.0 * robust(rows)
+        if declared.y.column == Lines.ACCURACY and Lines.ACCURACY not in rows:
+            rows = rows.assign(accuracy=robust(rows))
+        placed = rows.assign(x=scaled(rows, declared.x), y=scaled(rows, declared.y))
         if declared.clean_at is None:
             return placed
-        correct = 100.0 * (rows["clean_prediction"] == rows["label"])
-        return pd.concat([placed, placed.assign(x=declared.clean_at * declared.x.factor, y=correct)])
+        clean = rows.assign(accuracy=rows["clean_prediction"] == rows["label"])
+        return pd.concat([placed, clean.assign(x=declared.clean_at * declared.x.factor, y=scaled(clean, declared.y))])
 
     roles = {"hue": declared.hue, "style": declared.style or declared.hue, "panel": declared.panels}
     points = points_of(declared, data, roles, located)
@@ -79,8 +82,7 @@ def _means(declared: Lines, data: FigureData) -> pd.DataFrame:
     return groups.agg(y=("y", "mean"), series=("series", "first"), file=("file", "first")).reset_index()
 
 
-def _draw_panel(axis: Axes, means: pd.DataFrame, look: Look) -> None:
-    marked = means["x"].nunique() <= MARKED
+def _draw_panel(axis: Axes, means: pd.DataFrame, look: Look, *, marked: bool) -> None:
     sns.lineplot(
         means,
         x="x",
@@ -88,7 +90,8 @@ def _draw_panel(axis: Axes, means: pd.DataFrame, look: Look) -> None:
         ax=axis,
         **{**look.seaborn(), "markers": dict(look.markers) if marked else False},
         dashes=dict(look.dashes),
-        errorbar=("ci", 95),
+        errorbar=("ci", 95) if means["seed"].nunique() > 1 else None,
+        n_boot=RESAMPLES,
         seed=0,
         linewidth=1.4,
         markersize=5,

@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogFormatter
 
 from robustrepro.errors import UserError
 from robustrepro.figures import style
@@ -23,7 +24,10 @@ DASHES: tuple[Any, ...] = ("", (4, 1.5), (1, 1), (3, 1, 1, 1), (5, 1, 1, 1, 1, 1
 PANEL_SIZES = {1: (5.6, 3.9), 2: (4.4, 3.5), 3: (3.2, 2.8), 4: (2.4, 2.3)}
 """Width and height of a panel in inches, by the number of panels per row."""
 
-COLUMN = 1.6
+LIMIT_MARGIN = 0.02
+"""Beyond the limits of an axis, as a share of it, so that a line at either end is whole."""
+
+COLUMN = 1.3
 """Width of a legend's column in inches."""
 
 BRIGHTEST = 0.88
@@ -59,7 +63,8 @@ class Look:
         named_colours = style.colours_of(map(str, hues))
         return cls(
             colours={
-                hue: tuple(shade) if numeric else named_colours[hue] for hue, shade in zip(hues, shades, strict=True)
+                hue: tuple(shade) if numeric else named_colours[str(hue)]
+                for hue, shade in zip(hues, shades, strict=True)
             },
             markers=dict(zip(styles, MARKERS, strict=False)),
             dashes=dict(zip(styles, DASHES, strict=False)) if dashed else dict.fromkeys(styles, ""),
@@ -96,36 +101,51 @@ def panels_of(points: pd.DataFrame, declared: Comparison) -> tuple[Figure, dict[
     figure, axes = style.panels(len(values), columns=columns, sharex=declared.shared_x, sharey=True)
     width, height = PANEL_SIZES[columns]
     figure.set_size_inches(width * columns, height * math.ceil(len(values) / columns) + 0.4)
-    for axis in axes[-columns:]:
-        axis.tick_params(labelbottom=True)  # the place below may be empty
     return figure, {
         named(str(declared.panels), value): (axis, points[points["panel"] == value])
         for value, axis in zip(values, axes, strict=True)
     }
 
 
-def finish(figure: Figure, axes: Sequence[Axes], x: Quantity, y: Quantity) -> None:
-    """Label and scale the axes, which the panels share."""
+class PlainLogFormatter(LogFormatter):
+    """Labels a logarithmic axis with plain numbers: 0.1, 20."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return the label of a tick; an empty text where there is no room for one."""
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def with_unit(label: str, unit: str) -> str:
+    """Return the label of an axis."""
+    return f"{label} ({unit})" if unit else label
+
+
+def finish(axes: Sequence[Axes], declared: Comparison, x: Quantity, y: Quantity) -> None:
+    """Scale and label the axes of all panels; a name stands at the outer sides only."""
     for axis in axes:
         style.without_frame(axis)
-        for name, quantity in (("x", x), ("y", y)):
+        for quantity, side, name in ((x, axis.xaxis, "x"), (y, axis.yaxis, "y")):
             if quantity.log:
                 axis.set(**{f"{name}scale": "log"})
+                side.set_major_formatter(PlainLogFormatter())
+                side.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1, 0.4)))
+                side.set_tick_params(which="minor", labelsize=style.SMALL, pad=5)
             if quantity.limits is not None:
                 low, high = quantity.limits
-                margin = 0 if quantity.log else 0.02 * (high - low)
+                margin = 0 if quantity.log else LIMIT_MARGIN * (high - low)
                 axis.set(**{f"{name}lim": (low - margin, high + margin)})
-            axis.set(**{f"{name}label": ""})
-    label_x, label_y = (f"{each.label} ({each.unit})" if each.unit else each.label for each in (x, y))
-    if len(axes) == 1:
-        axes[0].set_xlabel(label_x, fontsize=style.LABEL)
-        axes[0].set_ylabel(label_y, fontsize=style.LABEL)
-    else:
-        figure.supxlabel(label_x, fontsize=style.LABEL)
-        figure.supylabel(label_y, fontsize=style.LABEL)
+            side.set_label_text("")
+    columns = min(declared.panels_per_row, len(axes))
+    for axis in axes[-columns:]:
+        axis.tick_params(which="both", labelbottom=True)  # the place below may be empty
+        axis.set_xlabel(with_unit(x.label, x.unit), fontsize=style.LABEL)
+    for axis in axes[::columns]:
+        axis.set_ylabel(with_unit(y.label, y.unit), fontsize=style.LABEL)
 
 
-def legend(figure: Figure, look: Look, hue: str, styled_by: str | None, *, line: Literal["-", ""]) -> None:
+def legend(
+    figure: Figure, look: Look, hue: str, styled_by: str | None, *, line: Literal["-", ""], marked: bool = True
+) -> None:
     """Put a legend below the panels: of the hues, and of the styles where they say something else.
 
     Parameters
@@ -137,10 +157,13 @@ def legend(figure: Figure, look: Look, hue: str, styled_by: str | None, *, line:
     hue, styled_by
         The names of what they stand for; ``styled_by`` is None where markers and colours stand for the same.
     line
-        Whether lines connect the points: the line style of matplotlib, ``-`` or an empty text.
+        The line style that connects the points.
+    marked
+        Whether points have markers.
     """
+    hue_marker = {value: "o" if styled_by else look.markers[value] for value in look.colours}
     entries: list[tuple[str, dict[str, Any]]] = [
-        (named(hue, value), {"color": colour, "marker": "s" if styled_by else look.markers[value]})
+        (named(hue, value), {"color": colour, "marker": hue_marker[value] if not (styled_by and line) else ""})
         for value, colour in look.colours.items()
     ]
     if styled_by is not None:
@@ -148,14 +171,21 @@ def legend(figure: Figure, look: Look, hue: str, styled_by: str | None, *, line:
             (named(styled_by, value), {"color": style.GREY, "marker": marker, "dashes": look.dashes[value]})
             for value, marker in look.markers.items()
         ]
-    handles = [_handle(label, line=line, **options) for label, options in entries]
+    handles = [_handle(label, line=line, marked=marked, **options) for label, options in entries]
     if len(handles) > 1:
         columns = min(len(handles), max(2, int(figure.get_figwidth() / COLUMN)))
-        figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=style.LABEL)
+        figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=columns,
+            frameon=False,
+            fontsize=style.LABEL,
+            handlelength=3 if line else 1,
+        )
 
 
-def _handle(label: str, *, line: Literal["-", ""], dashes: Any = "", **options: Any) -> Line2D:
-    handle = Line2D([], [], label=label, linestyle=line, markersize=5, **options)
+def _handle(label: str, *, line: Literal["-", ""], marked: bool, marker: str, dashes: Any = "", color: Any) -> Line2D:
+    handle = Line2D([], [], label=label, linestyle=line, color=color, marker=marker if marked else "", markersize=5)
     if line and dashes:
         handle.set_dashes(dashes)
     return handle

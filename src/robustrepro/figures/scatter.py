@@ -39,8 +39,9 @@ def draw(declared: Scatter, data: FigureData) -> Figure:
                 raise data.unusable(title or quantity.label, part["file"].iloc[0], why)
         sns.scatterplot(part, x="x", y="y", ax=axis, **look.seaborn(), s=14, alpha=0.6, linewidth=0, rasterized=True)
         axis.set_title(title, fontsize=style.TITLE)
-    finish(figure, [axis for axis, _ in panels.values()], declared.x, declared.y)
-    legend(figure, look, declared.hue, declared.style, line="")
+    finish([axis for axis, _ in panels.values()], declared, declared.x, declared.y)
+    if declared.panels != declared.hue or declared.style is not None:
+        legend(figure, look, declared.hue, declared.style, line="")
     seeds = style.counted(points.groupby(["panel", "hue"])["seed"].nunique(), "seed")
     style.note(figure, data.scale, seeds, f"{style.counted(points.groupby('panel').size(), 'point')} per panel")
     return figure

@@ -214,6 +214,8 @@ class Comparison(FigureKind):
     @model_validator(mode="after")
     def _series_have_the_same_columns(self) -> Comparison:
         for number, one in enumerate(self.series):
+            if "label" in one.columns:
+                raise ValueError(f"series[{number}].columns: 'label' is what the series is called, not a column")
             if set(one.columns) != set(self.series[0].columns):
                 known = ", ".join(self.series[0].columns) or "none"
                 raise ValueError(f"series[{number}].columns: expected the keys of the first series ({known})")
@@ -229,15 +231,16 @@ class Lines(Comparison):
     """One quantity against another, such as accuracy against ε: a line per hue and ``style``.
 
     A point is the mean over the rows of one seed with the same ``x``; a line is the mean over seeds, with its 95%
-    interval. ``y`` is the accuracy by default: as a column, ``accuracy`` is the share of examples that are classified
-    correctly, clean and under attack, in percent. ``clean_at`` is the x at which to show the accuracy without attack.
+    interval. ``y`` is the accuracy in percent by default: where the measurements have no column ``accuracy``, it is the
+    share of examples that are classified correctly, clean and under attack. ``clean_at`` is the x at which to show the
+    accuracy without attack.
     """
 
     implementation: ClassVar[str] = "robustrepro.figures.lines:draw"
     ACCURACY: ClassVar[str] = "accuracy"
     name: Literal["lines"]
     x: Quantity
-    y: Quantity = Quantity(column="accuracy", label="accuracy", unit="%", limits=[0.0, 100.0])
+    y: Quantity = Quantity(column="accuracy", label="accuracy", unit="%", factor=100.0, limits=[0.0, 100.0])
     style: str | None = None
     clean_at: Number | None = None
 
