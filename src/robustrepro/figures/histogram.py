@@ -49,7 +49,7 @@ def draw(declared: Histogram, data: FigureData) -> Figure:
             legend=False,
             ax=axis,
         )
-        axis.set_title(title, fontsize=style.TITLE)
+        axis.set_title(title)
     share = Quantity(column="percent", label=declared.counted, unit="%", log=declared.log_share)
     finish([axis for axis, _ in panels.values()], declared, declared.x, share)
     if declared.panels != declared.hue:

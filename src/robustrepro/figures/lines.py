@@ -43,9 +43,11 @@ def draw(declared: Lines, data: FigureData) -> Figure:
         _draw_panel(axis, part, look, marked=marked)
         equal = style.all_equal(part["y"])
         if equal is not None and declared.y.column != Lines.ACCURACY:
-            raise data.unusable(title or "y", part["file"].iloc[0], f"every {declared.y.label} is {equal:g}")
+            raise data.unusable(
+                title or declared.y.label, part["file"].iloc[0], f"every {declared.y.label} is {equal:g}"
+            )
         remark = "" if equal is None else f"all {equal:g}%"
-        axis.set_title(": ".join(filter(None, [title, remark])), fontsize=style.TITLE)
+        axis.set_title(": ".join(filter(None, [title, remark])))
     axes = [axis for axis, _ in panels.values()]
     finish(axes, declared, declared.x, declared.y)
     if not _label_directly(axes, means, look, declared):

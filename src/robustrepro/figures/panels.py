@@ -121,9 +121,12 @@ def with_unit(label: str, unit: str) -> str:
 
 
 def finish(axes: Sequence[Axes], declared: Comparison, x: Quantity, y: Quantity) -> None:
-    """Scale and label the axes of all panels; a name stands at the outer sides only."""
+    """Scale and label the axes of all panels, whose titles are set; what an axis is stands at the outer sides only."""
+    columns = min(declared.panels_per_row, len(axes))
     for axis in axes:
         style.without_frame(axis)
+        title = style.wrapped(axis.get_title(), PANEL_SIZES[columns][0], style.TITLE)
+        axis.set_title(title, fontsize=style.TITLE)
         for quantity, side, name in ((x, axis.xaxis, "x"), (y, axis.yaxis, "y")):
             if quantity.log:
                 axis.set(**{f"{name}scale": "log"})
@@ -135,7 +138,6 @@ def finish(axes: Sequence[Axes], declared: Comparison, x: Quantity, y: Quantity)
                 margin = 0 if quantity.log else LIMIT_MARGIN * (high - low)
                 axis.set(**{f"{name}lim": (low - margin, high + margin)})
             side.set_label_text("")
-    columns = min(declared.panels_per_row, len(axes))
     for axis in axes[-columns:]:
         axis.tick_params(which="both", labelbottom=True)  # the place below may be empty
         axis.set_xlabel(with_unit(x.label, x.unit), fontsize=style.LABEL)

@@ -38,7 +38,7 @@ def draw(declared: Scatter, data: FigureData) -> Figure:
                 why = f"every {quantity.label} is {equal:g}"
                 raise data.unusable(title or quantity.label, part["file"].iloc[0], why)
         sns.scatterplot(part, x="x", y="y", ax=axis, **look.seaborn(), s=14, alpha=0.6, linewidth=0, rasterized=True)
-        axis.set_title(title, fontsize=style.TITLE)
+        axis.set_title(title)
     finish([axis for axis, _ in panels.values()], declared, declared.x, declared.y)
     if declared.panels != declared.hue or declared.style is not None:
         legend(figure, look, declared.hue, declared.style, line="")

@@ -29,8 +29,8 @@ WIDTH = 9.6
 LABEL_GAP = 0.055
 """Between the names of two lines, as a share of the height of the axis."""
 
-CHARACTERS_PER_INCH = 15
-"""Of the note; a few fewer than fit."""
+CHARACTER = 0.6
+"""Mean width of a character, rounded up, as a share of the font size."""
 
 HEIGHT_TO_WIDTH = 1.06
 """Of a panel with its title."""
@@ -61,8 +61,12 @@ def panels(count: int, *, columns: int | None = None, **options: Any) -> tuple[F
 def note(figure: Figure, scale: str, *remarks: str) -> None:
     """Write the small line over the panels: the scale, and what a reader has to know; lines, in a narrow figure."""
     text = "; ".join([f"scale {scale}", *remarks])
-    characters = int(CHARACTERS_PER_INCH * figure.get_figwidth())
-    figure.suptitle(textwrap.fill(text, characters, break_long_words=False), fontsize=SMALL)
+    figure.suptitle(wrapped(text, figure.get_figwidth(), SMALL), fontsize=SMALL)
+
+
+def wrapped(text: str, width: float, size: float) -> str:
+    """Return a text in lines of at most ``width`` inches; ``size`` is the font's, in points."""
+    return textwrap.fill(text, int(72 * width / (CHARACTER * size)), break_long_words=False)
 
 
 def colours_of(names: Iterable[str]) -> dict[str, str]:
