@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from figure_cases import declared_with_data, write
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.quiver import Quiver
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from robustrepro.errors import UserError
 from robustrepro.figures import training_gradients, training_paths
 from robustrepro.figures.training_gradients import mean_resultant_length
-from robustrepro.measurements.store import write_measurement
 
 Floats = NDArray[np.float64]
 UPDATES, PARAMETERS, EVERY = 12, 5, 3
@@ -31,20 +30,23 @@ def random_path(seed: int) -> tuple[Floats, Floats]:
     return values, gradients * 10.0 ** -np.arange(UPDATES)[:, None]
 
 
-def spec_of(folder: Path, name: str, *paths: tuple[Floats, Floats]) -> dict[str, Any]:
+def drawn_from(folder: Path, name: str, *paths: tuple[Floats, Floats]) -> Figure:
+    """Draw one panel per path; its seed is its number."""
     panels = []
     for number, (values, gradients) in enumerate(paths):
-        file = folder / f"{number}.parquet"
         updates, parameters = values.shape
-        columns = {
-            "update": np.repeat(EVERY * np.arange(updates, dtype=np.int32), parameters),
-            "parameter": np.tile(np.arange(parameters, dtype=np.int32), updates),
-            "value": values.ravel().astype(np.float32),
-            "gradient": gradients.ravel().astype(np.float32),
-        }
-        write_measurement(file, columns, {})
-        panels.append({"label": f"Panel {number}", "model": f"m{number}", "seed": number, "measurement": str(file)})
-    return {"id": "figure", "scale": "quick", "figure": {"name": name, "every": EVERY, "panels": panels}}
+        write(
+            folder,
+            "path",
+            f"m{number}",
+            number,
+            update=np.repeat(EVERY * np.arange(updates, dtype=np.int32), parameters),
+            parameter=np.tile(np.arange(parameters, dtype=np.int32), updates),
+            value=values.ravel().astype(np.float32),
+            gradient=gradients.ravel().astype(np.float32),
+        )
+        panels.append({"label": f"Panel {number}", "model": f"m{number}", "seed": number})
+    return DRAWINGS[name](*declared_with_data(folder, {"name": name, "measure": "path", "panels": panels}))
 
 
 def projected(points: Floats, every_panels: list[Floats]) -> tuple[Floats, Floats]:
@@ -64,7 +66,7 @@ def axis_labels(figure: Figure) -> list[str]:
 
 def test_all_panels_gradients_are_projected_on_the_same_axes_which_say_what_they_explain(tmp_path: Path) -> None:
     paths = [random_path(0), random_path(1)]
-    drawn = training_gradients.draw(spec_of(tmp_path, "training_gradients", *paths))
+    drawn = drawn_from(tmp_path, "training_gradients", *paths)
     directions = [unit(gradients) for _, gradients in paths]
     for axis, (_, gradients), direction in zip(drawn.axes, paths, directions, strict=False):
         (points,) = (each for each in axis.collections if isinstance(each, PathCollection))
@@ -80,7 +82,7 @@ def test_all_panels_gradients_are_projected_on_the_same_axes_which_say_what_they
 
 def test_a_panel_says_how_consistent_its_directions_are(tmp_path: Path) -> None:
     paths = [random_path(0), random_path(1)]
-    drawn = training_gradients.draw(spec_of(tmp_path, "training_gradients", *paths))
+    drawn = drawn_from(tmp_path, "training_gradients", *paths)
     lengths = [np.sqrt(np.square(sum(unit(gradients)) / UPDATES).sum()) for _, gradients in paths]
     titles = [axis.get_title() for axis in drawn.axes[:2]]
     assert titles == [f"Panel {number}: R = {length:.2f}" for number, length in enumerate(lengths)]
@@ -99,7 +101,7 @@ def test_the_mean_resultant_length_of_two_directions_is_the_cosine_of_half_their
 def test_a_gradient_of_length_zero_has_no_direction(tmp_path: Path) -> None:
     values, gradients = random_path(0)
     gradients[4:6] = 0
-    drawn = training_gradients.draw(spec_of(tmp_path, "training_gradients", (values, gradients), random_path(1)))
+    drawn = drawn_from(tmp_path, "training_gradients", (values, gradients), random_path(1))
     length = np.linalg.norm(unit(np.delete(gradients, [4, 5], axis=0)).mean(0))
     assert drawn.axes[0].get_title() == f"Panel 0: R = {length:.2f}"
     assert "10 to 12 updates a panel" in drawn.get_suptitle()
@@ -107,7 +109,7 @@ def test_a_gradient_of_length_zero_has_no_direction(tmp_path: Path) -> None:
 
 def test_a_path_leads_through_its_projected_parameters_and_its_arrows_point_down_the_gradient(tmp_path: Path) -> None:
     paths = [random_path(0), random_path(1)]
-    drawn = training_paths.draw(spec_of(tmp_path, "training_paths", *paths))
+    drawn = drawn_from(tmp_path, "training_paths", *paths)
     every = [values for values, _ in paths]
     for axis, (values, gradients) in zip(drawn.axes, paths, strict=False):
         expected, shares = projected(values, every)
@@ -127,7 +129,7 @@ def test_a_path_leads_through_its_projected_parameters_and_its_arrows_point_down
 
 def test_a_long_path_has_no_more_arrows_than_can_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_paths, "ARROWS", 4)
-    drawn = training_paths.draw(spec_of(tmp_path, "training_paths", random_path(0)))
+    drawn = drawn_from(tmp_path, "training_paths", random_path(0))
     (arrows,) = (each for each in drawn.axes[0].collections if isinstance(each, Quiver))
     assert np.asarray(arrows.get_array()).tolist() == [0, 9, 21, 33]  # the first and the last update among them
 
@@ -135,27 +137,27 @@ def test_a_long_path_has_no_more_arrows_than_can_be_seen(tmp_path: Path, monkeyp
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_an_empty_path_is_no_figure(tmp_path: Path, name: str) -> None:
     empty = np.empty((0, PARAMETERS)), np.empty((0, PARAMETERS))
-    with pytest.raises(UserError, match=r"figure, panel Panel 1: .*/1\.parquet: no update was recorded"):
-        DRAWINGS[name](spec_of(tmp_path, name, random_path(0), empty))
+    with pytest.raises(UserError, match=r"figure, panel Panel 1: .*/m1/seed1\.parquet: no update was recorded"):
+        drawn_from(tmp_path, name, random_path(0), empty)
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_models_of_different_sizes_share_no_axes(tmp_path: Path, name: str) -> None:
     values, gradients = random_path(1)
-    with pytest.raises(UserError, match=r"panel Panel 1: .*/1\.parquet: 4 parameters, but Panel 0 has 5"):
-        DRAWINGS[name](spec_of(tmp_path, name, random_path(0), (values[:, :4], gradients[:, :4])))
+    with pytest.raises(UserError, match=r"panel Panel 1: .*/m1/seed1\.parquet: 4 parameters, but Panel 0 has 5"):
+        drawn_from(tmp_path, name, random_path(0), (values[:, :4], gradients[:, :4]))
 
 
 @pytest.mark.parametrize("length", [0.0, 1.0])
 def test_gradients_without_two_directions_are_no_figure(tmp_path: Path, length: float) -> None:
     values, gradients = random_path(1)
     gradients[:] = length
-    with pytest.raises(UserError, match=r"panel Panel 1: .*/1\.parquet: its (0|12) gradients .* show no two"):
-        training_gradients.draw(spec_of(tmp_path, "training_gradients", random_path(0), (values, gradients)))
+    with pytest.raises(UserError, match=r"panel Panel 1: .*/m1/seed1\.parquet: its (0|12) gradients .* show no two"):
+        drawn_from(tmp_path, "training_gradients", random_path(0), (values, gradients))
 
 
 def test_parameters_that_never_change_are_no_figure(tmp_path: Path) -> None:
     values, gradients = random_path(1)
     values[:] = values[0]
-    with pytest.raises(UserError, match=r"panel Panel 1: .*/1\.parquet: the parameters never change"):
-        training_paths.draw(spec_of(tmp_path, "training_paths", random_path(0), (values, gradients)))
+    with pytest.raises(UserError, match=r"panel Panel 1: .*/m1/seed1\.parquet: the parameters never change"):
+        drawn_from(tmp_path, "training_paths", random_path(0), (values, gradients))

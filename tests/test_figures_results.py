@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from figure_cases import declared_with_data, table_cell, write, write_table
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from robustrepro.errors import UserError
 from robustrepro.figures import heat_map, style
+from robustrepro.figures.data import FigureData
 from robustrepro.figures.diagonal_dominance import diagonal_shares, draw
-from robustrepro.measurements.store import write_measurement
-from robustrepro.spec.paper import Table
-from robustrepro.tables.step import table_step
 
 SIZES = (4, 8)
-ATTACK = {"name": "pgd", "epsilon": 8 / 255, "steps": 20}
 
 # -- the diagonal of CEM -------------------------------------------------------------------------------------
 
@@ -36,36 +36,25 @@ def test_the_diagonal_is_a_part_in_n_of_equal_losses_and_all_of_a_single_one() -
     assert diagonal_shares(losses, 4).tolist() == pytest.approx([0.25, 1.0])
 
 
-def write(path: Path, **columns: Any) -> str:
-    write_measurement(path, {name: np.asarray(values) for name, values in columns.items()}, {})
-    return str(path)
-
-
-def dominance(folder: Path, **changed: Any) -> dict[str, Any]:
-    """Return a spec with two seeds a batch size; HRM is right more often than ERM, and so are larger batches."""
+def dominance(folder: Path, **changed: Any) -> tuple[Any, FigureData]:
+    """Return a figure of two seeds per batch size; HRM is right more often than ERM, and so are larger batches."""
     batches = []
     for size in SIZES:
         losses = np.random.default_rng(size).exponential(size=(2, 50))
-        accuracy: dict[str, list[str]] = {}
-        for label, right in (("HRM", 5), ("ERM", 1)):
-            accuracy[label] = [
-                write(
-                    folder / f"{label}{size}-{seed}.parquet",
-                    label=np.zeros(20, dtype=int),
-                    prediction=np.arange(20) >= changed.get("right", right + size + seed),
-                )
-                for seed in range(2)
-            ]
-        files = [
-            write(folder / f"losses{size}-{seed}.parquet", loss=changed.get("losses", losses[seed]))
-            for seed in range(2)
-        ]
-        batches.append({"batch_size": size, "losses_measurements": files, "accuracy_measurements": accuracy})
-    return {"id": "figure6", "scale": "quick", "figure": {"attack": ATTACK, "batches": batches[::-1]}}
+        for seed in range(2):
+            write(folder, "losses", f"HRM-{size}", seed, loss=changed.get("losses", losses[seed]))
+            for label, right in (("HRM", 5), ("ERM", 1)):
+                prediction = np.arange(20) >= changed.get("right", right + size + seed)
+                columns = {"label": np.zeros(20, dtype=int), "prediction": prediction}
+                write(folder, "pgd", f"{label}-{size}", seed, **columns)
+        models = {"HRM": f"HRM-{size}", "ERM": f"ERM-{size}"}
+        batches.append({"batch_size": size, "losses": f"HRM-{size}", "accuracy": models})
+    figure = {"name": "diagonal_dominance", "measure": "pgd", "losses_measure": "losses", "batches": batches[::-1]}
+    return declared_with_data(folder, figure, measures={"pgd": "PGD, 20 steps, ε = 8/255"})
 
 
 def test_the_share_of_the_diagonal_is_shown_for_every_batch_size_between_its_bounds(tmp_path: Path) -> None:
-    left, _ = draw(dominance(tmp_path)).axes
+    left, _ = draw(*dominance(tmp_path)).axes
     shares, equal, single = left.lines
     expected = [
         np.mean(
@@ -83,7 +72,7 @@ def test_the_share_of_the_diagonal_is_shown_for_every_batch_size_between_its_bou
 
 
 def test_accuracies_are_shown_with_the_range_of_their_seeds(tmp_path: Path) -> None:
-    figure = draw(dominance(tmp_path))
+    figure = draw(*dominance(tmp_path))
     _, right = figure.axes
     assert [np.asarray(line.get_ydata()).tolist() for line in right.lines] == [[27.5, 47.5], [47.5, 67.5]]  # ERM, HRM
     bars = [[path.vertices[:, 1].tolist() for path in bar.get_paths()] for bar in right.collections]
@@ -104,13 +93,19 @@ def test_accuracies_are_shown_with_the_range_of_their_seeds(tmp_path: Path) -> N
     ],
 )
 def test_losses_without_a_share_are_no_figure(tmp_path: Path, losses: Any, why: str) -> None:
-    with pytest.raises(UserError, match=rf"figure6, panel diagonal, batch size 4: .*/losses4-0\.parquet: {why}"):
-        draw(dominance(tmp_path, losses=losses))
+    with pytest.raises(
+        UserError, match=rf"figure, panel diagonal, batch size 4: .*/losses/HRM-4/seed0\.parquet: {why}"
+    ):
+        draw(*dominance(tmp_path, losses=losses))
 
 
-def test_accuracies_that_are_all_the_same_are_no_figure(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"figure6, panel accuracy: .*4-0\.parquet: every model has the same accuracy"):
-        draw(dominance(tmp_path, right=0))
+@pytest.mark.parametrize(("right", "said"), [(0, "all 0%"), (20, "all 100%")])
+def test_accuracies_that_are_all_the_same_are_shown_and_said(tmp_path: Path, right: int, said: str) -> None:
+    _, axis = draw(*dominance(tmp_path, right=right)).axes
+    assert axis.get_title() == f"accuracy (%) under\nPGD, 20 steps, ε = 8/255\n({said})"
+    assert {value for line in axis.lines for value in np.asarray(line.get_ydata())} == {5.0 * right}
+    low, high = axis.get_ylim()
+    assert low < 0 < 100 < high
 
 
 def test_names_at_the_ends_of_lines_do_not_overlap() -> None:
@@ -125,54 +120,30 @@ def test_names_at_the_ends_of_lines_do_not_overlap() -> None:
 
 # -- heat maps -----------------------------------------------------------------------------------------------
 
+MEANS = {("a", "a"): 10.0, ("a", "b"): 21.5, ("b", "a"): 35.0, ("b", "b"): 4.0}
+PRINTED = {("a", "a"): 12.4, ("a", "b"): 40.1, ("b", "a"): 41.2, ("b", "b"): 13.0}
 
-def table(folder: Path, right: list[list[int]], *, unit: str = "%", published: str | None = None) -> dict[str, Any]:
-    """Make a table whose cells say how many of 200 images are right, and return the spec of its heat map."""
-    cells = []
-    for row, line in zip("ab", right, strict=True):
-        for column, count in zip("ab", line, strict=True):
-            file = folder / f"{row}{column}.parquet"
-            model = {"model": row, "seed": 0, "weights_sha256": "sha"}
-            origin = {"spec": {}, "models": [model], "commit": "c0ffee", "device": "cpu"}
-            columns = {"label": np.zeros(200, dtype=int), "prediction": np.arange(200) >= count}
-            write_measurement(file, columns, origin)
-            files = {"0": str(file), "1": str(file), "2": str(file)}
-            cells.append({"row": row, "column": column, "kind": "attack", "models": [row], "measurements": files})
-    declaration = {
-        "where": "Table 5",
-        "caption": "Transfer",
-        "unit": unit,
-        "rows": {key: {"label": f"from {key}", "model": key} for key in "ab"},
-        "columns": {key: {"label": f"to {key}", "measure": key} for key in "ab"},
-    }
-    spec = {
-        "id": "table5",
-        "paper": "small",
-        "scale": "quick",
-        "table": Table.model_validate(declaration).in_order(),
-        "cells": cells,
-        "training": {"a": "{}", "b": "{}"},
-        "stand_ins": {},
-        "unverified": [],
-    }
-    if published:
-        (folder / "table5.csv").write_text(published)
-    table_step(spec, folder / "tables", folder / "table5.csv" if published else None)
-    figure = {"table": "table5", "measurement": str(folder / "tables/table5.json")}
-    return {"id": "map", "scale": "quick", "figure": figure}
+
+def heat_map_of(folder: Path, means: dict[tuple[str, str], float | None], **column: Any) -> Figure:
+    cells = [table_cell(*place, mean, printed_value=PRINTED.get(place)) for place, mean in means.items()]
+    write_table(folder, "table5", cells, **column)
+    return heat_map.draw(*declared_with_data(folder, {"name": "heat_map", "table": "table5"}))
+
+
+def texts_of(figure: Figure) -> dict[tuple[float, float], str]:
+    return {text.get_position() if type(text) is Text else text.xy: text.get_text() for text in figure.axes[0].texts}
 
 
 def test_a_heat_map_has_every_cell_in_its_place_with_the_printed_number_in_brackets(tmp_path: Path) -> None:
-    published = ",to a,to b\nfrom a,12.40%,40.10%\nfrom b,41.20%,13.00%\n"
-    figure = heat_map.draw(table(tmp_path, [[20, 43], [70, 8]], published=published))
+    figure = heat_map_of(tmp_path, MEANS)
     axis = figure.axes[0]
-    assert np.asarray(axis.images[0].get_array()).tolist() == [[10.0, 21.5], [35.0, 4.0]]
-    found = {tuple(text.xy): text.get_text() for text in axis.texts}  # type: ignore[attr-defined]
-    assert found == {
-        (0, 0): "10.00\n(12.40)",
-        (1, 0): "21.50\n(40.10)",
-        (0, 1): "35.00\n(41.20)",
-        (1, 1): "4.00\n(13.00)",
+    assert np.asarray(axis.collections[0].get_array()).ravel().tolist() == [10.0, 21.5, 35.0, 4.0]
+    assert axis.yaxis_inverted()  # the first row is the upper one
+    assert texts_of(figure) == {
+        (0.5, 0.5): "10.00\n(12.40)",
+        (1.5, 0.5): "21.50\n(40.10)",
+        (0.5, 1.5): "35.00\n(41.20)",
+        (1.5, 1.5): "4.00\n(13.00)",
     }
     assert [label.get_text() for label in axis.get_xticklabels()] == ["to a", "to b"]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["from a", "from b"]
@@ -180,18 +151,34 @@ def test_a_heat_map_has_every_cell_in_its_place_with_the_printed_number_in_brack
     assert figure.get_suptitle() == "scale quick; mean of 3 seeds; in brackets: as the paper prints it"
 
 
-def test_a_table_that_the_paper_lacks_has_no_brackets(tmp_path: Path) -> None:
-    figure = heat_map.draw(table(tmp_path, [[20, 43], [70, 8]]))
-    assert [text.get_text() for text in figure.axes[0].texts] == ["10.00", "21.50", "35.00", "4.00"]
+def test_a_table_that_the_paper_lacks_has_no_brackets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("test_figures_results.PRINTED", {})
+    figure = heat_map_of(tmp_path, MEANS)
+    assert set(texts_of(figure).values()) == {"10.00", "21.50", "35.00", "4.00"}
     assert figure.get_suptitle() == "scale quick; mean of 3 seeds"
 
 
-def test_a_constant_table_is_no_heat_map(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"map, panel table5: .*/table5\.json: every cell is 10"):
-        heat_map.draw(table(tmp_path, [[20, 20], [20, 20]]))
+def test_a_cell_that_was_not_measured_says_so_and_has_no_colour(tmp_path: Path) -> None:
+    figure = heat_map_of(tmp_path, {**MEANS, ("b", "a"): None})
+    assert texts_of(figure)[0.5, 1.5] == "not measured\n(41.20)"
+    assert np.ma.getmaskarray(figure.axes[0].collections[0].get_array()).ravel().tolist() == [False, False, True, False]
+
+
+def test_a_table_without_a_measured_cell_is_no_heat_map(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"figure, panel table5: .*/table5\.json: no cell was measured"):
+        heat_map_of(tmp_path, dict.fromkeys(MEANS))
+
+
+def test_accuracies_that_are_the_same_in_every_cell_are_shown_and_said(tmp_path: Path) -> None:
+    assert heat_map_of(tmp_path, dict.fromkeys(MEANS, 0.0)).axes[0].get_title() == "every cell is 0%"
+    assert heat_map_of(tmp_path, MEANS).axes[0].get_title() == ""
 
 
 def test_a_table_of_anything_but_percentages_is_no_heat_map(tmp_path: Path) -> None:
-    spec = table(tmp_path, [[20, 43], [70, 8]], unit="")
-    with pytest.raises(UserError, match=r"map: .*/table5\.json: a heat map shows percentages, the table's unit is ''"):
-        heat_map.draw(spec)
+    with pytest.raises(UserError, match=r"figure: .*/table5\.json: .* shows percentages, the unit of column a is 's'"):
+        heat_map_of(tmp_path, MEANS, unit="s")
+
+
+def test_a_table_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"figure: .*/papers/small/tables/table5\.json: unreadable table"):
+        heat_map.draw(*declared_with_data(tmp_path, {"name": "heat_map", "table": "table5"}))

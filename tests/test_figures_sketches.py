@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from figure_cases import declared_with_data
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -64,8 +66,8 @@ def test_an_angle_is_measured_without_its_sign(turn: float) -> None:
     assert gradient_pair.angle_between(first, 3 * second) == pytest.approx(abs(turn), abs=1e-9)
 
 
-def test_the_pair_is_drawn_right_and_as_printed_and_the_difference_is_said() -> None:
-    drawn = gradient_pair.draw({"id": "figure1", "scale": "quick", "figure": PAIR})
+def test_the_pair_is_drawn_right_and_as_printed_and_the_difference_is_said(tmp_path: Path) -> None:
+    drawn = gradient_pair.draw(*declared_with_data(tmp_path, PAIR))
     first, second = np.array([1.0, 0.0]), 1.2 * np.array([math.cos(math.radians(70)), math.sin(math.radians(70))])
     both = [
         formulas([0.5, 2.0], first, second) for formulas in (gradient_pair.gradients, gradient_pair.printed_gradients)
@@ -83,9 +85,9 @@ def test_the_pair_is_drawn_right_and_as_printed_and_the_difference_is_said() -> 
 
 
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
-def test_the_sketch_says_every_kernel_value_of_the_pair_and_their_product(gamma: float) -> None:
+def test_the_sketch_says_every_kernel_value_of_the_pair_and_their_product(tmp_path: Path, gamma: float) -> None:
     figure = {"name": "kernel_sketch", "points": POINTS, "gamma": gamma}
-    drawn = kernel_sketch.draw({"id": "figure5", "scale": "quick", "figure": figure})
+    drawn = kernel_sketch.draw(*declared_with_data(tmp_path, figure))
 
     def kernel(one: int, other: int) -> float:
         return math.exp(-gamma * math.dist(POINTS[one - 1], POINTS[other - 1]) ** 2)

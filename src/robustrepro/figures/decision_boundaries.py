@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from robustrepro.figures import style
-from robustrepro.measurements.store import read_measurement
+from robustrepro.figures.data import FigureData
+from robustrepro.spec.figures import DecisionBoundaries, Panel
 
 # The two classes have different markers, too.
 CLASS_COLOURS = (style.BLUE, style.VERMILLION)
@@ -19,50 +16,39 @@ CLASS_MARKERS = ("o", "s")
 REGIONS = LinearSegmentedColormap.from_list("regions", [CLASS_COLOURS[0], "#ffffff", CLASS_COLOURS[1]])
 
 
-def draw(spec: dict[str, Any]) -> Figure:
-    """Draw one panel a model, row by row.
-
-    Parameters
-    ----------
-    spec
-        The figure's spec: ``figure.panels``, each with a label, a model and its measurement, and ``figure.columns``.
+def draw(declared: DecisionBoundaries, data: FigureData) -> Figure:
+    """Draw one panel per model, row by row.
 
     Raises
     ------
     UserError
         If a panel has no training points, or its model says the same everywhere.
     """
-    panels = spec["figure"]["panels"]
-    figure, axes = style.panels(len(panels), columns=spec["figure"]["columns"])
-    for axis, panel in zip(axes, panels, strict=True):
-        _draw_panel(axis, panel, spec["id"])
-    seeds = style.seeds_of([panel["seed"] for panel in panels])
-    style.note(figure, spec["scale"], f"{seeds}; ringed: training points a model ignores")
+    figure, axes = style.panels(len(declared.panels), columns=declared.columns)
+    for axis, panel in zip(axes, declared.panels, strict=True):
+        _draw_panel(axis, panel, declared.measure, data)
+    seeds = style.seeds_of([panel.seed for panel in declared.panels])
+    style.note(figure, data.scale, f"{seeds}; ringed: training points a model ignores")
     return figure
 
 
-def _draw_panel(axis: Axes, panel: dict[str, Any], name: str) -> None:
-    measured, _ = read_measurement(Path(panel["measurement"]))
-    column = {key: measured.column(key).to_numpy() for key in measured.column_names}
-    grid, points = column["part"] == "grid", column["part"] == "train"
-    if not points.any():
-        raise style.unusable(name, panel["label"], panel["measurement"], "there are no training points")
-    if np.ptp(column["probability"][grid]) == 0:
-        why = f"the model {panel['model']} says the same everywhere"
-        raise style.unusable(name, panel["label"], panel["measurement"], why)
-    x, y = np.unique(column["x"][grid]), np.unique(column["y"][grid])
-    probability = column["probability"][grid].reshape(len(y), len(x))
-    axis.pcolormesh(x, y, probability, cmap=REGIONS, vmin=0, vmax=1, alpha=0.45, shading="nearest", rasterized=True)
-    axis.contour(x, y, probability, levels=[0.5], colors="black", linewidths=1)
-    ignored = points & (column["label"] != column["prediction"])
+def _draw_panel(axis: Axes, panel: Panel, measure: str, data: FigureData) -> None:
+    file = data.file(panel.model, measure, panel.seed)
+    rows = data.frame(panel.model, measure, panel.seed)
+    points, grid = rows[rows["part"] == "train"], rows[rows["part"] == "grid"]
+    if points.empty:
+        raise data.unusable(panel.label, file, "there are no training points")
+    if grid["probability"].nunique() < 2:
+        raise data.unusable(panel.label, file, f"the model {panel.model} says the same everywhere")
+    regions = grid.pivot(index="y", columns="x", values="probability")
+    x, y = regions.columns, regions.index
+    axis.pcolormesh(x, y, regions, cmap=REGIONS, vmin=0, vmax=1, alpha=0.45, shading="nearest", rasterized=True)
+    axis.contour(x, y, regions, levels=[0.5], colors="black", linewidths=1)
     for label, (colour, marker) in enumerate(zip(CLASS_COLOURS, CLASS_MARKERS, strict=True)):
-        shown = points & (column["label"] == label)
-        axis.scatter(
-            column["x"][shown], column["y"][shown], s=16, c=colour, marker=marker, edgecolors="white", linewidths=0.5
-        )
-    axis.scatter(
-        column["x"][ignored], column["y"][ignored], s=80, facecolors="none", edgecolors="black", linewidths=1.1
-    )
-    axis.set_title(f"{panel['label']}: ignores {ignored.sum()} of {points.sum()}", fontsize=style.TITLE)
+        shown = points[points["label"] == label]
+        axis.scatter(shown["x"], shown["y"], s=16, c=colour, marker=marker, edgecolors="white", linewidths=0.5)
+    ignored = points[points["label"] != points["prediction"]]
+    axis.scatter(ignored["x"], ignored["y"], s=80, facecolors="none", edgecolors="black", linewidths=1.1)
+    axis.set_title(f"{panel.label}: ignores {len(ignored)} of {len(points)}", fontsize=style.TITLE)
     axis.set_xticks([])
     axis.set_yticks([])

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from robustrepro.figures import style
-from robustrepro.measurements.store import read_measurement
-from robustrepro.words import attack_in_words
+from robustrepro.figures.accuracy import robust
+from robustrepro.figures.data import FigureData
+from robustrepro.spec.figures import BatchSize, DiagonalDominance
 
 Floats = NDArray[np.float64]
 SPREAD = (10, 90)
@@ -46,76 +46,59 @@ def diagonal_shares(losses: Floats, batch_size: int) -> Floats:
     return shares
 
 
-def draw(spec: dict[str, Any]) -> Figure:
+def draw(declared: DiagonalDominance, data: FigureData) -> Figure:
     """Draw the diagonal's share on the left and the accuracy under attack on the right.
-
-    Parameters
-    ----------
-    spec
-        The figure's spec: ``figure.attack``, the one behind the accuracies, and ``figure.batches``, each with a
-        ``batch_size``, ``losses_measurements`` (one a seed) and ``accuracy_measurements`` (for each label, one a seed).
 
     Raises
     ------
     UserError
-        If there are no batches, all losses are equal, or all accuracies are.
+        If there are no batches, or all losses are equal.
     """
-    batches = sorted(spec["figure"]["batches"], key=lambda batch: int(batch["batch_size"]))
+    batches = sorted(declared.batches, key=lambda batch: batch.batch_size)
     figure, (left, right) = style.panels(2)
     figure.set_size_inches(8.4, 3.6)
-    sizes = [batch["batch_size"] for batch in batches]
-    _draw_shares(left, sizes, [_shares(batch, spec["id"]) for batch in batches])
+    sizes = [batch.batch_size for batch in batches]
+    _draw_shares(left, sizes, [_shares(batch, declared.losses_measure, data) for batch in batches])
     accuracies = {
-        label: [_accuracies(batch["accuracy_measurements"][label]) for batch in batches]
-        for label in sorted(batches[0]["accuracy_measurements"])
+        label: [_accuracies(data.frames(batch.accuracy[label], declared.measure)) for batch in batches]
+        for label in sorted(batches[0].accuracy)
     }
-    if np.ptp(np.concatenate([values for line in accuracies.values() for values in line])) == 0:
-        first = next(iter(batches[0]["accuracy_measurements"].values()))[0]
-        raise style.unusable(spec["id"], "accuracy", first, "every model has the same accuracy, at every batch size")
-    _draw_accuracies(right, sizes, accuracies, spec["figure"]["attack"])
+    _draw_accuracies(right, sizes, accuracies, f"accuracy (%) under\n{data.words(declared.measure)}")
     for axis in (left, right):
         axis.set_xscale("log", base=2)
         axis.set_xticks(sizes, [str(size) for size in sizes], minor=False)
         axis.minorticks_off()
         axis.set_xlabel("batch size", fontsize=style.LABEL)
         style.without_frame(axis)
-    seeds = [len(files) for batch in batches for files in batch["accuracy_measurements"].values()]
     style.note(
         figure,
-        spec["scale"],
-        style.counted(seeds, "seed"),
+        data.scale,
+        style.counted([len(seeds) for line in accuracies.values() for seeds in line], "seed"),
         f"left: mean and {SPREAD[0]}th to {SPREAD[1]}th percentile of batches",
         "right: mean and range of seeds",
     )
     return figure
 
 
-def _shares(batch: dict[str, Any], figure: str) -> Floats:
+def _shares(batch: BatchSize, measure: str, data: FigureData) -> Floats:
     """Return the diagonal's shares in batches drawn from each seed's training losses."""
-    found = []
-    for file in batch["losses_measurements"]:
-        measured, _ = read_measurement(Path(file))
-        losses = measured.column("loss").to_numpy().astype(np.float64)
-        shares = diagonal_shares(np.random.default_rng(0).permutation(losses), batch["batch_size"])
-        panel = f"diagonal, batch size {batch['batch_size']}"
+    panel = f"diagonal, batch size {batch.batch_size}"
+    shares_per_seed = []
+    for seed in data.seeds(batch.losses):
+        file = data.file(batch.losses, measure, seed)
+        losses = data.frame(batch.losses, measure, seed)["loss"].to_numpy(np.float64)
+        shares = diagonal_shares(np.random.default_rng(0).permutation(losses), batch.batch_size)
         if not len(shares):
-            why = f"its {len(losses)} losses make no batch with a loss other than 0"
-            raise style.unusable(figure, panel, file, why)
+            raise data.unusable(panel, file, f"its {len(losses)} losses make no batch with a loss other than 0")
         if np.ptp(losses) == 0:
-            raise style.unusable(figure, panel, file, f"all {len(losses)} losses are equal")
-        found.append(shares)
-    return np.concatenate(found)
+            raise data.unusable(panel, file, f"all {len(losses)} losses are equal")
+        shares_per_seed.append(shares)
+    return np.concatenate(shares_per_seed)
 
 
-def _accuracies(files: Sequence[str]) -> Floats:
+def _accuracies(rows: pd.DataFrame) -> pd.Series:
     """Return the accuracy of each seed, in percent."""
-    accuracies = []
-    for file in files:
-        measured, _ = read_measurement(Path(file))
-        accuracies.append(
-            100 * np.mean(measured.column("prediction").to_numpy() == measured.column("label").to_numpy())
-        )
-    return np.array(accuracies)
+    return 100 * robust(rows).groupby(rows["seed"]).mean()
 
 
 def _draw_shares(axis: Axes, sizes: Sequence[int], shares: Sequence[Floats]) -> None:
@@ -138,17 +121,19 @@ def _draw_shares(axis: Axes, sizes: Sequence[int], shares: Sequence[Floats]) -> 
     axis.set_title("share of the diagonal", fontsize=style.TITLE)
 
 
-def _draw_accuracies(
-    axis: Axes, sizes: Sequence[int], accuracies: dict[str, list[Floats]], attack: dict[str, Any]
-) -> None:
+def _draw_accuracies(axis: Axes, sizes: Sequence[int], accuracies: dict[str, list[pd.Series]], title: str) -> None:
     """Draw each objective's accuracy against the batch size."""
     colours = style.colours_of(accuracies)
     for place, (label, line) in enumerate(accuracies.items()):
         # Beside one another, or the bars would hide one another.
         beside = np.array(sizes) * APART ** (place - (len(accuracies) - 1) / 2)
-        low, high = [values.min() for values in line], [values.max() for values in line]
+        low, high = [seeds.min() for seeds in line], [seeds.max() for seeds in line]
         axis.vlines(beside, low, high, color=colours[label], linewidth=1.2)
-        axis.plot(beside, [values.mean() for values in line], "o-", color=colours[label])
+        axis.plot(beside, [seeds.mean() for seeds in line], "o-", color=colours[label])
+    equal = style.all_equal(pd.concat([seeds for line in accuracies.values() for seeds in line]))
+    if equal is not None:
+        axis.set_ylim(*style.PERCENT)
+        title += f"\n(all {equal:g}%)"
     end = sizes[-1] * APART ** ((len(accuracies) - 1) / 2)
     style.label_ends(axis, end, {label: float(line[-1].mean()) for label, line in accuracies.items()}, colours)
-    axis.set_title(f"accuracy (%) under\n{attack_in_words(attack)}", fontsize=style.TITLE)
+    axis.set_title(title, fontsize=style.TITLE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from robustrepro.figures import style
+from robustrepro.figures.data import FigureData
+from robustrepro.spec.figures import GradientPair
 
 Vector = NDArray[np.float64]
 
@@ -49,20 +50,13 @@ def angle_between(first: Vector, second: Vector) -> float:
     return abs(math.degrees(math.atan2(first[0] * second[1] - first[1] * second[0], first @ second)))
 
 
-def draw(spec: dict[str, Any]) -> Figure:
-    """Draw the three gradients twice, on one scale; ∇L₁ and ∇L₂ are grey.
-
-    Parameters
-    ----------
-    spec
-        The figure's spec: ``figure.losses``, ``figure.lengths`` and ``figure.angle``.
-    """
-    declared = spec["figure"]
-    angle = math.radians(declared["angle"])
-    first = declared["lengths"][0] * np.array([1.0, 0.0])
-    second = declared["lengths"][1] * np.array([math.cos(angle), math.sin(angle)])
-    right = gradients(declared["losses"], first, second)
-    printed = printed_gradients(declared["losses"], first, second)
+def draw(declared: GradientPair, data: FigureData) -> Figure:
+    """Draw the three gradients twice, on one scale; ∇L₁ and ∇L₂ are grey."""
+    angle = math.radians(declared.angle)
+    first = declared.lengths[0] * np.array([1.0, 0.0])
+    second = declared.lengths[1] * np.array([math.cos(angle), math.sin(angle)])
+    right = gradients(declared.losses, first, second)
+    printed = printed_gradients(declared.losses, first, second)
     turned = angle_between(right["CEM"], printed["CEM"])
     titles = (
         "as automatic differentiation finds them",
@@ -81,8 +75,8 @@ def draw(spec: dict[str, Any]) -> Figure:
         axis.set_aspect("equal")
         axis.margins(0.15)
         axis.axis("off")
-    smaller, larger = declared["losses"]
-    style.note(figure, spec["scale"], f"L₁ = {smaller:g}, L₂ = {larger:g}", "no measurement enters")
+    smaller, larger = declared.losses
+    style.note(figure, data.scale, f"L₁ = {smaller:g}, L₂ = {larger:g}", "no measurement enters")
     return figure
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from robustrepro.figures import style
+from robustrepro.figures.data import FigureData
+from robustrepro.spec.figures import KernelSketch
 
 SUBSCRIPTS = "₁₂₃₄₅"
 Point = NDArray[np.float64]
@@ -22,17 +22,12 @@ def radial_basis(points: NDArray[np.float64], gamma: float) -> NDArray[np.float6
     return kernel
 
 
-def draw(spec: dict[str, Any]) -> Figure:
+def draw(declared: KernelSketch, data: FigureData) -> Figure:
     """Draw the points, a line from x₁ and x₂ to each other one with its kernel value, and v(x₁, x₂) (Eq. 21).
 
     The larger the value, the thicker the line.
-
-    Parameters
-    ----------
-    spec
-        The figure's spec: five ``figure.points`` and ``figure.gamma``.
     """
-    points, gamma = np.array(spec["figure"]["points"], dtype=np.float64), spec["figure"]["gamma"]
+    points, gamma = np.array(declared.points, dtype=np.float64), declared.gamma
     kernel = radial_basis(points, gamma)
     entry = kernel[0] @ kernel[1]
     figure = Figure(figsize=(5.6, 4.4), layout="constrained")
@@ -74,7 +69,7 @@ def draw(spec: dict[str, Any]) -> Figure:
     axis.set_aspect("equal")
     axis.margins(0.12)
     axis.axis("off")
-    style.note(figure, spec["scale"], f"γ = {gamma:g}, G₁₁ = G₂₂ = 1", "no measurement enters")
+    style.note(figure, data.scale, f"γ = {gamma:g}, G₁₁ = G₂₂ = 1", "no measurement enters")
     return figure
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from robustrepro.figures import style
-from robustrepro.measurements.store import read_measurement
+from robustrepro.figures.data import FigureData
+from robustrepro.spec.figures import PanelPerModel
 
 Floats = NDArray[np.float64]
 
@@ -24,26 +23,25 @@ class RecordedPath(NamedTuple):
     gradients: Floats
 
 
-def read_paths(panels: Sequence[dict[str, Any]], figure: str) -> list[RecordedPath]:
+def read_paths(declared: PanelPerModel, data: FigureData) -> list[RecordedPath]:
     """Return each panel's recorded training.
 
     Raises
     ------
     UserError
-        If a path is empty, or has other parameters than the first one.
+        If a path is empty, or has a different number of parameters than the first one.
     """
     paths: list[RecordedPath] = []
-    for panel in panels:
-        measured, _ = read_measurement(Path(panel["measurement"]))
-        update, value, gradient = (measured.column(name).to_numpy() for name in ("update", "value", "gradient"))
-        if not len(update):
-            raise style.unusable(figure, panel["label"], panel["measurement"], "no update was recorded")
-        updates = np.unique(update)
-        shape = len(updates), len(update) // len(updates)
-        path = RecordedPath(updates, *(part.astype(np.float64).reshape(shape) for part in (value, gradient)))
-        if paths and shape[1] != paths[0].values.shape[1]:
-            why = f"{shape[1]} parameters, but {panels[0]['label']} has {paths[0].values.shape[1]}"
-            raise style.unusable(figure, panel["label"], panel["measurement"], why)
+    for panel in declared.panels:
+        file = data.file(panel.model, declared.measure, panel.seed)
+        rows = data.frame(panel.model, declared.measure, panel.seed)
+        if rows.empty:
+            raise data.unusable(panel.label, file, "no update was recorded")
+        recorded = rows.astype({"value": float, "gradient": float}).pivot(index="update", columns="parameter")
+        path = RecordedPath(recorded.index.to_numpy(), recorded["value"].to_numpy(), recorded["gradient"].to_numpy())
+        if paths and path.values.shape[1] != paths[0].values.shape[1]:
+            why = f"{path.values.shape[1]} parameters, but {declared.panels[0].label} has {paths[0].values.shape[1]}"
+            raise data.unusable(panel.label, file, why)
         paths.append(path)
     return paths
 

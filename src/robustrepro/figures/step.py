@@ -1,27 +1,33 @@
-"""The step ``figure``: from measurements to one figure, as PNG and PDF."""
+"""The step ``figure``: from measurements and tables to one figure, as PNG and PDF."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 
+from robustrepro.figures.data import FigureData
 from robustrepro.files import atomic_path
-from robustrepro.spec.registry import FIGURES, resolve
+from robustrepro.implementations import resolve
+from robustrepro.steps import Work
 
 DOTS_PER_INCH = 160
 
+METADATA: dict[str, dict[str, Any]] = {
+    ".png": {"Software": None},
+    ".pdf": {"CreationDate": None, "Producer": None},
+}
+"""Without dates and versions, a figure is the same bytes from run to run."""
 
-def figure_step(spec: dict[str, Any], folder: Path) -> None:
+
+def run(work: Work) -> None:
     """Draw one figure.
 
     Parameters
     ----------
-    spec
-        The figure's declaration with the measurement of each panel.
-    folder
-        Receives ``{figure}.png`` and ``{figure}.pdf``.
+    work
+        With the figure's resolved declaration under ``figure`` and its class under ``declared_by``; each output's
+        suffix says its format.
 
     Raises
     ------
@@ -29,7 +35,14 @@ def figure_step(spec: dict[str, Any], folder: Path) -> None:
         If a panel would be empty or constant.
     """
     mpl.use("Agg")
-    drawn = resolve(FIGURES, "figure", spec["figure"]["name"])(spec)
-    for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None, "Producer": None})):
-        with atomic_path(folder / f"{spec['id']}{suffix}") as partial:
-            drawn.savefig(partial, format=suffix[1:], dpi=DOTS_PER_INCH, bbox_inches="tight", metadata=metadata)
+    declared = resolve(work.spec["declared_by"]).model_validate(work.spec["figure"])
+    drawn = resolve(declared.implementation)(declared, FigureData(work.spec))
+    for path in work.outputs:
+        with atomic_path(path) as partial:
+            drawn.savefig(
+                partial,
+                format=path.suffix[1:],
+                dpi=DOTS_PER_INCH,
+                bbox_inches="tight",
+                metadata=METADATA[path.suffix],
+            )

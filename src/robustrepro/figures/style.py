@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from robustrepro.errors import UserError
-
 # Hues that colour-blind readers tell apart (Okabe & Ito 2008).
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 BLUE, VERMILLION = PALETTE[:2]
 GREY = "#888888"
 COLOUR_MAP = "viridis"
 """For magnitudes and times; its lightness grows evenly."""
 
+PERCENT = (-2.0, 102.0)
+"""The limits of an axis from 0% to 100%, so that a line at either end is whole."""
+
 TITLE, LABEL, SMALL = 10, 9, 8
 """Font sizes in points. A figure is 9.6 inches wide at most, so the smallest is read at 900 pixels."""
 
 WIDTH = 9.6
+LABEL_GAP = 0.055
+"""Between the names of two lines, as a share of the height of the axis."""
+
+CHARACTER = 0.6
+"""Mean width of a character, rounded up, as a share of the font size."""
+
 HEIGHT_TO_WIDTH = 1.06
 """Of a panel with its title."""
 
@@ -50,8 +59,14 @@ def panels(count: int, *, columns: int | None = None, **options: Any) -> tuple[F
 
 
 def note(figure: Figure, scale: str, *remarks: str) -> None:
-    """Write the small line over the panels: the scale, and what a reader has to know."""
-    figure.suptitle("; ".join([f"scale {scale}", *remarks]), fontsize=SMALL)
+    """Write the small line over the panels: the scale, and what a reader has to know; lines, in a narrow figure."""
+    text = "; ".join([f"scale {scale}", *remarks])
+    figure.suptitle(wrapped(text, figure.get_figwidth(), SMALL), fontsize=SMALL)
+
+
+def wrapped(text: str, width: float, size: float) -> str:
+    """Return a text in lines of at most ``width`` inches; ``size`` is the font's, in points."""
+    return textwrap.fill(text, int(72 * width / (CHARACTER * size)), break_long_words=False)
 
 
 def colours_of(names: Iterable[str]) -> dict[str, str]:
@@ -59,11 +74,11 @@ def colours_of(names: Iterable[str]) -> dict[str, str]:
     return dict(zip(sorted(names), PALETTE, strict=False))
 
 
-def counted(counts: Iterable[int], what: str) -> str:
+def counted(counts: Iterable[int], what: str, *, plural: str = "s") -> str:
     """Return "3 seeds", or "1 to 3 seeds" where the counts differ."""
     different = sorted(set(counts))
     shown = f"{different[0]} to {different[-1]}" if len(different) > 1 else f"{different[0]}"
-    return f"{shown} {what}" + ("s" if different[-1] != 1 else "")
+    return f"{shown} {what}" + (plural if different[-1] != 1 else "")
 
 
 def seeds_of(seeds: Sequence[int]) -> str:
@@ -72,9 +87,9 @@ def seeds_of(seeds: Sequence[int]) -> str:
     return f"seed{'s' if len(different) > 1 else ''} {', '.join(map(str, different))}"
 
 
-def unusable(figure: str, panel: str, file: str, why: str) -> UserError:
-    """Return the error of a panel that would be empty or constant."""
-    return UserError(f"{figure}, panel {panel}: {file}: {why}")
+def all_equal(values: pd.Series) -> float | None:
+    """Return the value that all of them are; None if they differ."""
+    return float(values.iloc[0]) if values.nunique() == 1 else None
 
 
 def without_frame(axis: Axes) -> None:
@@ -98,7 +113,7 @@ def label_ends(axis: Axes, x: float, ends: Mapping[str, float], colours: Mapping
         The colour of each line, by its name.
     """
     low, high = axis.get_ylim()
-    gap = 0.055 * (high - low)
+    gap = LABEL_GAP * (high - low)
     names = sorted(ends, key=lambda name: ends[name])
     wanted = np.array([ends[name] for name in names])
     steps = gap * np.arange(len(names))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from robustrepro.figures import style
+from robustrepro.figures.data import FigureData
 from robustrepro.figures.recorded_path import Floats, component_labels, read_paths, two_components
+from robustrepro.spec.figures import TrainingGradients
 
 
 def mean_resultant_length(directions: Floats) -> float:
@@ -22,40 +22,33 @@ def mean_resultant_length(directions: Floats) -> float:
     return float(np.linalg.norm(directions.mean(0)))
 
 
-def draw(spec: dict[str, Any]) -> Figure:
-    """Draw one panel a model: a point an update, its colour the length of the gradient.
+def draw(declared: TrainingGradients, data: FigureData) -> Figure:
+    """Draw one panel per model: a point per update, coloured by the length of the gradient.
 
     All panels' unit gradients are analysed together. A gradient of length 0 has no direction and is left out.
-
-    Parameters
-    ----------
-    spec
-        The figure's spec: ``figure.panels``, each with a label, a model, a seed and its measured training path, and
-        ``figure.every``.
 
     Raises
     ------
     UserError
         If the gradients of a panel all point the same way, or none has a direction.
     """
-    panels = spec["figure"]["panels"]
     lengths, directions = [], []
-    for panel, path in zip(panels, read_paths(panels, spec["id"]), strict=True):
+    for panel, path in zip(declared.panels, read_paths(declared, data), strict=True):
         length = np.linalg.norm(path.gradients, axis=1)
         lengths.append(length[length > 0])
         directions.append(path.gradients[length > 0] / length[length > 0, None])
         if not len(directions[-1]) or np.ptp(directions[-1], axis=0).max() == 0:
             why = f"its {len(directions[-1])} gradients other than 0 show no two directions"
-            raise style.unusable(spec["id"], panel["label"], panel["measurement"], why)
+            raise data.unusable(panel.label, data.file(panel.model, declared.measure, panel.seed), why)
     analysis = two_components(directions)
     colours = LogNorm(min(map(np.min, lengths)), max(map(np.max, lengths)))
-    figure, axes = style.panels(len(panels), sharex=True, sharey=True)
-    for axis, panel, length, direction in zip(axes, panels, lengths, directions, strict=True):
+    figure, axes = style.panels(len(declared.panels), sharex=True, sharey=True)
+    for axis, panel, length, direction in zip(axes, declared.panels, lengths, directions, strict=True):
         projected = analysis.transform(direction)
         points = axis.scatter(
             projected[:, 0], projected[:, 1], c=length, norm=colours, cmap=style.COLOUR_MAP, s=7, rasterized=True
         )
-        axis.set_title(f"{panel['label']}: R = {mean_resultant_length(direction):.2f}", fontsize=style.TITLE)
+        axis.set_title(f"{panel.label}: R = {mean_resultant_length(direction):.2f}", fontsize=style.TITLE)
         style.without_frame(axis)
     across, up = component_labels(analysis, "all unit gradients")
     figure.supxlabel(across, fontsize=style.LABEL)
@@ -65,8 +58,8 @@ def draw(spec: dict[str, Any]) -> Figure:
     bar.ax.tick_params(labelsize=style.SMALL)
     style.note(
         figure,
-        spec["scale"],
-        style.seeds_of([panel["seed"] for panel in panels]),
+        data.scale,
+        style.seeds_of([panel.seed for panel in declared.panels]),
         f"{style.counted(map(len, lengths), 'update')} a panel",
         "R: length of the mean unit gradient, 1 if all point the same way",
     )

@@ -2,45 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from robustrepro.figures import style
+from robustrepro.figures.data import FigureData
 from robustrepro.figures.recorded_path import component_labels, read_paths, two_components
+from robustrepro.spec.figures import TrainingPaths
 
 ARROWS = 40
 """At most so many a panel, evenly spaced in time."""
 
 
-def draw(spec: dict[str, Any]) -> Figure:
-    """Draw one panel a model: the path as a line, and arrows that point where the gradient would move the parameters.
+def draw(declared: TrainingPaths, data: FigureData) -> Figure:
+    """Draw one panel per model: the path as a line, and arrows that point where the gradient would move the parameters.
 
     All panels' parameters are analysed together, so that equal initialisations are one point. Arrows are the projected
     directions of −∇R, all of one length: of the gradient, only its direction within the plane is shown.
-
-    Parameters
-    ----------
-    spec
-        The figure's spec: ``figure.panels``, each with a label, a model, a seed and its measured training path, and
-        ``figure.every``.
 
     Raises
     ------
     UserError
         If the parameters of a panel never change.
     """
-    panels = spec["figure"]["panels"]
-    paths = read_paths(panels, spec["id"])
-    for panel, path in zip(panels, paths, strict=True):
+    paths = read_paths(declared, data)
+    for panel, path in zip(declared.panels, paths, strict=True):
         if np.ptp(path.values, axis=0).max() == 0:
-            raise style.unusable(spec["id"], panel["label"], panel["measurement"], "the parameters never change")
+            raise data.unusable(
+                panel.label, data.file(panel.model, declared.measure, panel.seed), "the parameters never change"
+            )
     analysis = two_components([path.values for path in paths])
     times = Normalize(0, max(path.updates[-1] for path in paths))
-    figure, axes = style.panels(len(panels), sharex=True, sharey=True)
-    for axis, panel, path in zip(axes, panels, paths, strict=True):
+    figure, axes = style.panels(len(declared.panels), sharex=True, sharey=True)
+    for axis, panel, path in zip(axes, declared.panels, paths, strict=True):
         x, y = analysis.transform(path.values).T
         axis.plot(x, y, color=style.GREY, linewidth=0.8, zorder=1)
         shown = np.unique(np.linspace(0, len(x) - 1, min(ARROWS, len(x))).astype(int))
@@ -60,7 +55,7 @@ def draw(spec: dict[str, Any]) -> Figure:
         )
         axis.plot(x[0], y[0], "o", color="black", markersize=4, zorder=3)
         axis.annotate("start", (x[0], y[0]), (6, 3), textcoords="offset points", fontsize=style.SMALL)
-        axis.set_title(panel["label"], fontsize=style.TITLE)
+        axis.set_title(panel.label, fontsize=style.TITLE)
         axis.margins(0.12)
         style.without_frame(axis)
     across, up = component_labels(analysis, "all parameters")
@@ -71,8 +66,8 @@ def draw(spec: dict[str, Any]) -> Figure:
     bar.ax.tick_params(labelsize=style.SMALL)
     style.note(
         figure,
-        spec["scale"],
-        style.seeds_of([panel["seed"] for panel in panels]),
+        data.scale,
+        style.seeds_of([panel.seed for panel in declared.panels]),
         "grey: the parameters' path; arrows: direction of −∇R",
     )
     return figure

@@ -1,15 +1,36 @@
-"""Figures as declared in ``paper.yaml``: what each kind shows, and of which models."""
+"""Figures as declared in ``paper.yaml``: what each kind shows, and the measurements and tables it is drawn from."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from robustrepro.spec.base import Declaration, Key
+from robustrepro.spec.base import Declaration, Implemented, Key, Number
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Coordinate = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Source(NamedTuple):
+    """A measure of a model that a figure is drawn from; of every seed of the model where ``seed`` is None."""
+
+    model: str
+    measure: str
+    seed: int | None = None
+
+
+class FigureKind(Implemented):
+    """A kind of figure; its implementation draws one from the declaration and a `FigureData`."""
+
+    def sources(self) -> Iterator[Source]:
+        """Yield the measurements that the figure is drawn from."""
+        yield from ()
+
+    def tables(self) -> Iterator[str]:
+        """Yield the tables of the same paper that the figure is drawn from."""
+        yield from ()
 
 
 class Panel(Declaration):
@@ -20,24 +41,50 @@ class Panel(Declaration):
     seed: int = Field(default=0, ge=0)
 
 
-class DecisionBoundaries(Declaration):
-    """Decision regions of models on points of the plane.
+class PanelPerModel(FigureKind):
+    """One panel per model, each drawn from the same measure."""
 
-    ``resolution`` is the grid's points a side; ``columns`` the panels a row, all in one row when not said.
-    """
-
-    name: Literal["decision_boundaries"]
-    resolution: int = Field(default=200, ge=20)
-    columns: int | None = Field(default=None, ge=1)
+    measure: Key
     panels: list[Panel] = Field(min_length=1)
 
+    def sources(self) -> Iterator[Source]:
+        """Yield the measurement of each panel."""
+        for panel in self.panels:
+            yield Source(panel.model, self.measure, panel.seed)
 
-class GradientPair(Declaration):
+
+class DecisionBoundaries(PanelPerModel):
+    """Decision regions of models on points of the plane.
+
+    ``measure`` is of the kind decision_boundary; ``columns`` is the number of panels per row, all of them by default.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.figures.decision_boundaries:draw"
+    name: Literal["decision_boundaries"]
+    columns: int | None = Field(default=None, ge=1)
+
+
+class TrainingGradients(PanelPerModel):
+    """Directions of the gradients in each model's training; ``measure`` is of the kind training_path."""
+
+    implementation: ClassVar[str] = "robustrepro.figures.training_gradients:draw"
+    name: Literal["training_gradients"]
+
+
+class TrainingPaths(PanelPerModel):
+    """The parameters during training, and where the gradient would move them; ``measure`` is a training_path."""
+
+    implementation: ClassVar[str] = "robustrepro.figures.training_paths:draw"
+    name: Literal["training_paths"]
+
+
+class GradientPair(FigureKind):
     """The gradients of ERM, HRM and CEM of two examples, in the plane of the two examples' own gradients.
 
     ``losses`` are L₁ < L₂ in nats, ``lengths`` those of the two gradients, ``angle`` the one between them in degrees.
     """
 
+    implementation: ClassVar[str] = "robustrepro.figures.gradient_pair:draw"
     name: Literal["gradient_pair"]
     losses: list[Positive] = Field(min_length=2, max_length=2)
     lengths: list[Positive] = Field(min_length=2, max_length=2)
@@ -50,25 +97,10 @@ class GradientPair(Declaration):
         return self
 
 
-class TrainingGradients(Declaration):
-    """Directions of the gradients of every n-th update of each model's training; n is ``every``."""
-
-    name: Literal["training_gradients"]
-    every: int = Field(default=1, ge=1)
-    panels: list[Panel] = Field(min_length=1)
-
-
-class TrainingPaths(Declaration):
-    """The parameters, and where the gradient would move them, at every n-th update of each model; n is ``every``."""
-
-    name: Literal["training_paths"]
-    every: int = Field(default=1, ge=1)
-    panels: list[Panel] = Field(min_length=1)
-
-
-class KernelSketch(Declaration):
+class KernelSketch(FigureKind):
     """The kernel G(x, x') = exp(−γ‖x − x'‖²) from the first two of five points of the plane to all; γ is ``gamma``."""
 
+    implementation: ClassVar[str] = "robustrepro.figures.kernel_sketch:draw"
     name: Literal["kernel_sketch"]
     points: list[Annotated[list[Coordinate], Field(min_length=2, max_length=2)]] = Field(min_length=5, max_length=5)
     gamma: Positive
@@ -77,8 +109,8 @@ class KernelSketch(Declaration):
 class BatchSize(Declaration):
     """The models that were trained with one batch size.
 
-    ``losses`` is the one whose training losses are shown; ``accuracy`` maps each label, one a colour, to the one whose
-    accuracy is.
+    ``losses`` is the model whose training losses are shown. ``accuracy`` maps each label, which has a colour of its
+    own, to the model whose accuracy is shown.
     """
 
     batch_size: int = Field(ge=2)
@@ -86,11 +118,16 @@ class BatchSize(Declaration):
     accuracy: dict[str, Key] = Field(min_length=1, max_length=5)
 
 
-class DiagonalDominance(Declaration):
-    """The diagonal's share in CEM, and accuracy under ``measure``, both against the batch size."""
+class DiagonalDominance(FigureKind):
+    """The diagonal's share in CEM, and accuracy under an attack, both against the batch size.
 
+    ``measure`` is of the kind attack, ``losses_measure`` of the kind losses.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.figures.diagonal_dominance:draw"
     name: Literal["diagonal_dominance"]
     measure: Key
+    losses_measure: Key
     batches: list[BatchSize] = Field(min_length=2)
 
     @model_validator(mode="after")
@@ -102,16 +139,173 @@ class DiagonalDominance(Declaration):
             raise ValueError("batches: expected the same labels under 'accuracy' for every batch size")
         return self
 
+    def sources(self) -> Iterator[Source]:
+        """Yield the losses and the attacks of each batch size, of all seeds."""
+        for batch in self.batches:
+            yield Source(batch.losses, self.losses_measure)
+            for model in batch.accuracy.values():
+                yield Source(model, self.measure)
 
-class HeatMap(Declaration):
+
+class HeatMap(FigureKind):
     """A table of percentages as colours; its rows are sources and its columns targets."""
 
+    implementation: ClassVar[str] = "robustrepro.figures.heat_map:draw"
     name: Literal["heat_map"]
     table: Key
 
+    def tables(self) -> Iterator[str]:
+        """Yield the table."""
+        yield self.table
+
+
+class Quantity(Declaration):
+    """What an axis shows: a column of the measurements.
+
+    The axis is labelled ``label (unit)``. Values are multiplied by ``factor``, such as 255 for radii in pixel levels or
+    100 for shares in percent. ``limits`` are the ends of the axis, in the unit that is shown.
+    """
+
+    column: str
+    label: str
+    unit: str = ""
+    factor: Number = 1.0
+    log: bool = False
+    limits: list[Number] | None = Field(default=None, min_length=2, max_length=2)
+
+    @model_validator(mode="after")
+    def _limits_fit_the_axis(self) -> Quantity:
+        if self.limits is not None and self.limits[0] >= self.limits[1]:
+            raise ValueError(f"limits: expected the second one to be the larger, found {self.limits}")
+        if self.log and self.limits is not None and self.limits[0] <= 0:
+            raise ValueError(f"limits: a logarithmic axis is positive, found {self.limits}")
+        return self
+
+
+class Series(Declaration):
+    """One measure of one model among those that a figure compares.
+
+    ``rows`` selects rows of the measurement by the values of its columns. ``columns`` are further values for ``hue``,
+    ``style`` and ``panels``, beside ``label``. All seeds of the model are shown where ``seed`` is not given.
+    """
+
+    model: Key
+    measure: Key
+    label: str
+    seed: int | None = Field(default=None, ge=0)
+    rows: dict[str, str | int | Number] = Field(default_factory=dict)
+    columns: dict[str, str | int | Number] = Field(default_factory=dict)
+
+
+class Comparison(FigureKind):
+    """Several series, told apart by colour and panel.
+
+    ``hue`` and ``panels`` name what differs from colour to colour and from panel to panel: ``label``, a key of every
+    series' ``columns``, or a column of the measurements. All panels have the same vertical axis, and the same
+    horizontal one unless ``shared_x`` is false.
+    """
+
+    series: list[Series] = Field(min_length=1)
+    hue: str = "label"
+    panels: str | None = None
+    panels_per_row: int = Field(default=3, ge=1, le=4)
+    shared_x: bool = True
+
+    @model_validator(mode="after")
+    def _series_have_the_same_columns(self) -> Comparison:
+        for number, one in enumerate(self.series):
+            if "label" in one.columns:
+                raise ValueError(f"series[{number}].columns: 'label' is what the series is called, not a column")
+            if set(one.columns) != set(self.series[0].columns):
+                known = ", ".join(self.series[0].columns) or "none"
+                raise ValueError(f"series[{number}].columns: expected the keys of the first series ({known})")
+        return self
+
+    def sources(self) -> Iterator[Source]:
+        """Yield the measure of each series."""
+        for one in self.series:
+            yield Source(one.model, one.measure, one.seed)
+
+
+class Lines(Comparison):
+    """One quantity against another, such as accuracy against ε: a line per hue and ``style``.
+
+    A point is the mean over the rows of one seed with the same ``x``; a line is the mean over seeds, with its 95%
+    interval. ``y`` is the accuracy in percent by default: where the measurements have no column ``accuracy``, it is the
+    share of examples that are classified correctly, clean and under attack. ``clean_at`` is the x at which to show the
+    accuracy without attack.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.figures.lines:draw"
+    ACCURACY: ClassVar[str] = "accuracy"
+    name: Literal["lines"]
+    x: Quantity
+    y: Quantity = Quantity(column="accuracy", label="accuracy", unit="%", factor=100.0, limits=[0.0, 100.0])
+    style: str | None = None
+    clean_at: Number | None = None
+
+    @model_validator(mode="after")
+    def _clean_accuracy_has_a_place(self) -> Lines:
+        if self.clean_at is not None and self.y.column != self.ACCURACY:
+            raise ValueError(f"clean_at: expected y to be the accuracy, found the column {self.y.column}")
+        if self.clean_at is not None and self.x.log and self.clean_at <= 0:
+            raise ValueError(f"clean_at: a logarithmic axis is positive, found {self.clean_at}")
+        return self
+
+
+class Histogram(Comparison):
+    """The distribution of a column in each series, over the same ``bins``, in percent of the series' rows.
+
+    ``counted`` says what a row is. ``log_share`` makes the axis of the shares logarithmic.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.figures.histogram:draw"
+    name: Literal["histogram"]
+    x: Quantity
+    bins: int = Field(default=40, ge=2, le=400)
+    counted: str = "examples"
+    log_share: bool = False
+
+
+class Scatter(Comparison):
+    """Two columns of measurements against each other, a point per row."""
+
+    implementation: ClassVar[str] = "robustrepro.figures.scatter:draw"
+    name: Literal["scatter"]
+    x: Quantity
+    y: Quantity
+    style: str | None = None
+
+
+class TableScatter(FigureKind):
+    """Two columns of a table against each other, a labelled point per row: the mean over seeds, with its interval.
+
+    ``x`` and ``y`` are the columns' keys. Where the paper prints both numbers, its point is shown as well.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.figures.table_scatter:draw"
+    name: Literal["table_scatter"]
+    table: Key
+    x: Key
+    y: Key
+
+    def tables(self) -> Iterator[str]:
+        """Yield the table."""
+        yield self.table
+
 
 Drawing = Annotated[
-    DecisionBoundaries | GradientPair | TrainingGradients | TrainingPaths | KernelSketch | DiagonalDominance | HeatMap,
+    DecisionBoundaries
+    | GradientPair
+    | TrainingGradients
+    | TrainingPaths
+    | KernelSketch
+    | DiagonalDominance
+    | HeatMap
+    | Lines
+    | Histogram
+    | Scatter
+    | TableScatter,
     Field(discriminator="name"),
 ]
 
@@ -122,13 +316,3 @@ class Figure(Declaration):
     where: str
     caption: str
     figure: Drawing
-
-
-def models_of(drawing: Drawing) -> list[str]:
-    """Return the models that a figure is drawn from, but for those of a table that it shows."""
-    match drawing:
-        case DecisionBoundaries() | TrainingGradients() | TrainingPaths():
-            return [panel.model for panel in drawing.panels]
-        case DiagonalDominance():
-            return [model for batch in drawing.batches for model in (batch.losses, *batch.accuracy.values())]
-    return []

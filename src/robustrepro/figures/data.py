@@ -1,0 +1,90 @@
+"""What a figure is drawn from: measurements and tables as data frames, found by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from robustrepro.errors import UserError
+from robustrepro.layout import Layout
+from robustrepro.measurements.frames import read_frame
+
+
+class FigureData:
+    """The measurements and tables behind one figure.
+
+    Parameters
+    ----------
+    spec
+        The figure's spec: its ``id``, ``paper``, ``folder`` and ``scale``, the number of seeds of each model under
+        ``seeds``, and the words for each measure under ``measures``.
+
+    Attributes
+    ----------
+    figure, scale
+        The figure's key, and the scale of its measurements.
+    """
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        self.figure: str = spec["id"]
+        self.scale: str = spec["scale"]
+        self._paper: str = spec["paper"]
+        self._seeds: Mapping[str, int] = spec["seeds"]
+        self._words: Mapping[str, str] = spec["measures"]
+        self._layout = Layout(spec["folder"])
+
+    def seeds(self, model: str) -> range:
+        """Return the seeds that a model was trained with."""
+        return range(self._seeds[model])
+
+    def words(self, measure: str) -> str:
+        """Return a measure as a sentence would name it."""
+        return self._words[measure]
+
+    def file(self, model: str, measure: str, seed: int) -> str:
+        """Return the path of a measurement."""
+        return self._layout.measurement(measure, model, seed)
+
+    def frame(self, model: str, measure: str, seed: int) -> pd.DataFrame:
+        """Return a measurement's rows.
+
+        Raises
+        ------
+        UserError
+            If the file is missing or unreadable.
+        """
+        rows, _ = read_frame(Path(self.file(model, measure, seed)))
+        return rows
+
+    def frames(self, model: str, measure: str) -> pd.DataFrame:
+        """Return the rows of all seeds of a model, told apart by a column ``seed``."""
+        return pd.concat(
+            [self.frame(model, measure, seed).assign(seed=seed) for seed in self.seeds(model)], ignore_index=True
+        )
+
+    def table_file(self, name: str) -> str:
+        """Return the path of one of the paper's tables."""
+        return self._layout.table(self._paper, name)
+
+    def table(self, name: str) -> dict[str, Any]:
+        """Return one of the paper's tables.
+
+        Raises
+        ------
+        UserError
+            If the file is missing or unreadable.
+        """
+        file = Path(self.table_file(name))
+        try:
+            table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.figure}: {file}: unreadable table ({error}); run snakemake {file}") from error
+        return table
+
+    def unusable(self, panel: str, file: str, why: str) -> UserError:
+        """Return the error of a panel that would be empty or constant."""
+        return UserError(f"{self.figure}, panel {panel}: {file}: {why}")
