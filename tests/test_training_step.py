@@ -20,6 +20,7 @@ import pytest
 import torch
 from conftest import TEST_POINTS, TRAIN_POINTS
 from safetensors import SafetensorError
+from warm_steps import heed_interrupts
 
 from robustrepro.canonical import canonical_json
 from robustrepro.datasets.tensors import load
@@ -170,7 +171,7 @@ def test_the_command_continues_after_an_interrupt(moons: Path, tmp_path: Path, m
     command += ["--weights", str(folder / "weights.safetensors"), "--history", str(folder / "history.csv")]
     command += ["--card", str(folder / "card.json")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as first:
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, preexec_fn=heed_interrupts) as first:
         assert eventually_says(log, ": 20 of 800, loss", first)
         first.send_signal(signal.SIGINT)
         first.communicate(timeout=240)

@@ -146,6 +146,14 @@ def test_death_by_a_signal_is_reported(server, number):  # noqa: ARG001
     )
 
 
+def test_what_the_client_ignores_the_step_ignores(server):
+    code = "import os, signal; print(signal.getsignal(signal.SIGHUP) == signal.SIG_IGN, os.getppid())"
+    for ignored in (False, True):
+        action = signal.SIG_IGN if ignored else signal.SIG_DFL
+        output = run(code, preexec_fn=lambda action=action: signal.signal(signal.SIGHUP, action))[1]
+        assert output.decode().split() == [str(ignored), str(server.pid)]
+
+
 def test_an_interrupt_of_the_client_interrupts_the_step(server, tmp_path):  # noqa: ARG001
     code = (
         "import pathlib, sys, time\n"
@@ -324,8 +332,19 @@ def test_no_server_is_started_where_one_is_or_where_it_is_switched_off(server, m
 
 
 def test_the_real_libraries_are_preloaded_without_a_thread(checkout):  # noqa: ARG001
-    code = PARENT + "; print('torch' in sys.modules); import torch; print(float(torch.ones(3) @ torch.ones(3)))"
+    code = PARENT + "; print({'torch', 'pandas', 'seaborn', 'pyarrow', 'filelock'} <= set(sys.modules))"
+    code += "; import torch; print(float(torch.ones(3) @ torch.ones(3)))"
     with warm.start() as server:
         # A busy machine may need longer to import than a step waits.
         assert eventually(lambda: parent_of() == server.pid, seconds=90)
         assert run(code)[1].decode().split() == [str(server.pid), "True", "3.0"]
+
+
+def test_training_and_attacks_import_nothing_that_only_tables_and_figures_need():
+    code = (
+        "import importlib, pkgutil, sys, robustrepro.attacks, robustrepro.training.step\n"
+        "for module in pkgutil.iter_modules(robustrepro.attacks.__path__, 'robustrepro.attacks.'):\n"
+        "    importlib.import_module(module.name)\n"
+        "print(*{'pandas', 'seaborn', 'matplotlib'} & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.split() == []

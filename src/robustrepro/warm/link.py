@@ -29,10 +29,8 @@ _READ_AT_IMPORT = (
 def circumstances() -> str:
     """Return what must be the same for two processes, so that a fork of one can stand for the other.
 
-    Returns
-    -------
-    In one text: the interpreter; the packages installed; the environment variables that are read at import; limits,
-    priority, processor cores, control group and namespaces (which differ in a cluster job or a container).
+    That is the interpreter, the variables that are read at import, the packages installed, limits, priority, processor
+    cores, control group and namespaces (which differ in a cluster job or a container).
     """
     packages = [folder for folder in sys.path if folder.endswith(("site-packages", "dist-packages"))]
     variables = [pair for pair in os.environ.items() if pair[0].startswith(_READ_AT_IMPORT) and pair[0] != "PYTHONPATH"]
@@ -53,7 +51,7 @@ def signal_step(leader: int, handle: int, number: int) -> None:
 
     ``leader`` is its process id, which is that of its session, and ``handle`` the descriptor (pidfd) of that process.
     """
-    import psutil  # which a client rarely needs
+    import psutil  # type: ignore[import-untyped]  # rarely needed by a client
 
     descendants = set()
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -67,13 +65,7 @@ def signal_step(leader: int, handle: int, number: int) -> None:
 
 
 def end_as(code: int) -> None:
-    """End this process at once, without any further clean-up.
-
-    Parameters
-    ----------
-    code
-        Exit code, or the negated number of the signal that is to end it.
-    """
+    """End this process at once, with an exit code or by a signal, whose number is given as a negative one."""
     if code < 0:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no core file, or no second one
         if code != -signal.SIGKILL:

@@ -67,10 +67,7 @@ class _Step(NamedTuple):
 def main(arguments: Sequence[str]) -> None:
     """Serve steps until the owner has ended; in a forked child, run a step.
 
-    Parameters
-    ----------
-    arguments
-        Descriptor of the listening socket, and the modules to import.
+    ``arguments`` are the descriptor of the listening socket and the modules to import.
     """
     for number in _STOPPING:
         signal.signal(number, signal.SIG_IGN)  # they are for the steps, and for the owner, whose end is the server's
@@ -110,17 +107,20 @@ def _serve(listener: socket.socket) -> socket.socket | None:
         for descriptor, _ in poll.poll():
             if descriptor == listener.fileno():
                 connection, _ = listener.accept()
-                process = _fork(connection)
+                try:
+                    process = os.fork()
+                except OSError:  # no memory
+                    connection.close()  # the client runs in its own process
+                    continue
                 if process == 0:
                     listener.close()
                     for step in steps.values():
                         step.close()
                     return connection
-                if process:
-                    step = _Step(process, os.pidfd_open(process), connection)
-                    steps[step.handle] = clients[connection.fileno()] = step
-                    poll.register(step.handle, select.POLLIN)
-                    poll.register(connection, 0)
+                step = _Step(process, os.pidfd_open(process), connection)
+                steps[step.handle] = clients[connection.fileno()] = step
+                poll.register(step.handle, select.POLLIN)
+                poll.register(connection, 0)
             elif descriptor in steps:
                 poll.unregister(descriptor)
                 step = steps.pop(descriptor)
@@ -139,25 +139,8 @@ def _serve(listener: socket.socket) -> socket.socket | None:
     return None
 
 
-def _fork(connection: socket.socket) -> int | None:
-    """Fork; where that fails, close the connection, so that the client runs in its own process."""
-    try:
-        return os.fork()
-    except OSError:
-        connection.close()
-        return None
-
-
 def _answer(connection: socket.socket, circumstances: str) -> None:
-    """Run the client's command in this child, unless the client would have imported something else.
-
-    Parameters
-    ----------
-    connection
-        To the client.
-    circumstances
-        The server's.
-    """
+    """Run the client's command in this child, unless its circumstances are not the server's."""
     os.setsid()
     for number in _STOPPING:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -175,10 +158,11 @@ def _answer(connection: socket.socket, circumstances: str) -> None:
     except (OSError, SyntaxError):  # the client has gone
         return
     connection.close()
-    for number, descriptor in enumerate(descriptors):
-        os.dup2(descriptor, number)
+    for standard, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, standard)
         os.close(descriptor)
     _become(request)
+    _set_threads()
     _run()
 
 
@@ -210,7 +194,10 @@ def _become(request: Mapping[str, Any]) -> None:
     streams = cast("list[io.TextIOWrapper]", [sys.stdin, sys.stdout, sys.stderr])  # the interpreter's own
     sys.stdin, sys.stdout, sys.stderr = map(_reopened, streams)
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
-    # The numbers of threads that libraries read from the environment when imported.
+
+
+def _set_threads() -> None:
+    """Give the libraries the numbers of threads that they read from the environment when imported."""
     modules: Mapping[str, Any] = sys.modules
     threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if threads.isdigit() and "torch" in modules:
@@ -225,7 +212,7 @@ def _become(request: Mapping[str, Any]) -> None:
 def _reopened(stream: io.TextIOWrapper) -> io.TextIOWrapper:
     """Open a standard stream anew on what its descriptor is now, in the form that the interpreter gave it."""
     unbuffered = stream.write_through and stream.writable()
-    binary = open(stream.fileno(), f"{stream.mode}b", 0 if unbuffered else -1, closefd=False)  # noqa: SIM115, PTH123
+    binary = open(stream.fileno(), f"{stream.mode}b", 0 if unbuffered else -1, closefd=False)  # noqa: SIM115
     by_line = stream.line_buffering or (binary.isatty() and not stream.write_through)
     return io.TextIOWrapper(binary, stream.encoding, stream.errors, None, by_line, stream.write_through)
 
@@ -256,5 +243,5 @@ def _run() -> None:
         if isinstance(end.code, str):
             print(end.code, file=sys.stderr)  # noqa: T201
     except BaseException as error:
-        code = -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+        code = -int(signal.SIGINT) if isinstance(error, KeyboardInterrupt) else 1
         sys.excepthook(*sys.exc_info())  # as the interpreter does
