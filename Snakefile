@@ -8,7 +8,7 @@ snakemake -n                      what would run, and why
 snakemake --config scale=reduced  another scale; every scale keeps its own folder under results/
 """
 
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -18,7 +18,7 @@ from robustrepro.errors import UserError
 from robustrepro.spec.plan import Plan
 from robustrepro.spec.records import require_recorded
 from robustrepro.spec.sources import keep_digests
-from robustrepro.spec.surroundings import (
+from robustrepro.surroundings import (
     clear_stale_lock,
     keep_freed_memory,
     note_sources,
@@ -86,7 +86,7 @@ during_run = ExitStack()
 
 
 onstart:
-    during_run.enter_context(warm.start() or nullcontext())
+    during_run.enter_context(warm.start())
     # A limit on submissions is for clusters. Here its timers pile up, one more for each finished job, and each of them
     # looks through the whole queue once a second.
     if workflow.local_exec:

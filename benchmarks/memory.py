@@ -1,7 +1,7 @@
 """What it costs a training to give freed memory back to the system, as glibc does unless it is told otherwise.
 
 The same epoch of LeNet-5 in fresh processes in turn, with and without the variables that a run sets around its steps
-(`robustrepro.spec.surroundings.FREED_MEMORY`). The data set is as large as MNIST and converted as the step does, since
+(`robustrepro.surroundings.FREED_MEMORY`). The data set is as large as MNIST and converted as the step does, since
 what glibc gives back depends on the sizes that were freed before.
 """
 
@@ -22,7 +22,7 @@ from training import ours
 from robustrepro.datasets.prepare import prepare
 from robustrepro.datasets.tensors import as_float, load
 from robustrepro.spec.datasets import dataset_spec
-from robustrepro.spec.surroundings import FREED_MEMORY
+from robustrepro.surroundings import FREED_MEMORY
 
 DATA_SET = 60_000
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -91,5 +94,23 @@ def test_a_failed_step_lets_its_device_go() -> None:
 
     with pytest.raises(RuntimeError):
         fail()
+    with claimed_device() as device:
+        assert str(device) == "cuda:0"
+
+
+@pytest.mark.usefixtures("two_devices")
+def test_a_killed_step_lets_its_device_go() -> None:
+    reading, writing = os.pipe()
+    step = os.fork()
+    if step == 0:
+        with claimed_device() as device:
+            os.write(writing, str(device).encode())
+            time.sleep(60)
+        os._exit(1)
+    assert os.read(reading, 10) == b"cuda:0"
+    with claimed_device() as device:
+        assert str(device) == "cuda:1"
+    os.kill(step, signal.SIGKILL)
+    os.waitpid(step, 0)
     with claimed_device() as device:
         assert str(device) == "cuda:0"

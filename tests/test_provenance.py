@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ PGD_OUTPUTS = {f"measurements/attack/small-{name}/seed0/small-pgd.parquet" for n
 @pytest.fixture(scope="module")
 def warm_server() -> Iterator[None]:
     """One resident process for all runs of this file: so few jobs a run would not repay one each."""
-    with warm.start() or nullcontext():
+    with warm.start():
         yield
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from robustrepro.errors import UserError
 from robustrepro.spec.records import recorded_outputs, require_recorded, unrecorded_outputs
-from robustrepro.spec.surroundings import clear_stale_lock
 
 LONG = "results/quick/measurements/attack/" + "a-model-with-a-long-name-" * 9 + "/seed0/pgd.parquet"
 
@@ -84,21 +83,3 @@ def test_of_many_files_the_first_ten_are_named() -> None:
         require_recorded("results/quick")
     assert str(caught.value).count("\n  results/quick/file") == 10
     assert "and 2 more" in str(caught.value)
-
-
-def test_a_stale_lock_is_cleared_and_a_living_runs_lock_is_left_alone(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    lock = tmp_path / ".snakemake/locks/0.output.lock"
-    lock.parent.mkdir(parents=True)
-    lock.write_text("results/quick/scorecard.csv\n")
-    living = clear_stale_lock()
-    assert living is not None
-    assert not lock.exists()
-    lock.write_text("results/quick/scorecard.csv\n")
-    assert clear_stale_lock() is None
-    assert lock.exists()
-    living.close()
-    successor = clear_stale_lock()
-    assert successor is not None
-    assert not lock.exists()
-    successor.close()

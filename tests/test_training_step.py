@@ -21,6 +21,7 @@ import torch
 from conftest import TEST_POINTS, TRAIN_POINTS
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from warm_steps import heed_interrupts
 
 from robustrepro.canonical import canonical_json
 from robustrepro.datasets.tensors import load
@@ -231,7 +232,7 @@ def test_a_process_continues_after_an_interrupt(moons: Path, tmp_path: Path) -> 
     places = [work.inputs["data"][0], tmp_path / "process", log]
     command = [sys.executable, "-c", SCRIPT, json.dumps(work.spec), *map(str, places)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as first:
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, preexec_fn=heed_interrupts) as first:
         assert eventually_says(log, ": 20 of 800, loss", first)
         first.send_signal(signal.SIGINT)
         _, said = first.communicate(timeout=240)

@@ -35,14 +35,14 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def server(checkout: Path) -> Iterator[warm.WarmServer]:  # noqa: ARG001
+def server(checkout: Path) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ARG001
     with warm.start(["colorsys", "a_module_that_is_missing"]) as server:
         yield server
 
 
 def test_a_step_is_a_child_of_the_server_and_finds_its_modules_imported(server):
     status, output, _ = run(PARENT + "; print('colorsys' in sys.modules)")
-    assert (status, output.decode().split()) == (0, [str(server.process.pid), "True"])
+    assert (status, output.decode().split()) == (0, [str(server.pid), "True"])
 
 
 def test_an_edit_of_our_code_between_two_steps_is_seen(server, checkout):
@@ -54,7 +54,7 @@ def test_an_edit_of_our_code_between_two_steps_is_seen(server, checkout):
     (checkout / "robustrepro" / "command_line.py").write_text(
         "def main():\n    import os; print('new', os.getppid())\n"
     )
-    assert run(code)[1].decode().split() == ["new", str(server.process.pid)]
+    assert run(code)[1].decode().split() == ["new", str(server.pid)]
 
 
 def test_the_library_is_not_imported_before_the_step(server):
@@ -63,13 +63,13 @@ def test_the_library_is_not_imported_before_the_step(server):
         "def main(): import os; print(*FOUND, os.getppid())\n"
     )
     own = [f"robustrepro{name}" for name in ("", ".command_line", ".warm", ".warm.client", ".warm.link")]
-    assert run("")[1].decode().split() == [*own, str(server.process.pid)]
+    assert run("")[1].decode().split() == [*own, str(server.pid)]
 
 
 def test_a_step_of_another_checkout_runs_the_code_of_that_checkout(server, tmp_path):
     other = install(tmp_path / "other", "import os\ndef main(): print('other', os.getppid())\n")
     output = run("", env={**os.environ, "PYTHONPATH": str(other)})[1]
-    assert output.decode().split() == ["other", str(server.process.pid)]
+    assert output.decode().split() == ["other", str(server.pid)]
 
 
 def test_exit_status_and_streams_come_back_unchanged(server):
@@ -80,7 +80,7 @@ def test_exit_status_and_streams_come_back_unchanged(server):
     )
     status, output, errors = run(code, stdin=given)
     assert status == 37
-    assert output == given + f"é {server.process.pid}\n".encode()
+    assert output == given + f"é {server.pid}\n".encode()
     assert errors == given[::-1] + b"last\n"
 
 
@@ -124,7 +124,7 @@ def test_a_step_sees_what_it_would_see_in_its_own_process(server, checkout, tmp_
     del environment[warm.VARIABLE]
     cold = subprocess.run(command, env=environment, **options).stdout.splitlines()
     assert warmly[:-1] == cold[:-1]
-    assert (int(warmly[-1]), int(cold[-1])) == (server.process.pid, os.getpid())
+    assert (int(warmly[-1]), int(cold[-1])) == (server.pid, os.getpid())
 
 
 def test_numbers_of_threads_are_set_in_the_step(checkout):
@@ -132,7 +132,7 @@ def test_numbers_of_threads_are_set_in_the_step(checkout):
     code = PARENT + "; import torch; print(torch.THREADS)"
     with warm.start(["torch"]) as server:
         output = run(code, env={**os.environ, "OMP_NUM_THREADS": "3"})[1]
-    assert output.decode().splitlines() == [str(server.process.pid), "[3]"]
+    assert output.decode().splitlines() == [str(server.pid), "[3]"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGINT])
@@ -144,6 +144,14 @@ def test_death_by_a_signal_is_reported(server, number):  # noqa: ARG001
         b"",
         b"",
     )
+
+
+def test_what_the_client_ignores_the_step_ignores(server):
+    code = "import os, signal; print(signal.getsignal(signal.SIGHUP) == signal.SIG_IGN, os.getppid())"
+    for ignored in (False, True):
+        action = signal.SIG_IGN if ignored else signal.SIG_DFL
+        output = run(code, preexec_fn=lambda action=action: signal.signal(signal.SIGHUP, action))[1]
+        assert output.decode().split() == [str(ignored), str(server.pid)]
 
 
 def test_an_interrupt_of_the_client_interrupts_the_step(server, tmp_path):  # noqa: ARG001
@@ -186,14 +194,14 @@ def test_killing_the_client_ends_the_step_and_what_it_started(server, tmp_path, 
     assert not gone(*processes)
     step.kill()
     assert eventually(lambda: gone(*processes))
-    assert parent_of() == server.process.pid
+    assert parent_of() == server.pid
 
 
 def test_a_killed_server_harms_no_run(server, tmp_path):
     again = f"import os, sys\nif os.path.exists(sys.argv[2]):\n    print('done'); sys.exit(4)\n{ENDLESS_MEEK}"
     step = begin(again, tmp_path / "begun")
     processes = processes_of(tmp_path / "begun")
-    server.process.kill()
+    server.kill()
     assert step.communicate(timeout=15) == (b"done\n", b"")
     assert step.returncode == 4
     assert eventually(lambda: gone(*processes))  # the system ends them with the server, but not at once
@@ -204,25 +212,29 @@ def test_a_step_never_outlives_its_server_and_its_client(server, tmp_path):
     step = begin(ENDLESS_MEEK, tmp_path / "begun")
     process, other = processes_of(tmp_path / "begun")
     step.send_signal(signal.SIGSTOP)  # so that the client can do nothing about it
-    server.process.kill()
+    server.kill()
     assert eventually(lambda: gone(process))
     step.kill()
     os.kill(other, signal.SIGKILL)
 
 
-def test_stopping_the_server_ends_its_steps_for_good(server, tmp_path):
-    step = begin(ENDLESS_MEEK, tmp_path / "begun")
-    processes = processes_of(tmp_path / "begun")
-    server.stop()
-    assert step.wait(15) == -signal.SIGTERM
-    assert eventually(lambda: gone(server.process.pid, *processes))
-    assert not Path(server.address).parent.exists()
+@pytest.mark.parametrize("code", [ENDLESS_MEEK, ENDLESS_DEAF], ids=["meek", "deaf to SIGTERM"])
+@pytest.mark.usefixtures("checkout")
+def test_stopping_the_server_ends_its_steps_for_good(tmp_path, code):
+    with warm.start(["colorsys"]) as server:
+        address = Path(os.environ[warm.VARIABLE])
+        step = begin(code, tmp_path / "begun")
+        processes = processes_of(tmp_path / "begun")
+        assert address.exists()
+    assert step.wait(15) == -(signal.SIGTERM if code == ENDLESS_MEEK else signal.SIGKILL)
+    assert eventually(lambda: gone(server.pid, *processes))
+    assert not address.parent.exists()
     assert warm.VARIABLE not in os.environ
 
 
 def test_a_server_leaves_with_its_owner_and_removes_its_socket(checkout, tmp_path):
-    code = "from robustrepro import warm\ns = warm.start(['colorsys'])\n"
-    code += "print(s.address, s.process.pid, flush=True)\ninput()\n"
+    code = "import os\nfrom robustrepro import warm\nwith warm.start(['colorsys']) as server:\n"
+    code += "    print(os.environ[warm.VARIABLE], server.pid, flush=True)\n    input()\n"
     owner = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=checkout)
     address, process = owner.stdout.readline().decode().split()
     assert Path(address).parent.stat().st_mode & 0o777 == 0o700
@@ -241,12 +253,12 @@ def test_without_a_socket_a_step_runs_in_its_own_process(checkout, tmp_path):  #
 
 
 def test_with_other_variables_of_the_interpreter_a_step_runs_in_its_own_process(server):
-    assert parent_of(env={**os.environ, "ANYTHING_ELSE": "1"}) == server.process.pid
+    assert parent_of(env={**os.environ, "ANYTHING_ELSE": "1"}) == server.pid
     assert parent_of(env={**os.environ, "PYTHONHASHSEED": "1"}) == os.getpid()
 
 
 def test_with_other_limits_a_step_runs_in_its_own_process(server):
-    assert server.process.poll() is None
+    assert server.poll() is None
     command = f"ulimit -n 64; exec {sys.executable} -m robustrepro '{PARENT}'"
     output = subprocess.run(["bash", "-c", f"echo $$; {command}"], capture_output=True, check=True).stdout
     assert int(output.split()[1]) == os.getpid()
@@ -257,7 +269,7 @@ def test_after_a_change_of_the_packages_a_step_runs_in_its_own_process(checkout,
     (packages / "one-1.0.dist-info").mkdir(parents=True)
     monkeypatch.setenv("PYTHONPATH", f"{checkout}:{packages}")
     with warm.start(["colorsys"]) as server:
-        assert parent_of() == server.process.pid
+        assert parent_of() == server.pid
         (packages / "one-1.0.dist-info").rename(packages / "one-1.1.dist-info")
         assert parent_of() == os.getpid()
 
@@ -266,7 +278,7 @@ def test_with_its_own_version_of_a_preloaded_module_a_step_runs_in_its_own_proce
     (tmp_path / "own").mkdir()
     environment = {**os.environ, "PYTHONPATH": f"{os.environ['PYTHONPATH']}:{tmp_path / 'own'}"}
     (tmp_path / "own" / "colorsys").touch()  # no module
-    assert parent_of(env=environment) == server.process.pid
+    assert parent_of(env=environment) == server.pid
     (tmp_path / "own" / "colorsys.py").touch()
     assert parent_of(env=environment) == os.getpid()
 
@@ -274,7 +286,7 @@ def test_with_its_own_version_of_a_preloaded_module_a_step_runs_in_its_own_proce
 def test_a_step_that_comes_early_waits_for_the_server(checkout):
     (checkout / "slow.py").write_text("import time\ntime.sleep(1)\n")
     with warm.start(["slow"]) as server:
-        assert parent_of() == server.process.pid
+        assert parent_of() == server.pid
 
 
 def test_a_server_with_a_thread_forks_nothing(checkout):
@@ -292,15 +304,15 @@ def test_steps_run_in_parallel(server, tmp_path):
     )
     names = [tmp_path / "one", tmp_path / "two"]
     steps = [begin(code, *names), begin(code, *reversed(names))]
-    assert [int(step.communicate(timeout=15)[0]) for step in steps] == [server.process.pid] * 2
+    assert [int(step.communicate(timeout=15)[0]) for step in steps] == [server.pid] * 2
 
 
 def test_an_idle_server_uses_no_processor_time(server):
     def used() -> list[str]:
-        return Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
 
     step = begin("import time; time.sleep(1)")
-    assert parent_of() == server.process.pid
+    assert parent_of() == server.pid
     before = used()
     time.sleep(0.6)
     assert used() == before
@@ -308,16 +320,31 @@ def test_an_idle_server_uses_no_processor_time(server):
 
 
 def test_no_server_is_started_where_one_is_or_where_it_is_switched_off(server, monkeypatch):
-    assert warm.start() is None
-    monkeypatch.setenv(warm.VARIABLE, warm.OFF)
-    assert warm.start() is None
-    assert parent_of() == os.getpid()
-    monkeypatch.setenv(warm.VARIABLE, server.address)
+    with warm.start() as another:
+        assert another is None
+        assert parent_of() == server.pid
+    assert parent_of() == server.pid
+    with monkeypatch.context() as changed:
+        changed.setenv(warm.VARIABLE, warm.OFF)
+        with warm.start() as another:
+            assert another is None
+            assert parent_of() == os.getpid()
 
 
 def test_the_real_libraries_are_preloaded_without_a_thread(checkout):  # noqa: ARG001
-    code = PARENT + "; print('torch' in sys.modules); import torch; print(float(torch.ones(3) @ torch.ones(3)))"
+    code = PARENT + "; print({'torch', 'pandas', 'seaborn', 'pyarrow', 'filelock'} <= set(sys.modules))"
+    code += "; import torch; print(float(torch.ones(3) @ torch.ones(3)))"
     with warm.start() as server:
         # A busy machine may need longer to import than a step waits.
-        assert eventually(lambda: parent_of() == server.process.pid, seconds=90)
-        assert run(code)[1].decode().split() == [str(server.process.pid), "True", "3.0"]
+        assert eventually(lambda: parent_of() == server.pid, seconds=90)
+        assert run(code)[1].decode().split() == [str(server.pid), "True", "3.0"]
+
+
+def test_training_and_attacks_import_nothing_that_only_tables_and_figures_need():
+    code = (
+        "import importlib, pkgutil, sys, robustrepro.attacks, robustrepro.training.step\n"
+        "for module in pkgutil.iter_modules(robustrepro.attacks.__path__, 'robustrepro.attacks.'):\n"
+        "    importlib.import_module(module.name)\n"
+        "print(*{'pandas', 'seaborn', 'matplotlib'} & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.split() == []

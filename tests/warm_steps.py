@@ -1,6 +1,7 @@
 """Steps for the tests of warm start: a library whose command line runs its argument, and ways to run and watch it."""
 
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -64,9 +65,15 @@ def install(folder: Path, command_line: str = COMMAND_LINE) -> Path:
     return folder
 
 
+def heed_interrupts() -> None:
+    """Let a child that is about to start heed SIGINT, which it would ignore if these tests run in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def begin(*arguments: str | Path, **options: object) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "robustrepro", *map(str, arguments)]
-    return subprocess.Popen(command, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options})
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": heed_interrupts}
+    return subprocess.Popen(command, **{**piped, **options})
 
 
 def run(*arguments: str | Path, stdin: bytes = b"", **options: object) -> tuple[int, bytes, bytes]:

@@ -15,11 +15,11 @@ def main() -> None:
 
         server.main(sys.argv[2:])
         return
-    from robustrepro.warm import client
+    from robustrepro.warm import client, link
 
-    status = client.hand_over()
-    if status is not None:
-        client.end_as(status)
+    code = client.hand_over()
+    if code is not None:
+        link.end_as(code)
     from robustrepro.command_line import main as run_command
 
     run_command()

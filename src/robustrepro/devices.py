@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from robustrepro.errors import UserError
 
@@ -19,8 +19,8 @@ from robustrepro.errors import UserError
 def claimed_device() -> Iterator[torch.device]:
     """Yield a CUDA device that no other step on this machine holds, or the CPU where there is none.
 
-    A device is held by a lock on a file of its own, which a killed process lets go of by itself. When all are taken,
-    waits for one. ``ROBUSTREPRO_DEVICE`` (``cpu`` or ``cuda``) overrides the choice.
+    A device is held by a lock on a file of its own, which is released when the process dies. When all are held, waits
+    for one. ``ROBUSTREPRO_DEVICE`` (``cpu`` or ``cuda``) overrides the choice.
 
     Raises
     ------
@@ -37,22 +37,24 @@ def claimed_device() -> Iterator[torch.device]:
         return
     folder = Path(tempfile.gettempdir()) / f"robustrepro-devices-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    with ExitStack() as held:
-        yield torch.device("cuda", _wait_for_free(folder, held))
+    index, lock = _lock_free_device(folder)
+    try:
+        yield torch.device("cuda", index)
+    finally:
+        lock.release()
 
 
-def _wait_for_free(folder: Path, held: ExitStack) -> int:
-    """Lock a free device's file for the life of ``held`` and return the device's number."""
+def _lock_free_device(folder: Path) -> tuple[int, FileLock]:
+    """Wait for a free device; return its number and its lock, which is held."""
+    locks = [
+        FileLock(folder / f"cuda{index}.lock", timeout=0, fallback_to_soft=False)
+        for index in range(torch.cuda.device_count())
+    ]
     while True:
-        for index in range(torch.cuda.device_count()):
-            stream = (folder / f"cuda{index}.lock").open("w")
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                stream.close()
-                continue
-            held.enter_context(stream)
-            return index
+        for index, lock in enumerate(locks):
+            with suppress(Timeout):
+                lock.acquire()
+                return index, lock
         time.sleep(1)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -46,19 +45,17 @@ def locked(state: Path) -> Iterator[None]:
         If another process is training the same model.
     """
     state.parent.mkdir(parents=True, exist_ok=True)
-    lock = state.with_name(state.name.replace(".safetensors.partial", ".lock.partial"))
-    with lock.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"{lock}: another process is training this model; wait for it or stop it") from None
-        # Its last holder may have removed the file between our opening and locking it.
-        if not lock.exists() or not os.path.samestat(os.fstat(stream.fileno()), lock.stat()):
-            raise UserError(f"{lock}: another process has just trained this model; run the same command again")
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+    path = state.with_name(state.name.replace(".safetensors.partial", ".lock.partial"))
+    lock = FileLock(path, timeout=0, fallback_to_soft=False)  # released when the process dies
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(f"{path}: another process is training this model; wait for it or stop it") from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
 
 
 def snapshot(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

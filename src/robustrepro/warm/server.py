@@ -1,33 +1,31 @@
 """The resident process of a warm start: imports libraries once, then forks a child for each step.
 
 It keeps nothing of the library's own code, starts no thread and touches no accelerator before a fork. It waits
-without using the processor, and leaves when its owner has ended. `robustrepro.warm` says how steps reach it.
-
-Only the standard library is imported here.
+without using the processor, and shuts down when its owner closes its standard input. `robustrepro.warm` says how steps
+reach it.
 """
 
 from __future__ import annotations
 
+import ast
 import atexit
 import contextlib
 import ctypes
 import gc
 import importlib
 import io
-import linecache
-import math
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import sys
-import threading
 import time
-import weakref
 from collections.abc import Mapping, Sequence
+from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, cast
 
 from robustrepro.warm import link
 
@@ -36,47 +34,32 @@ _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-class _Step:
-    """A child at work for a client.
+class _Step(NamedTuple):
+    """A child at work: its process id, its descriptor (pidfd), and the connection to its client."""
 
-    Parameters
-    ----------
-    process, handle
-        Process id of the child, and a descriptor (pidfd) of it.
-    connection
-        To its client.
-    """
-
-    def __init__(self, process: int, connection: socket.socket) -> None:
-        self.process = process
-        self.handle = os.pidfd_open(process)
-        self.connection = connection
-        self.ending = False
-        self.kill_at = math.inf
+    process: int
+    handle: int
+    connection: socket.socket
 
     def end(self) -> None:
-        """Ask the step to end, with a delay after which it is killed."""
-        if not self.ending:
-            self.ending = True
-            self.kill_at = time.monotonic() + link.GRACE_SECONDS
-            link.signal_step(self.process, self.handle, signal.SIGTERM)
-
-    def kill(self) -> None:
-        """Kill the step and everything that it has started."""
-        self.kill_at = math.inf
-        link.signal_step(self.process, self.handle, signal.SIGKILL)
+        """Ask it to end; after a grace, kill what is left of it and of all that it has started."""
+        if os.fork() == 0:  # the server goes on meanwhile
+            try:
+                link.signal_step(self.process, self.handle, signal.SIGTERM)
+                select.select([self.handle], [], [], link.GRACE_SECONDS)
+                link.signal_step(self.process, self.handle, signal.SIGKILL)
+            finally:
+                os._exit(0)
 
     def report(self) -> None:
-        """Tell the client how the step ended."""
-        if self.ending:
-            self.kill()  # what it started may outlive it, not its client
+        """Tell the client how it ended."""
         _, status = os.waitpid(self.process, 0)
         with contextlib.suppress(OSError):  # the client may have gone
-            link.send(self.connection, status)
+            self.connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
         self.close()
 
     def close(self) -> None:
-        """Close the descriptors."""
+        """Close its descriptors."""
         os.close(self.handle)
         self.connection.close()
 
@@ -84,171 +67,122 @@ class _Step:
 def main(arguments: Sequence[str]) -> None:
     """Serve steps until the owner has ended; in a forked child, run a step.
 
-    Parameters
-    ----------
-    arguments
-        Descriptor of the listening socket, process id of the owner, and the modules to import.
+    ``arguments`` are the descriptor of the listening socket and the modules to import.
     """
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)  # they are for the steps, and for the owner, whose end is the server's
     listener = socket.socket(fileno=int(arguments[0]))
-    server = os.getpid()
-    address = Path(listener.getsockname())
-    connection = None
-    try:
-        owner = os.pidfd_open(int(arguments[1]))
-        circumstances = link.circumstances()  # before anything is imported
-        _preload(arguments[2:])
-        about = {"circumstances": circumstances, **_preloaded()}
-        _keep_exits()
-        gc.collect()
-        gc.freeze()  # keeps the collector of a child from touching, and so copying, what it shares with the server
-        if len(list(Path("/proc/self/task").iterdir())) == 1:  # a fork would lose the other threads
-            connection = _serve(listener, owner)
-    finally:
-        if os.getpid() == server:
-            with contextlib.suppress(OSError):
-                address.unlink()
-                address.parent.rmdir()
-    if connection is not None:
-        _run_step(connection, server, about)
-
-
-def _preload(modules: Sequence[str]) -> None:
-    """Import modules; one that is missing or broken will say so in the step that needs it."""
-    for name in modules:
-        with contextlib.suppress(Exception):
+    folder, server = Path(listener.getsockname()).parent, os.getpid()
+    circumstances = link.circumstances()  # before anything is imported
+    for name in arguments[1:]:
+        with contextlib.suppress(Exception):  # one that is missing or broken will say so in the step that needs it
             importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # keeps the collector of a child from touching, and so copying, what it shares with the server
+    connection = None
+    if len(list(Path("/proc/self/task").iterdir())) == 1:  # a fork would lose the other threads
+        connection = _serve(listener)
+    if connection is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() == server:  # it was not killed just before
+        _answer(connection, circumstances)
 
 
-def _preloaded() -> dict[str, Any]:
-    """Return which modules are there now and from where: once, since a child would copy every module it touches."""
-    ours = {"__main__", "robustrepro"}
-    tops = {name: module for name, module in sys.modules.items() if "." not in name and name not in ours}
-    folders = {_folder_of(module) for module in tops.values()} & set(sys.path)
-    return {"path": sys.path, "modules": list(tops), "folders": list(folders)}
-
-
-def _keep_exits() -> None:
-    """Keep to the server what the libraries want done at their exit: it would be most of what a short step costs."""
-    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
-        finalizer.atexit = False
-    dynamo: Any = sys.modules.get("torch._dynamo.utils")
-    if dynamo is not None:
-        atexit.unregister(dynamo.dump_compile_times)
-
-
-def _serve(listener: socket.socket, owner: int) -> socket.socket | None:
-    """Fork a child for each client.
-
-    Parameters
-    ----------
-    listener
-        Listening socket.
-    owner
-        Descriptor (pidfd) of the process whose end is the server's.
+def _serve(listener: socket.socket) -> socket.socket | None:
+    """Fork a child for each client, until the owner closes the standard input.
 
     Returns
     -------
-    In a child, at once: the connection to its client. In the server, at its end: None.
+    In each child, at once, the connection to its client; in the server, at its end, None.
     """
-    wake_reader, wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(wake_writer)
-    for number in _STOPPING:
-        signal.signal(number, lambda *_: None)  # its arrival is read from the pipe
-    listener.setblocking(False)
+    owner = sys.stdin.fileno()
     poll = select.poll()
-    for descriptor in (listener.fileno(), owner, wake_reader):
-        poll.register(descriptor, select.POLLIN)
-    steps: dict[int, _Step] = {}  # by handle and by connection
-    stopping = False
-    while steps or not stopping:
-        kill_at = min((step.kill_at for step in steps.values()), default=math.inf)
-        events = poll.poll(None if kill_at == math.inf else max(0.0, kill_at - time.monotonic()) * 1000)
-        for descriptor, _ in events:
-            if descriptor in (owner, wake_reader):
-                stopping = True
-                for source in (owner, wake_reader, listener.fileno()):
-                    poll.unregister(source)
+    poll.register(owner, 0)  # only its hang-up, as for the connections: what a client says is for the child
+    poll.register(listener, select.POLLIN)
+    steps: dict[int, _Step] = {}
+    clients: dict[int, _Step] = {}
+    while steps or listener.fileno() >= 0:
+        for descriptor, _ in poll.poll():
+            if descriptor == listener.fileno():
+                connection, _ = listener.accept()
+                try:
+                    process = os.fork()
+                except OSError:  # no memory
+                    connection.close()  # the client runs in its own process
+                    continue
+                if process == 0:
+                    listener.close()
+                    for step in steps.values():
+                        step.close()
+                    return connection
+                step = _Step(process, os.pidfd_open(process), connection)
+                steps[step.handle] = clients[connection.fileno()] = step
+                poll.register(step.handle, select.POLLIN)
+                poll.register(connection, 0)
+            elif descriptor in steps:
+                poll.unregister(descriptor)
+                step = steps.pop(descriptor)
+                if clients.pop(step.connection.fileno(), None):
+                    poll.unregister(step.connection)
+                step.report()
+            elif descriptor in clients:
+                poll.unregister(descriptor)
+                clients.pop(descriptor).end()
+            elif descriptor == owner:
+                poll.unregister(owner)
+                poll.unregister(listener)
                 listener.close()  # a client that comes from now on runs in its own process
                 for step in steps.values():
                     step.end()
-                break
-            if descriptor == listener.fileno():
-                with contextlib.suppress(OSError):  # the client went away, or there is no memory for a fork
-                    connection, _ = listener.accept()
-                    if link.peer_user(connection) != os.getuid():
-                        connection.close()
-                        continue
-                    process = _fork(connection)
-                    if process == 0:
-                        signal.set_wakeup_fd(-1)
-                        for other in set(steps.values()):
-                            other.close()
-                        for inherited in (owner, wake_reader, wake_writer):
-                            os.close(inherited)
-                        listener.close()
-                        return connection
-                    step = _Step(process, connection)
-                    steps[step.handle] = steps[connection.fileno()] = step
-                    poll.register(step.handle, select.POLLIN)
-                    poll.register(connection, 0)  # only its hang-up: what the client says is for the child
-            elif descriptor not in steps:
-                continue  # ended by an event just before this one
-            elif descriptor == (step := steps[descriptor]).handle:
-                for key in (step.handle, step.connection.fileno()):
-                    with contextlib.suppress(KeyError):  # a connection that hung up is watched no more
-                        poll.unregister(key)
-                    del steps[key]
-                step.report()
-            else:
-                poll.unregister(descriptor)
-                step.end()
-        for step in set(steps.values()):
-            if step.kill_at <= time.monotonic():
-                step.kill()
     return None
 
 
-def _fork(connection: socket.socket) -> int:
-    """Fork; where that fails, close the connection, so that the client runs in its own process."""
-    try:
-        return os.fork()
-    except OSError:
-        connection.close()
-        raise
-
-
-def _run_step(connection: socket.socket, server: int, about: Mapping[str, Any]) -> None:
-    """Become the process that the client would have been, and run its command.
-
-    Returns at once if the client prefers its own process.
-
-    Parameters
-    ----------
-    connection
-        To the client.
-    server
-        Process id of the server, without which the step is not to run.
-    about
-        What the server says of itself, for the client to decide whether it suits.
-    """
-    libc = ctypes.CDLL(None)
-    libc.prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() != server:
-        return
+def _answer(connection: socket.socket, circumstances: str) -> None:
+    """Run the client's command in this child, unless its circumstances are not the server's."""
     os.setsid()
-    for stopping in _STOPPING:
-        signal.signal(stopping, signal.default_int_handler if stopping == signal.SIGINT else signal.SIG_DFL)
+    for number in _STOPPING:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     for name in [name for name in sys.modules if name.partition(".")[0] == "robustrepro"]:
         del sys.modules[name]
     try:
-        link.send(connection, {"process": os.getpid(), **about})
-        request, descriptors = link.receive(connection)
-    except (OSError, EOFError):
-        return  # the client runs in its own process
+        connection.sendall(b"%d\n" % os.getpid())
+        _, descriptors, _, _ = socket.recv_fds(connection, 1, 3)
+        with connection.makefile("rb") as stream:
+            request = ast.literal_eval(stream.read().decode())
+        importlib.invalidate_caches()
+        if request["circumstances"] != circumstances or not _imports_the_same(request["path"]):
+            connection.sendall(b"refused\n")
+            return
+    except (OSError, SyntaxError):  # the client has gone
+        return
     connection.close()
-    for number, descriptor in enumerate(descriptors):
-        os.dup2(descriptor, number)
+    for standard, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, standard)
         os.close(descriptor)
+    _become(request)
+    _set_threads()
+    _run()
+
+
+def _imports_the_same(path: Sequence[str]) -> bool:
+    """Tell whether a process with this module path would have imported what the server has."""
+    if path == sys.path:
+        return True
+    for module in sys.modules.values():
+        spec = getattr(module, "__spec__", None)
+        if spec and spec.has_location and "." not in spec.name:
+            found = PathFinder.find_spec(spec.name, path)
+            if found is None or found.origin != spec.origin:
+                return False
+    return True
+
+
+def _become(request: Mapping[str, Any]) -> None:
+    """Take on all of the client that a step can see."""
+    for number in request["ignored"]:
+        signal.signal(number, signal.SIG_IGN)
     os.chdir(request["folder"])
     os.umask(request["umask"])
     os.environ.clear()
@@ -257,66 +191,57 @@ def _run_step(connection: socket.socket, server: int, about: Mapping[str, Any]) 
     sys.argv[:] = request["arguments"]
     sys.orig_argv[:] = request["original_arguments"]
     sys.path[:] = request["path"]
-    sys.stdin, sys.stdout, sys.stderr = map(_open_stream, range(3), request["streams"])
+    streams = cast("list[io.TextIOWrapper]", [sys.stdin, sys.stdout, sys.stderr])  # the interpreter's own
+    sys.stdin, sys.stdout, sys.stderr = map(_reopened, streams)
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
-    _set_threads(os.environ)
-    importlib.invalidate_caches()
-    linecache.clearcache()
-    status = 0
+
+
+def _set_threads() -> None:
+    """Give the libraries the numbers of threads that they read from the environment when imported."""
+    modules: Mapping[str, Any] = sys.modules
+    threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if threads.isdigit() and "torch" in modules:
+        modules["torch"].set_num_threads(int(threads))
+    blas_threads = os.environ.get("OPENBLAS_NUM_THREADS") or threads or str(len(os.sched_getaffinity(0)))
+    if blas_threads.isdigit() and int(blas_threads) > 1 and "numpy" in modules:
+        import threadpoolctl  # type: ignore[import-untyped]
+
+        threadpoolctl.threadpool_limits(int(blas_threads), user_api="blas")
+
+
+def _reopened(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    """Open a standard stream anew on what its descriptor is now, in the form that the interpreter gave it."""
+    unbuffered = stream.write_through and stream.writable()
+    binary = open(stream.fileno(), f"{stream.mode}b", 0 if unbuffered else -1, closefd=False)  # noqa: SIM115
+    by_line = stream.line_buffering or (binary.isatty() and not stream.write_through)
+    return io.TextIOWrapper(binary, stream.encoding, stream.errors, None, by_line, stream.write_through)
+
+
+def _run() -> None:
+    """Run the command, and end this process without tearing down the interpreter and the server's libraries.
+
+    That would take longer than a start, and some libraries complain about objects that a fork left them. What a step
+    can tell apart is done: its threads end, its exit handlers run, and what Python and C code have printed is written.
+    """
+    code = 0
+
+    @atexit.register  # before the step's own handlers, and after those of the libraries, which are never reached
+    def leave() -> None:
+        for written in gc.get_objects():  # the step's own: the server's are frozen
+            if isinstance(written, io.IOBase) and not written.closed and written.writable():
+                written.flush()
+        ctypes.CDLL(None).fflush(None)
+        link.end_as(code)
+
     try:
-        if request["module"]:
+        if sys.orig_argv[1] == "-m":
             runpy.run_module("robustrepro", run_name="__main__", alter_sys=True)
         else:
             runpy.run_path(sys.argv[0], run_name="__main__")
     except SystemExit as end:
-        if not isinstance(end.code, int | None):
-            raise  # a message, which the interpreter prints
-        status = end.code or 0
-    except Exception:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)  # noqa: T201
+    except BaseException as error:
+        code = -int(signal.SIGINT) if isinstance(error, KeyboardInterrupt) else 1
         sys.excepthook(*sys.exc_info())  # as the interpreter does
-        status = 1
-    _end(status, libc)
-
-
-def _end(status: int, libc: ctypes.CDLL) -> NoReturn:
-    """End the step without tearing down the interpreter and the libraries that the server loaded.
-
-    That takes longer than a start, and some libraries then complain about objects that a fork left them. What a step
-    can tell apart is done: its threads end, its exit handlers run, and what Python and C code have printed is written.
-    """
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    for written in gc.get_objects():  # the step's own: the server's are frozen
-        if isinstance(written, io.IOBase) and not written.closed and written.writable():
-            written.flush()
-    libc.fflush(None)
-    os._exit(status & 0xFF)
-
-
-def _folder_of(module: object) -> str | None:
-    """Return the entry of ``sys.path`` that a top-level module came from; None for a built-in one."""
-    paths = list(getattr(module, "__path__", ())) or [getattr(module, "__file__", None)]
-    return str(Path(paths[0]).parent) if isinstance(paths[0], str) else None
-
-
-def _open_stream(descriptor: int, form: tuple[str, str, bool, bool]) -> io.TextIOWrapper:
-    """Open a standard stream as the client's interpreter had it."""
-    encoding, errors, line_buffering, write_through = form
-    if descriptor == 0:
-        return open(0, encoding=encoding, errors=errors, closefd=False)
-    binary = open(descriptor, "wb", 0 if write_through else -1, closefd=False)  # noqa: SIM115
-    return io.TextIOWrapper(binary, encoding, errors, "\n", line_buffering, write_through)
-
-
-def _set_threads(environment: Mapping[str, str]) -> None:
-    """Give the libraries the numbers of threads that they read from the environment when imported."""
-    threads = environment.get("OMP_NUM_THREADS", "").partition(",")[0]
-    modules: Mapping[str, Any] = sys.modules
-    if threads.isdigit() and "torch" in modules:
-        modules["torch"].set_num_threads(int(threads))
-    blas_threads = environment.get("OPENBLAS_NUM_THREADS") or threads or str(len(os.sched_getaffinity(0)))
-    if blas_threads.isdigit() and int(blas_threads) > 1 and "numpy" in modules:
-        with contextlib.suppress(ImportError):  # without it, one thread remains: slower, not wrong
-            import threadpoolctl  # type: ignore[import-untyped]
-
-            threadpoolctl.threadpool_limits(int(blas_threads), user_api="blas")

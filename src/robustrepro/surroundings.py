@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 from pathlib import Path
-from typing import TextIO
+
+from filelock import FileLock
 
 from robustrepro.spec.sources import STATE, state_of_the_sources
 
 LOCKS = Path(".snakemake/locks")
 LIVING = Path(".snakemake/living.lock")
-"""Locked by a run as long as it lives; the system lets go of it when the process ends, however it ends."""
+"""Locked by a run as long as it lives; the lock is released when the process ends, however it ends."""
 
 FREED_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": 32 * 2**20,  # the largest that glibc accepts
@@ -22,23 +22,22 @@ FREED_MEMORY = {
 """In bytes: what is allocated by itself, how much may lie unused, and how much is asked for at a time."""
 
 
-def clear_stale_lock() -> TextIO | None:
+def clear_stale_lock() -> FileLock | None:
     """Remove the lock that a killed run left behind in the working directory.
 
     Returns
     -------
-    What to keep open for as long as this run lives; None if another run lives, whose lock is left alone.
+    The lock of this run, held for as long as the object is kept; None if another run lives, whose lock is left alone.
     """
     LIVING.parent.mkdir(exist_ok=True)
-    stream = LIVING.open("w")
+    living = FileLock(LIVING, timeout=0, fallback_to_soft=False)
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        stream.close()
+        living.acquire()
+    except OSError:  # a Timeout, or a file system without locks
         return None
     for lock in LOCKS.glob("*.lock"):
         lock.unlink()
-    return stream
+    return living
 
 
 def note_sources() -> None:
@@ -59,13 +58,13 @@ def keep_freed_memory() -> None:
 
     After the first large tensor, glibc returns every batch's activations to the system: each step of a training then
     takes 80,000 page faults a second, a quarter of its processor time. Its own variables turn that off; what the
-    environment says already goes before.
+    environment says already takes precedence.
     """
     for variable, size in FREED_MEMORY.items():
         os.environ.setdefault(variable, str(size))
 
 
 def use_mirror(mirror: str | None) -> None:
-    """Tell the data step where official files lie; what the environment says already goes before."""
+    """Tell the data step where official files lie; what the environment says already takes precedence."""
     if mirror:
         os.environ.setdefault("ROBUSTREPRO_MIRROR", mirror)
