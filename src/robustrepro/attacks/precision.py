@@ -1,31 +1,19 @@
-"""The precision of a pass through the model: true float32 for verdicts, a lower one for the search where asked for."""
+"""The precision of an attack's model, and the lower one in which its search may run.
+
+Verdicts are taken in true float32 or float64 whatever the search (`robustrepro.precision.true_float32`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 from robustrepro.errors import UserError
-from robustrepro.spec.attacks import Search
+from robustrepro.precision import float32_products
+from robustrepro.spec.attacks import Precision, Search
 
-
-@contextmanager
-def tf32(*, allowed: bool) -> Iterator[None]:
-    """Allow or forbid TF32, float32 with 10 bits of mantissa, in CUDA's products and convolutions inside the block.
-
-    PyTorch allows it in convolutions unless told otherwise. The settings are left as they were found.
-    """
-    backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
-    found = [backend.fp32_precision for backend in backends]
-    for backend in backends:
-        backend.fp32_precision = "tf32" if allowed else "ieee"
-    try:
-        yield
-    finally:
-        for backend, precision in zip(backends, found, strict=True):
-            backend.fp32_precision = precision
+PRECISIONS: dict[Precision, torch.dtype] = {"float32": torch.float32, "float64": torch.float64}
 
 
 def search_precision(search: Search | None, device: torch.device) -> AbstractContextManager[None]:
@@ -41,5 +29,5 @@ def search_precision(search: Search | None, device: torch.device) -> AbstractCon
     if search == "tf32":
         if device.type != "cuda":
             raise UserError(f"search is 'tf32', but the model is on {device}; TF32 exists on CUDA devices only")
-        return tf32(allowed=True)
+        return float32_products("tf32")
     return nullcontext()
