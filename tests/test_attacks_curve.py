@@ -6,14 +6,14 @@ from attack_cases import random_case
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from robustrepro.attacks.curve import measure_curve
+from robustrepro.attacks.curve import attacks_of, measure_curve
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.threat_models import OutsideThreatModelError, ThreatModel
 from robustrepro.spec.attacks import Curve, Fgsm, Pgd
 
 COUNT = 60
 INDICES = torch.arange(1000, 1000 + COUNT)
-EPSILONS = {"linf": [0.01, 0.03, 0.08, 0.2], "l2": [0.05, 0.2, 0.6, 1.5]}
+EPSILONS = {"linf": [0.01, 0.03, 0.08, 0.2], "l2": [0.05, 0.2, 0.6, 1.5], "l1": [0.2, 0.8, 2.5, 6.0]}
 ATTACKS = {
     "fgsm": {"name": "fgsm"},
     "bim": {"name": "bim", "steps": 3, "relative_step": 0.4},
@@ -33,19 +33,19 @@ def curve(attack: str, norm: str = "linf", **options) -> Curve:
 
 
 @pytest.mark.parametrize("batch_size", [16, 256])
-@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_curve_gives_the_verdicts_of_separate_attacks_on_every_image(case, attack, norm, batch_size):
     spec = curve(attack, norm, precision="float64")
     outcome = measure_curve(*case, INDICES, spec, seed=4, batch_size=batch_size)
-    separate = [measure(*case, INDICES, one, seed=4) for one in spec.attacks()]
+    separate = [measure(*case, INDICES, attack, seed=4) for attack in attacks_of(spec)]
     for level, (epsilon, expected) in enumerate(zip(EPSILONS[norm], separate, strict=True)):
         rows = slice(level, None, len(separate))
         assert (outcome.epsilon[rows] == epsilon).all()
         for column in ("index", "label", "clean_prediction", "prediction", "queries", "robust"):
             assert torch.equal(getattr(outcome, column)[rows], getattr(expected, column)), column
         torch.testing.assert_close(outcome.margin[rows], expected.margin)
-    counts = [one.robust.sum().item() for one in separate]
+    counts = [expected.robust.sum().item() for expected in separate]
     assert counts[0] > counts[1] > counts[-1]
 
 
@@ -89,8 +89,8 @@ def test_progress_counts_every_pair_once(case):
 
 
 def test_steps_scale_with_epsilon():
-    assert curve("pgd").attacks()[2] == Pgd(name="pgd", epsilon=0.08, steps=3, step_size=0.4 * 0.08, restarts=2)
-    assert curve("fgsm", "l2").attacks()[0] == Fgsm(name="fgsm", epsilon=0.05, norm="l2")
+    assert attacks_of(curve("pgd"))[2] == Pgd(name="pgd", epsilon=0.08, steps=3, step_size=0.4 * 0.08, restarts=2)
+    assert attacks_of(curve("fgsm", "l2"))[0] == Fgsm(name="fgsm", epsilon=0.05, norm="l2")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from robustrepro.spec.attacks import AutoAttack, Bim, Fgsm, Noise, Pgd, attack_a
 
 COUNT = 60
 INDICES = torch.arange(1000, 1000 + COUNT)
-EPSILONS = {"linf": 0.05, "l2": 0.25}
+EPSILONS = {"linf": 0.05, "l2": 0.25, "l1": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +34,11 @@ def pgd_of(norm: str, **changes) -> Pgd:
     return Pgd(**{"name": "pgd", **fields, **changes})
 
 
-@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 def test_bim_is_pgd_from_the_image_itself(case, norm):
     spec = pgd_of(norm, random_start=False)
     bim = Bim(name="bim", **spec.model_dump(exclude={"name", "restarts", "random_start"}))
-    expected, outcome = (measure(*case, INDICES, one, seed=0, batch_size=16) for one in (spec, bim))
+    expected, outcome = (measure(*case, INDICES, attack, seed=0, batch_size=16) for attack in (spec, bim))
     assert 0 < outcome.robust.sum() < 40
     assert torch.equal(outcome.prediction, expected.prediction)
     assert torch.equal(outcome.margin, expected.margin)
@@ -53,7 +53,7 @@ def test_bim_knows_neither_restarts_nor_random_starts():
             attack_adapter.validate_python({**fields, **option})
 
 
-@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 def test_noise_takes_the_first_draw_that_breaks_the_image(case, norm):
     model, inputs, labels = case
     epsilon, draws = 4 * EPSILONS[norm], 6
@@ -88,7 +88,7 @@ def test_noise_needs_no_gradient(case):
     assert not any(needed)
 
 
-@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 def test_the_outcome_of_noise_does_not_depend_on_the_batch_size(case, norm):
     spec = Noise(name="noise", epsilon=4 * EPSILONS[norm], norm=norm, draws=4, precision="float64")
     whole = measure(*case, INDICES, spec, seed=0, batch_size=COUNT)
@@ -100,7 +100,7 @@ def test_the_outcome_of_noise_does_not_depend_on_the_batch_size(case, norm):
 
 
 @pytest.mark.parametrize("batch_size", [7, 256])
-@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 def test_crafted_points_are_last_iterates_from_the_starts_of_a_measurement(case, norm, batch_size):
     model, inputs, labels = case
     spec = pgd_of(norm)
@@ -139,7 +139,7 @@ def test_crafting_leaves_the_model_and_the_random_state_alone(case):
 
 
 @pytest.mark.parametrize("batch_size", [7, 256])
-@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 def test_of_several_restarts_the_point_of_smallest_margin_is_crafted(case, norm, batch_size):
     model, inputs, labels = case
     spec = pgd_of(norm, restarts=3)

@@ -16,15 +16,17 @@ SHAPES = [(6,), (2, 3, 4)]
 
 
 def lowest_margin(norm, epsilon, box, model, inputs, labels, uphill) -> Tensor:
-    """The smallest margin within reach, in closed form; for ℓ2 without a box."""
+    """The smallest margin within reach, in closed form; for ℓ2 and ℓ1 without a box."""
     with torch.no_grad():
+        if norm == "l1":
+            return classification_margin(model(inputs), labels) - epsilon * uphill.flatten(1).abs().amax(1)
         if norm == "l2":
             return classification_margin(model(inputs), labels) - epsilon * uphill.flatten(1).norm(dim=1)
         corner = inputs + epsilon * uphill.sign()
         return classification_margin(model(corner if box is None else corner.clamp(*box)), labels)
 
 
-CASES = [("linf", None), ("linf", (0.0, 1.0)), ("l2", None)]
+CASES = [("linf", None), ("linf", (0.0, 1.0)), ("l2", None), ("l1", None)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -56,7 +58,7 @@ def test_pgd_reaches_the_optimum_of_a_linear_model(shape, norm, box, random_star
 @pytest.mark.parametrize("name", ["fgsm", "pgd"])
 def test_a_measurement_finds_exactly_the_images_that_can_be_broken(batch_size, shape, norm, box, name):
     model, inputs, labels, uphill = linear_case(shape)
-    epsilon = 0.12 if norm == "linf" else 0.3
+    epsilon = {"linf": 0.12, "l2": 0.3, "l1": 0.4}[norm]
     if name == "fgsm":
         spec = Fgsm(name="fgsm", epsilon=epsilon, norm=norm, precision="float64")
     else:
@@ -68,6 +70,25 @@ def test_a_measurement_finds_exactly_the_images_that_can_be_broken(batch_size, s
     assert 0 < outcome.robust.sum() < (clean > 0).sum() < len(inputs)
     torch.testing.assert_close(outcome.margin[outcome.robust], expected[outcome.robust])
     torch.testing.assert_close(outcome.clean_margin, clean)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_l1_step_moves_one_pixel_and_is_clipped_to_the_box(shape):
+    model, inputs, labels, uphill = linear_case(shape)
+    moved = fgsm(model, inputs, labels, epsilon=0.4, norm="l1")
+    steepest = uphill.flatten(1).abs().argmax(1, keepdim=True)
+    expected = inputs.flatten(1).scatter_add(1, steepest, 0.4 * uphill.flatten(1).gather(1, steepest).sign()).clamp(0, 1)
+    torch.testing.assert_close(moved.flatten(1), expected)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_l1_pgd_in_a_box_stays_inside_and_gains_on_the_single_step(shape):
+    model, inputs, labels, _ = linear_case(shape)
+    options = {"epsilon": 0.6, "norm": "l1", "loss": margin}
+    reached = pgd(model, inputs, labels, steps=40, step_size=0.1, starts=inputs, **options)
+    ThreatModel("l1", 0.6).check(reached, inputs, "pgd")
+    single = fgsm(model, inputs, labels, **options)
+    assert (classification_margin(model(reached), labels) <= classification_margin(model(single), labels) + 1e-12).all()
 
 
 def test_pgd_and_fgsm_leave_the_weights_as_they_found_them():

@@ -190,7 +190,7 @@ def test_the_model_is_left_as_it_was(case):
     model[0].bias.requires_grad_(False)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     measure(model, inputs, labels, INDICES, declared(), seed=0)
-    with pytest.raises(ValueError, match="one loss an example"):
+    with pytest.raises(ValueError, match="one loss per example"):
         measure(
             *case, INDICES, declared(loss="training"), seed=0, training_loss=lambda z, y: cross_entropy(z, y).mean()
         )

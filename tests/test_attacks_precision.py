@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from robustrepro.attacks.craft import craft
 from robustrepro.attacks.curve import measure_curve
 from robustrepro.attacks.measure import measure
-from robustrepro.attacks.precision import tf32
+from robustrepro.attacks.subject import predictions
 from robustrepro.errors import UserError
-from robustrepro.spec.attacks import Bim, Curve, Fgsm, Pgd
+from robustrepro.precision import float32_products, true_float32
+from robustrepro.spec.attacks import Bim, Curve, DeepFool, Fgsm, Pgd
 
 COUNT = 60
 INDICES = torch.arange(COUNT)
@@ -118,30 +119,58 @@ def test_a_search_below_float64_is_refused():
         searched("pgd", precision="float64")
 
 
-@pytest.mark.parametrize("allowed", [False, True])
-def test_tf32_is_set_inside_the_block_and_given_back_also_after_a_failure(allowed):
-    backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
-    before = [backend.fp32_precision for backend in backends]
+BACKENDS = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+
+
+@pytest.mark.parametrize("precision", ["ieee", "tf32"])
+def test_the_precision_is_set_inside_the_block_and_given_back_also_after_a_failure(precision, monkeypatch):
+    for backend, before in zip(BACKENDS, ("tf32", "ieee"), strict=True):
+        monkeypatch.setattr(backend, "fp32_precision", before)
     inside = []
 
     def fail():
-        with tf32(allowed=allowed):
-            inside.extend(backend.fp32_precision for backend in backends)
+        with float32_products(precision):
+            inside.extend(backend.fp32_precision for backend in BACKENDS)
             raise RuntimeError("inside")
 
     with pytest.raises(RuntimeError, match="inside"):
         fail()
-    assert inside == (["tf32"] * 2 if allowed else ["ieee"] * 2)
-    assert [backend.fp32_precision for backend in backends] == before
+    assert inside == [precision] * 2
+    assert [backend.fp32_precision for backend in BACKENDS] == ["tf32", "ieee"]
 
 
-@pytest.mark.parametrize("attack", ["measure", "craft"])
-def test_verdicts_and_steps_are_taken_without_tf32(attack):
+def test_true_float32_decorates_a_function_that_is_called_more_than_once(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "tf32")
+
+    @true_float32()
+    def setting():
+        return torch.backends.cudnn.conv.fp32_precision
+
+    assert [setting(), setting()] == ["ieee", "ieee"]
+    assert torch.backends.cudnn.conv.fp32_precision == "tf32"
+
+
+def predicted(model, inputs, *_, **__):
+    return predictions(model, inputs, torch.device("cpu"))
+
+
+def measured_curve(model, inputs, labels, indices, spec, *, seed):
+    curve = Curve.model_validate({"name": "curve", "epsilons": [0.1], "attack": {"name": "fgsm"}})
+    return measure_curve(model, inputs, labels, indices, curve, seed=seed)
+
+
+def measured_distances(model, inputs, labels, indices, spec, *, seed):
+    return measure(model, inputs, labels, indices, DeepFool(name="deepfool", steps=3), seed=seed)
+
+
+@pytest.mark.parametrize("verdict", [measure, craft, predicted, measured_curve, measured_distances])
+def test_verdicts_and_steps_are_taken_without_tf32(verdict, monkeypatch):
     model, inputs, labels = random_case(COUNT)
+    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "tf32")
     seen: set[str] = set()
     hook = model.register_forward_hook(lambda *_: seen.add(torch.backends.cudnn.conv.fp32_precision))
     try:
-        (measure if attack == "measure" else craft)(model, inputs, labels, INDICES, searched("pgd", None), seed=0)
+        verdict(model, inputs, labels, INDICES, searched("pgd", None), seed=0)
     finally:
         hook.remove()
     assert seen == {"ieee"}

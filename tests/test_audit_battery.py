@@ -13,26 +13,26 @@ from torch import Tensor, nn
 from robustrepro.attacks.measure import measure
 from robustrepro.audit.alarms import MOST_ZERO_GRADIENTS, alarms, zero_gradient_share
 from robustrepro.audit.battery import BallOutcome, Battery
-from robustrepro.spec.attacks import attack_adapter
-from robustrepro.spec.audit import Smaller, attack_at
+from robustrepro.spec.audit import Audit, AuditBall, ball_of
 
 EPSILON = 0.05
 COUNT = 40
 STRONGER = {"pgd-2": {"name": "pgd", "loss": "margin", "steps": 5, "restarts": 2}, "square": {"name": "autoattack"}}
 
 
-def ball(**more: dict[str, Any]) -> dict[str, Any]:
+def ball(**more: dict[str, Any]) -> AuditBall:
     """Return a ball with FGSM, PGD and more attacks, which come first."""
-    templates = more | {"fgsm": {"name": "fgsm"}, "pgd": {"name": "pgd", "steps": 5}}
-    smaller = {"shares": [0.25, 0.5], "attack": {"name": "pgd", "steps": 5, "relative_step": 0.5}}
-    return {
-        "norm": "linf",
-        "epsilon": EPSILON,
-        "attacks": {name: attack_at(template, "linf", EPSILON) for name, template in templates.items()},
-        "escalation": {"attacks": {name: attack_at(one, "linf", EPSILON) for name, one in STRONGER.items()}},
-        "noise": {"attack": attack_at({"name": "noise", "draws": 2}, "linf", EPSILON)},
-        "smaller": {"attack": Smaller.model_validate(smaller).curve("linf", EPSILON)},
-    }
+    audit = Audit.model_validate(
+        {
+            "examples": COUNT,
+            "attacks": more | {"fgsm": {"name": "fgsm"}, "pgd": {"name": "pgd", "steps": 5}},
+            "transfer": {"name": "fgsm"},
+            "escalation": STRONGER,
+            "smaller": {"shares": [0.25, 0.5], "attack": {"name": "pgd", "steps": 5, "relative_step": 0.5}},
+            "noises": 2,
+        }
+    )
+    return ball_of(audit, "linf", EPSILON)
 
 
 @pytest.fixture
@@ -73,21 +73,21 @@ def test_a_library_that_is_left_nothing_is_not_run(library: list[list[int]], mon
     silenced(monkeypatch)
     model, images, labels = random_case(COUNT)
     wide = ball(autoattack={"name": "autoattack"})
-    wide["attacks"]["pgd"] |= {"epsilon": 1.0, "step_size": 0.5, "loss": "margin"}
+    wider = wide.attacks["pgd"].model_copy(update={"epsilon": 1.0, "step_size": 0.5, "loss": "margin"})
+    wide = wide.model_copy(update={"attacks": wide.attacks | {"pgd": wider}})
     outcome = Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(wide)
     assert not (outcome.predictions["pgd"] == labels).any()
     assert library == []
     assert not (outcome.predictions["autoattack"] == labels).any()
 
 
-def test_every_attack_says_what_it_would_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_attack_predicts_what_it_would_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     silenced(monkeypatch)
     model, images, labels = random_case(COUNT)
     declared = ball()
     outcome = Battery(model, images, labels, seed=5, box=(0.0, 1.0)).run(declared)
-    for name, attack in declared["attacks"].items():
-        spec = attack_adapter.validate_python(attack)
-        alone = measure(model, images, labels, torch.arange(COUNT), spec, seed=5).prediction
+    for name, attack in declared.attacks.items():
+        alone = measure(model, images, labels, torch.arange(COUNT), attack, seed=5).prediction
         assert torch.equal(outcome.predictions[name], alone)
 
 
@@ -96,7 +96,7 @@ def test_fewer_images_resist_the_larger_the_epsilon(monkeypatch: pytest.MonkeyPa
     model, images, labels = random_case(COUNT)
     outcome = Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(ball())
     assert list(outcome.smaller) == [EPSILON / 4, EPSILON / 2]
-    resisting = [int((found == labels).sum()) for found in (*outcome.smaller.values(), outcome.predictions["pgd"])]
+    resisting = [int((prediction == labels).sum()) for prediction in (*outcome.smaller.values(), outcome.predictions["pgd"])]
     assert resisting == sorted(resisting, reverse=True)
     assert resisting[0] > resisting[-1]
 
@@ -108,9 +108,9 @@ def test_an_alarm_adds_the_stronger_attacks_and_the_examples_of_copies(library: 
     outcome = Battery(masked, images, labels, seed=0, box=(0.0, 1.0)).run(ball())
     assert "zero gradients" in {alarm.name for alarm in outcome.alarms if alarm.goes_off}
     assert list(outcome.predictions) == ["fgsm", "pgd", "pgd-2, rescaled copy", "pgd-2", "square"]
-    resisting = {name: int((found == labels).sum()) for name, found in outcome.predictions.items()}
+    resisting = {name: int((prediction == labels).sum()) for name, prediction in outcome.predictions.items()}
     assert resisting["pgd-2, rescaled copy"] < resisting["pgd"]
-    before = BallOutcome({name: found for name, found in outcome.predictions.items() if name != "square"})
+    before = BallOutcome({name: answers for name, answers in outcome.predictions.items() if name != "square"})
     assert library == [before.resisted(labels).nonzero().flatten().tolist()]
 
 
@@ -140,6 +140,35 @@ def test_where_no_image_is_classified_correctly_there_is_nothing_to_alarm(librar
     assert not outcome.resisted(wrong).any()
 
 
+def test_every_pass_of_the_battery_is_in_true_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, images, labels = random_case(COUNT)
+    masked = nn.Sequential(model, Scaled(1e5)).eval()  # sets off an alarm, so that the copies are attacked too
+    settings: set[str] = set()
+    masked.register_forward_hook(lambda *_: settings.add(torch.backends.cudnn.conv.fp32_precision))
+    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "tf32")
+    Battery(masked, images, labels, seed=0, box=(0.0, 1.0)).run(ball())
+    assert settings == {"ieee"}
+
+
+@pytest.mark.parametrize(("norm", "reach"), [("linf", 0.5), ("l2", 0.5 * 8), ("l1", 0.5 * 64)])
+def test_the_far_attack_can_turn_every_image_grey(
+    library: list[list[int]],  # noqa: ARG001
+    monkeypatch: pytest.MonkeyPatch,
+    norm: str,
+    reach: float,
+) -> None:
+    model, images, labels = random_case(COUNT)
+    attacks: list[Any] = []
+    plain = Battery._attacked
+    monkeypatch.setattr(Battery, "_attacked", lambda self, spec, so_far: attacks.append(spec) or plain(self, spec, so_far))
+    declared = ball()
+    moved = {key: attack.model_copy(update={"norm": norm}) for key, attack in declared.attacks.items()}
+    Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(declared.model_copy(update={"norm": norm, "attacks": moved}))
+    far = [attack for attack in attacks if attack.epsilon > 0.4]
+    assert [attack.epsilon for attack in far] == [reach]
+    assert far[0].step_size / far[0].epsilon == pytest.approx(declared.attacks["pgd"].step_size / EPSILON)
+
+
 # -- alarms --------------------------------------------------------------------------------------------------
 
 QUIET = {"zero_gradients": 0.0, "noise": 0.9, "far": 0.1, "largest_class": 0.2}
@@ -159,10 +188,10 @@ QUIET = {"zero_gradients": 0.0, "noise": 0.9, "far": 0.1, "largest_class": 0.2}
 def test_an_alarm_goes_off_above_its_bound(
     accuracy: dict[str, float], changed: dict[str, float], goes_off: list[str]
 ) -> None:
-    found = alarms(accuracy, **QUIET | changed)
-    assert [alarm.name for alarm in found if alarm.goes_off] == goes_off
-    assert len(found) == 4
-    assert [alarm.as_data()["goes_off"] for alarm in found] == [alarm.name in goes_off for alarm in found]
+    raised = alarms(accuracy, **QUIET | changed)
+    assert [alarm.name for alarm in raised if alarm.goes_off] == goes_off
+    assert len(raised) == 4
+    assert [alarm.as_data()["goes_off"] for alarm in raised] == [alarm.name in goes_off for alarm in raised]
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 256])

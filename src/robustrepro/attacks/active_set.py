@@ -1,7 +1,7 @@
 """The active set: an attack over a whole test set that spends passes only on images not yet broken.
 
 A pool of at most ``batch_size`` rows, each an image in some restart at some step, goes through the model
-once a round. That one forward pass says which rows are broken and carries the gradient of those that are
+once per round. That one forward pass says which rows are broken and carries the gradient of those that are
 not. Rows that are broken or out of steps leave, and their places are taken at once by the next images or
 restarts, so that batches stay full until the queue is empty.
 
@@ -11,7 +11,7 @@ takes its first gradient from the clean pass, which does not depend on ε either
 
 Three things follow. An image counts as broken at the first iterate that is misclassified, the random start
 included: a success at any iterate is a success, and the last iterate alone could only miss some. Restarts
-are worst-of-all, since only images that resisted one go on to the next. And who shares a batch with whom
+are worst-of-all, since only images that resisted one restart go on to the next. And who shares a batch with whom
 depends on ``batch_size``; float32 kernels differ in the last bits with a batch's size, so an image whose
 margin comes within rounding of zero may be broken at one size and not at another. Nothing else depends on
 it, and in float64 such ties do not occur in practice.
@@ -21,52 +21,77 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from robustrepro.attacks.ascent import Ascent
 from robustrepro.attacks.losses import classification_margin
+from robustrepro.attacks.norms import NORMS, per_example
 from robustrepro.attacks.outcome import AttackOutcome, clean_outcome
-from robustrepro.attacks.precision import search_precision, tf32
+from robustrepro.attacks.precision import search_precision
 from robustrepro.attacks.subject import Subject, on_device, require_finite
-from robustrepro.attacks.threat_models import norm_of, per_example
+from robustrepro.precision import true_float32
 
 Progress = Callable[[int], None]
 """Called with how many more images have been decided."""
 
+PAIR, RESTART, STEP, QUERIES = range(4)
+"""Columns of a pool's ledger."""
+
 
 @dataclass
-class _Rows:
-    """The pool: row k attacks pair ``pair[k]``. What the loop decides on is on the CPU, the rest on the device."""
+class _Pool:
+    """The rows under attack, B of them.
 
-    pair: Tensor
-    restart: Tensor
-    step: Tensor
+    Attributes
+    ----------
+    ledger
+        int64 on the CPU, shape (B, 4): the pair that a row attacks, its restart, its step, and the passes that it took
+        part in.
+    label, lowest_margin
+        On the device, shape (B,): the image's label, and the smallest margin seen in this restart.
+    origin, point, lowest_point
+        On the device, shape (B, ...): the image, the iterate, and the iterate of smallest margin.
+    """
+
+    ledger: Tensor
     label: Tensor
-    epsilon: Tensor
-    step_size: Tensor
+    lowest_margin: Tensor
     origin: Tensor
     point: Tensor
-    lowest_margin: Tensor
     lowest_point: Tensor
 
-    def select(self, mask: Tensor) -> _Rows:
+    def __len__(self) -> int:
+        return len(self.ledger)
+
+    def select(self, mask: Tensor) -> _Pool:
         """Return only the rows of a mask on the CPU."""
         if bool(mask.all()):
             return self
-        rows = {"cpu": mask.nonzero().flatten()}
-        rows[self.label.device.type] = rows["cpu"].to(self.label.device)
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return _Rows(**{name: value[rows[value.device.type]] for name, value in values.items()})
+        rows = mask.nonzero().flatten()
+        here = rows.to(self.label.device)
+        return _Pool(
+            self.ledger[rows],
+            self.label[here],
+            self.lowest_margin[here],
+            self.origin[here],
+            self.point[here],
+            self.lowest_point[here],
+        )
 
-    def joined_with(self, other: _Rows) -> _Rows:
+    def joined_with(self, other: _Pool) -> _Pool:
         """Return these rows followed by others."""
-        if len(self.pair) == 0:
+        if len(self) == 0:
             return other
-        return _Rows(
-            **{field.name: torch.cat([getattr(self, field.name), getattr(other, field.name)]) for field in fields(self)}
+        return _Pool(
+            torch.cat([self.ledger, other.ledger]),
+            torch.cat([self.label, other.label]),
+            torch.cat([self.lowest_margin, other.lowest_margin]),
+            torch.cat([self.origin, other.origin]),
+            torch.cat([self.point, other.point]),
+            torch.cat([self.lowest_point, other.lowest_point]),
         )
 
 
@@ -85,21 +110,25 @@ class ActiveSet:
     Attributes
     ----------
     outcome
-        One row a pair, N · E, the ε of an image together; filled in as pairs are decided.
+        One row per pair, N · E, the ε of an image together; filled in as pairs are decided.
     """
 
     def __init__(self, subject: Subject, ascents: Sequence[Ascent], *, keep_adversarial: bool = False) -> None:
-        self.subject, self.ascent, self.levels = subject, ascents[0], len(ascents)
+        self.subject, self.levels = subject, len(ascents)
         self.gradient: Tensor | None = None
-        if self.ascent.from_noise:
+        if ascents[0].from_noise:
             logits = subject.classify()
         else:
-            logits, self.gradient = subject.classify_with_gradient(self.ascent.loss)
+            logits, self.gradient = subject.classify_with_gradient(ascents[0].loss)
         images = subject.inputs.to("cpu", copy=True) if keep_adversarial else None
         clean = clean_outcome(subject.indices, subject.labels, logits, images)
         self.outcome: AttackOutcome = clean.repeated(self.levels)
-        self.epsilons = torch.tensor([ascent.threat.epsilon for ascent in ascents], dtype=subject.inputs.dtype)
-        self.step_sizes = torch.tensor([ascent.step_size for ascent in ascents], dtype=subject.inputs.dtype)
+        self._epsilons, self._step_sizes = (
+            torch.tensor(values, dtype=subject.inputs.dtype, device=subject.device)
+            for values in zip(*((ascent.threat.epsilon, ascent.step_size) for ascent in ascents), strict=True)
+        )
+        # With a single ε, one value serves all rows; else `_ascent_of` gives each row its own.
+        self.ascent = self._with(ascents[0], self._epsilons, self._step_sizes)
         correct = (self.outcome.clean_prediction == self.outcome.label).nonzero().flatten()
         self.outcome.margin[correct] = torch.inf
         self.waiting = deque((pair, 0) for pair in correct.tolist())
@@ -108,114 +137,118 @@ class ActiveSet:
         """Attack until every pair is broken or has resisted every restart, and return the outcome."""
         if progress is not None:
             progress(len(self.outcome.label) - len(self.waiting))
-        with tf32(allowed=False):
-            rows = self._next_rows(self.subject.batch_size)
-            while len(rows.pair):
-                rows = self._round(rows, progress)
+        with true_float32():
+            pool = self._next_rows(self.subject.batch_size)
+            while len(pool):
+                pool = self._round(pool, progress)
         return self.outcome
 
-    def _round(self, rows: _Rows, progress: Progress | None) -> _Rows:
-        """Send the rows through the model, let go of those that are decided, move the others and fill up."""
-        finished = rows.step == self.ascent.steps
-        logits, gradient = self._evaluate(rows, out_of_steps=bool(finished.all()))
+    def _round(self, pool: _Pool, progress: Progress | None) -> _Pool:
+        """Send the pool through the model, let go of the rows that are decided, move the others and fill up."""
+        finished = pool.ledger[:, STEP] == self.ascent.steps
+        logits, gradient = self._evaluate(pool, out_of_steps=bool(finished.all()))
         prediction = logits.argmax(1)
-        broken = prediction != rows.label
-        self._remember_lowest(rows, classification_margin(logits, rows.label), broken)
+        broken = prediction != pool.label
+        self._remember_lowest(pool, classification_margin(logits, pool.label), broken)
         if self.ascent.search is not None:
-            self._judge_in_full_precision(rows, prediction, broken.cpu() | finished)
-            broken = prediction != rows.label
+            self._judge_in_full_precision(pool, prediction, broken.cpu() | finished)
+            broken = prediction != pool.label
         broken_now = broken.cpu()
         leaving = broken_now | finished
         if bool(leaving.any()):
-            decided = self._record(rows.select(leaving), broken_now[leaving], prediction.cpu()[leaving])
+            decided = self._record(pool.select(leaving), broken_now[leaving], prediction.cpu()[leaving])
             if progress is not None:
                 progress(decided)
-            rows, gradient = rows.select(~leaving), gradient[(~leaving).to(gradient.device)]
-        rows.point = self._at(rows.epsilon, rows.step_size).advance(rows.point, rows.origin, gradient)
-        rows.step += 1
-        room = self.subject.batch_size - len(rows.pair)
-        return rows.joined_with(self._next_rows(room)) if self.waiting and room else rows
+            staying = ~leaving
+            pool, gradient = pool.select(staying), gradient[staying.to(gradient.device)]
+        if len(pool):
+            pool.point = self._ascent_of(pool.ledger).advance(pool.point, pool.origin, gradient)
+            pool.ledger[:, STEP] += 1
+        room = self.subject.batch_size - len(pool)
+        return pool.joined_with(self._next_rows(room)) if self.waiting and room else pool
 
-    def _at(self, epsilon: Tensor, step_size: Tensor) -> Ascent:
+    def _ascent_of(self, ledger: Tensor) -> Ascent:
         """Return the ascent with each row's own ε and step size."""
-        return replace(self.ascent, threat=replace(self.ascent.threat, epsilon=epsilon), step_size=step_size)
+        if self.levels == 1:
+            return self.ascent
+        level = (ledger[:, PAIR] % self.levels).to(self.subject.device)
+        return self._with(self.ascent, self._epsilons[level], self._step_sizes[level])
 
-    def _next_rows(self, room: int) -> _Rows:
+    @staticmethod
+    def _with(ascent: Ascent, epsilon: Tensor, step_size: Tensor) -> Ascent:
+        return replace(ascent, threat=replace(ascent.threat, epsilon=epsilon), step_size=step_size)
+
+    def _next_rows(self, room: int) -> _Pool:
         """Take up to ``room`` pairs from the queue, each at the first point of its restart that is not the image."""
-        taken = [self.waiting.popleft() for _ in range(min(room, len(self.waiting)))]
-        pair = torch.tensor([pair for pair, _ in taken], dtype=torch.int64)
-        restarts = [restart for _, restart in taken]
-        image, level, device = pair // self.levels, pair % self.levels, self.subject.device
+        count, device = min(room, len(self.waiting)), self.subject.device
+        first_step = 0 if self.gradient is None else 1
+        ledger = torch.tensor([(*self.waiting.popleft(), first_step, 0) for _ in range(count)], dtype=torch.int64)
+        ledger = ledger.reshape(count, 4)
+        pair = ledger[:, PAIR]
+        image = pair if self.levels == 1 else pair // self.levels
         origin = self.subject.images(image)
-        epsilon, step_size = self.epsilons[level].to(device), self.step_sizes[level].to(device)
-        ascent = self._at(epsilon, step_size)
+        ascent = self._ascent_of(ledger)
         if self.gradient is None:
-            indices = self.outcome.index[pair].tolist()
+            indices, restarts = self.outcome.index[pair].tolist(), ledger[:, RESTART].tolist()
             point = ascent.start(origin, seed=self.subject.seed, indices=indices, restarts=restarts)
         else:
             gradient = on_device(self.gradient[image.to(self.gradient.device)], device)
             point = ascent.advance(origin, origin, gradient)
-        return _Rows(
-            pair=pair,
-            restart=torch.tensor(restarts, dtype=torch.int64),
-            step=torch.full((len(taken),), 0 if self.gradient is None else 1),
+        return _Pool(
+            ledger=ledger,
             label=self.outcome.label[pair].to(device),
-            epsilon=epsilon,
-            step_size=step_size,
+            lowest_margin=torch.full((count,), torch.inf, dtype=origin.dtype, device=device),
             origin=origin,
             point=point,
-            lowest_margin=torch.full((len(taken),), torch.inf, dtype=origin.dtype, device=device),
             lowest_point=point,
         )
 
-    def _evaluate(self, rows: _Rows, *, out_of_steps: bool) -> tuple[Tensor, Tensor]:
+    def _evaluate(self, pool: _Pool, *, out_of_steps: bool) -> tuple[Tensor, Tensor]:
         """Return logits and gradient; once every row is out of steps no gradient is needed, and zeros come back."""
         if out_of_steps:
             with torch.no_grad(), search_precision(self.ascent.search, self.subject.device):
-                logits = self.subject.model(rows.point).to(rows.point.dtype)
-            gradient = torch.zeros_like(rows.point)
+                logits = self.subject.model(pool.point).to(pool.point.dtype)
+            gradient = torch.zeros_like(pool.point)
         else:
-            logits, gradient = self.ascent.gradient(self.subject.model, rows.point, rows.label)
-        self._count(rows.pair, logits)
+            logits, gradient = self.ascent.gradient(self.subject.model, pool.point, pool.label)
+        require_finite(logits, f"under attack '{self.ascent.name}'")
+        pool.ledger[:, QUERIES] += 1
         return logits, gradient
 
-    def _count(self, pairs: Tensor, logits: Tensor) -> None:
-        """Count a pass that these pairs took part in, and refuse answers that are none."""
-        require_finite(logits, f"under attack '{self.ascent.name}'")
-        self.outcome.queries[pairs] += 1
-
-    def _remember_lowest(self, rows: _Rows, margin: Tensor, broken: Tensor) -> None:
+    def _remember_lowest(self, pool: _Pool, margin: Tensor, broken: Tensor) -> None:
         """Keep each row's point of smallest margin."""
-        lower = broken | (margin < rows.lowest_margin)
-        rows.lowest_margin = torch.where(lower, margin, rows.lowest_margin)
-        rows.lowest_point = torch.where(per_example(lower, rows.point), rows.point, rows.lowest_point)
+        lower = broken | (margin < pool.lowest_margin)
+        pool.lowest_margin = torch.where(lower, margin, pool.lowest_margin)
+        pool.lowest_point = torch.where(per_example(lower, pool.point), pool.point, pool.lowest_point)
 
-    def _judge_in_full_precision(self, rows: _Rows, prediction: Tensor, candidates: Tensor) -> None:
+    def _judge_in_full_precision(self, pool: _Pool, prediction: Tensor, candidates: Tensor) -> None:
         """Replace prediction and margin of the rows about to leave by the full model's, at the point to be returned."""
         chosen = candidates.nonzero().flatten()
         if len(chosen) == 0:
             return
         here = chosen.to(self.subject.device)
         with torch.no_grad():
-            logits = self.subject.model(rows.lowest_point[here])
-        self._count(rows.pair[chosen], logits)
+            logits = self.subject.model(pool.lowest_point[here])
+        require_finite(logits, f"under attack '{self.ascent.name}'")
+        pool.ledger[chosen, QUERIES] += 1
         prediction[here] = logits.argmax(1)
-        rows.lowest_margin[here] = classification_margin(logits, rows.label[here])
+        pool.lowest_margin[here] = classification_margin(logits, pool.label[here])
 
-    def _record(self, rows: _Rows, broken: Tensor, prediction: Tensor) -> int:
+    def _record(self, leaving: _Pool, broken: Tensor, prediction: Tensor) -> int:
         """Write down what the leaving rows reached, queue the next restarts, and return how many are decided."""
         outcome = self.outcome
-        self._at(rows.epsilon, rows.step_size).threat.check(rows.lowest_point, rows.origin, self.ascent.name)
-        pair, restart = rows.pair, rows.restart
-        margin = rows.lowest_margin.cpu()
+        threat = self._ascent_of(leaving.ledger).threat
+        difference = threat.check(leaving.lowest_point, leaving.origin, self.ascent.name)
+        pair, restart = leaving.ledger[:, PAIR], leaving.ledger[:, RESTART]
+        margin = leaving.lowest_margin.cpu()
         better = broken | (margin < outcome.margin[pair])
         improved = pair[better]
-        difference = rows.lowest_point.double() - rows.origin.double()
         outcome.margin[improved] = margin[better]
-        outcome.linf[improved] = norm_of(difference, "linf").cpu()[better]
-        outcome.l2[improved] = norm_of(difference, "l2").cpu()[better]
+        outcome.linf[improved] = NORMS["linf"].length(difference).cpu()[better]
+        outcome.l2[improved] = NORMS["l2"].length(difference).cpu()[better]
+        outcome.queries[pair] += leaving.ledger[:, QUERIES]
         if outcome.adversarial is not None:
-            outcome.adversarial[improved] = rows.lowest_point.cpu()[better]
+            outcome.adversarial[improved] = leaving.lowest_point.cpu()[better]
         outcome.prediction[pair[broken]] = prediction[broken]
         outcome.restart[pair[broken]] = restart[broken]
         again = ~broken & (restart + 1 < self.ascent.restarts)

@@ -10,15 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from robustrepro.attacks.losses import PerExampleLoss
+from robustrepro.attacks.norms import per_example
 from robustrepro.attacks.precision import search_precision
-from robustrepro.attacks.threat_models import Box, ThreatModel, per_example, unit_ball_noise
-from robustrepro.spec.attacks import GradientAttack, Noise, Search
-from robustrepro.spec.registry import ATTACKS, resolve
+from robustrepro.attacks.threat_models import Box, ThreatModel, unit_ball_noise
+from robustrepro.implementations import resolve
+from robustrepro.spec.attacks import AscentAttack, Search
 
 
 @dataclass(frozen=True, eq=False)
 class Ascent:
-    """A family's attack, reduced to what the active set needs to run it.
+    """A declared attack, reduced to what the active set needs to run it.
 
     Attributes
     ----------
@@ -27,7 +28,7 @@ class Ascent:
     threat
         Where the adversary may go.
     steps, step_size
-        How many steps, each of which length in the threat model's norm: one length for all examples, or one each,
+        How many steps, and their length in the threat model's norm: one length for all examples, or one per example,
         shape (N,).
     loss
         Per-example loss to ascend.
@@ -85,7 +86,7 @@ class Ascent:
         return points
 
 
-def declared_ascent(spec: GradientAttack | Noise, box: Box, training_loss: PerExampleLoss | None) -> Ascent:
+def declared_ascent(spec: AscentAttack, box: Box, training_loss: PerExampleLoss | None) -> Ascent:
     """Return the declared attack as the active set runs it, from the attack's own file.
 
     Parameters
@@ -97,8 +98,7 @@ def declared_ascent(spec: GradientAttack | Noise, box: Box, training_loss: PerEx
     training_loss
         Per-example loss that ``loss: training`` stands for, if any.
     """
-    ascent_of: Callable[[GradientAttack | Noise, Box, PerExampleLoss | None], Ascent]
-    ascent_of = resolve(ATTACKS, "attack", spec.name)
+    ascent_of: Callable[[AscentAttack, Box, PerExampleLoss | None], Ascent] = resolve(spec.implementation)
     return ascent_of(spec, box, training_loss)
 
 
@@ -121,14 +121,14 @@ def input_gradient(model: nn.Module, points: Tensor, labels: Tensor, loss: PerEx
     Raises
     ------
     ValueError
-        If the loss does not return one value an example.
+        If the loss does not return one value per example.
     """
     with torch.enable_grad():
         variable = points.detach().requires_grad_(True)
         logits = model(variable).to(variable.dtype)
         losses = loss(logits, labels)
         if losses.shape != labels.shape:
-            expected = f"({len(labels)},), one loss an example"
+            expected = f"({len(labels)},), one loss per example"
             raise ValueError(f"the attack's loss returned shape {tuple(losses.shape)}; expected {expected}")
         (gradient,) = torch.autograd.grad(losses.sum(), variable)
     return logits.detach(), gradient
@@ -138,7 +138,7 @@ def input_gradient(model: nn.Module, points: Tensor, labels: Tensor, loss: PerEx
 def weights_frozen(model: nn.Module) -> Iterator[None]:
     """Let no weight require a gradient inside the block: activations kept for weight gradients cost memory and time.
 
-    Every weight is left as it was found, also when the block fails.
+    Every weight is left as it was, also when the block fails.
     """
     trainable = [weight for weight in model.parameters() if weight.requires_grad]
     for weight in trainable:

@@ -13,15 +13,16 @@ from torch import Tensor, nn
 
 from robustrepro.attacks.active_set import Progress
 from robustrepro.attacks.losses import classification_margin
+from robustrepro.attacks.norms import NORMS
 from robustrepro.attacks.outcome import AttackOutcome
-from robustrepro.attacks.precision import tf32
 from robustrepro.attacks.subject import Subject, on_device, require_finite
-from robustrepro.attacks.threat_models import UNIT_BOX, ThreatModel, norm_of
+from robustrepro.attacks.threat_models import UNIT_BOX, ThreatModel
 from robustrepro.errors import UserError
+from robustrepro.precision import true_float32
 from robustrepro.seeds import derive_seed
 from robustrepro.spec.attacks import AutoAttack
 
-NORMS = {"linf": "Linf", "l2": "L2"}
+LIBRARY_NORMS = {"linf": "Linf", "l2": "L2"}
 
 # The targeted DLR loss divides by a difference that involves the fourth largest logit.
 FEWEST_CLASSES = 4
@@ -51,14 +52,14 @@ class _CountedModel(nn.Module):
 def autoattack(subject: Subject, spec: AutoAttack, outcome: AttackOutcome, progress: Progress | None) -> None:
     """Attack the images that the model gets right, one attack of the ensemble after the other.
 
-    Only what still stands goes on to the next attack. Every point that the library returns must lie in the threat
+    Only images that still resist go on to the next attack. Every point that the library returns must lie in the threat
     model, and an image counts as broken only if the model, asked again, errs on its point. Here ``restart`` is the
     number of the attack in the ensemble that broke the image. For an image that none broke the library returns the
     image itself, so margin and distances are the clean ones.
 
     ``queries`` is exact over each attack of the ensemble and its images together, but not for each image: the library
     takes images out of its batches without saying which, so its passes are shared out equally among the images that
-    entered the attack. The few passes with which it looks a model over before each attack are counted too.
+    entered the attack. The few passes with which it inspects a model before each attack are counted too.
 
     Parameters
     ----------
@@ -85,17 +86,17 @@ def autoattack(subject: Subject, spec: AutoAttack, outcome: AttackOutcome, progr
         return
     counted = _CountedModel(subject)
     ensemble = _ensemble(counted, subject, spec)
-    with tf32(allowed=False), _global_state_kept():
+    with true_float32(), _global_state_kept():
         for number, attack in enumerate(tuple(ensemble.attacks_to_run)):
             ensemble.attacks_to_run = [attack]
             images, labels = subject.inputs[standing.to(subject.inputs.device)].cpu(), subject.labels[standing]
             counted.rows = 0
-            found, _ = ensemble.run_standard_evaluation(images, labels, batch_size=subject.batch_size)
+            returned, _ = ensemble.run_standard_evaluation(images, labels, batch_size=subject.batch_size)
             outcome.queries[standing] += round(counted.rows / len(standing))
-            ThreatModel(spec.norm, spec.epsilon, subject.box).check(found, images, f"{spec.name} ({attack})")
-            moved = (found != images).flatten(1).any(1)
+            ThreatModel(spec.norm, spec.epsilon, subject.box).check(returned, images, f"{spec.name} ({attack})")
+            moved = (returned != images).flatten(1).any(1)
             broken = torch.zeros_like(moved)
-            broken[moved] = _record(subject, outcome, standing[moved], found[moved], images[moved], number)
+            broken[moved] = _record(subject, outcome, standing[moved], returned[moved], images[moved], number)
             standing = standing[~broken]
             if progress is not None:
                 progress(int(broken.sum()))
@@ -124,7 +125,7 @@ def _ensemble(counted: _CountedModel, subject: Subject, spec: AutoAttack) -> pya
         raise UserError(f"{needed}; this one has {classes}. Use 'pgd' with restarts and the loss 'margin' instead")
     ensemble = pyautoattack.AutoAttack(
         counted,
-        norm=NORMS[spec.norm],
+        norm=LIBRARY_NORMS[spec.norm],
         eps=spec.epsilon,
         seed=derive_seed(subject.seed, "autoattack"),
         device=subject.device,
@@ -140,7 +141,7 @@ def _ensemble(counted: _CountedModel, subject: Subject, spec: AutoAttack) -> pya
 def _record(
     subject: Subject, outcome: AttackOutcome, positions: Tensor, points: Tensor, images: Tensor, number: int
 ) -> Tensor:
-    """Ask the model about the points, write down those that it errs on, and return which these are."""
+    """Classify the points again, write down those that the model errs on, and return which these are."""
     with torch.no_grad():
         batches = torch.split(points, subject.batch_size)
         logits = torch.cat([subject.model(on_device(batch, subject.device)).cpu() for batch in batches])
@@ -150,7 +151,7 @@ def _record(
     hit, difference = positions[broken], (points.double() - images.double())[broken]
     outcome.prediction[hit] = logits.argmax(1)[broken]
     outcome.margin[hit] = classification_margin(logits, outcome.label[positions])[broken]
-    outcome.linf[hit], outcome.l2[hit] = norm_of(difference, "linf"), norm_of(difference, "l2")
+    outcome.linf[hit], outcome.l2[hit] = NORMS["linf"].length(difference), NORMS["l2"].length(difference)
     outcome.restart[hit] = number
     if outcome.adversarial is not None:
         outcome.adversarial[hit] = points[broken]
@@ -159,7 +160,7 @@ def _record(
 
 @contextmanager
 def _global_state_kept() -> Iterator[None]:
-    """Give back, after the block, PyTorch's random state and the tracer, both of which the library sets."""
+    """Restore, after the block, PyTorch's random state and the tracer, both of which the library sets."""
     tracer = sys.gettrace()
     try:
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):

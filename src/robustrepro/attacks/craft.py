@@ -7,10 +7,12 @@ from torch import Tensor, nn
 
 from robustrepro.attacks.ascent import Ascent, declared_ascent
 from robustrepro.attacks.losses import PerExampleLoss, classification_margin
-from robustrepro.attacks.measure import PRECISIONS, measure
-from robustrepro.attacks.precision import tf32
+from robustrepro.attacks.measure import measure
+from robustrepro.attacks.norms import per_example
+from robustrepro.attacks.precision import PRECISIONS
 from robustrepro.attacks.subject import Subject, require_finite, subject_of
-from robustrepro.attacks.threat_models import UNIT_BOX, Box, per_example
+from robustrepro.attacks.threat_models import UNIT_BOX, Box
+from robustrepro.precision import true_float32
 from robustrepro.spec.attacks import AutoAttack, CraftingAttack
 
 
@@ -60,7 +62,7 @@ def craft(
         return outcome.adversarial
     ascent, precision = declared_ascent(spec, box, training_loss), PRECISIONS[spec.precision]
     subject = subject_of(model, inputs, labels, indices, precision=precision, box=box, batch_size=batch_size, seed=seed)
-    with tf32(allowed=False):
+    with true_float32():
         return torch.cat([_climbed(subject, ascent, positions).cpu() for positions in subject.batches()])
 
 

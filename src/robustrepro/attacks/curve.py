@@ -1,4 +1,4 @@
-"""One attack at many ε in one go: accuracy against ε, image by image."""
+"""One attack at many ε in one go: accuracy against ε, per image."""
 
 from __future__ import annotations
 
@@ -8,11 +8,25 @@ from torch import Tensor, nn
 from robustrepro.attacks.active_set import ActiveSet, Progress
 from robustrepro.attacks.ascent import declared_ascent
 from robustrepro.attacks.losses import PerExampleLoss
-from robustrepro.attacks.measure import PRECISIONS
 from robustrepro.attacks.outcome import CurveOutcome
+from robustrepro.attacks.precision import PRECISIONS
 from robustrepro.attacks.subject import subject_of
 from robustrepro.attacks.threat_models import UNIT_BOX, Box
-from robustrepro.spec.attacks import Curve
+from robustrepro.spec.attacks import Bim, Curve, CurveFgsm, CurvePgd, Fgsm, GradientAttack, Pgd
+
+
+def attacks_of(curve: Curve) -> list[GradientAttack]:
+    """Return the attack at each ε of a curve; steps are as long as its ``relative_step`` times ε."""
+    return [_attack_at(curve, epsilon) for epsilon in curve.epsilons]
+
+
+def _attack_at(curve: Curve, epsilon: float) -> GradientAttack:
+    attack = curve.attack
+    options = attack.model_dump(exclude={"relative_step"})
+    if isinstance(attack, CurveFgsm):
+        return Fgsm(epsilon=epsilon, **options)
+    family = Pgd if isinstance(attack, CurvePgd) else Bim
+    return family(epsilon=epsilon, step_size=attack.relative_step * epsilon, **options)
 
 
 def measure_curve(
@@ -28,7 +42,7 @@ def measure_curve(
     batch_size: int = 256,
     progress: Progress | None = None,
 ) -> CurveOutcome:
-    """Attack every image at every ε, each for itself, as a separate `measure` at that ε would.
+    """Attack every image at every ε, each pair by itself, as a separate `measure` at that ε would.
 
     One pool holds all pairs of image and ε, so that its batches are full whatever the ε; all ε share the clean
     pass, and with it the first gradient of FGSM and BIM. An image broken at one ε is still attacked at the
@@ -45,7 +59,7 @@ def measure_curve(
 
     Returns
     -------
-    One row a pair, the ε of an image together.
+    One row per pair, the ε of an image together.
 
     Raises
     ------
@@ -54,7 +68,7 @@ def measure_curve(
     """
     precision = PRECISIONS[spec.attack.precision]
     subject = subject_of(model, inputs, labels, indices, precision=precision, box=box, batch_size=batch_size, seed=seed)
-    ascents = [declared_ascent(attack, box, training_loss) for attack in spec.attacks()]
+    ascents = [declared_ascent(attack, box, training_loss) for attack in attacks_of(spec)]
     outcome = ActiveSet(subject, ascents).run(progress)
     return CurveOutcome(
         index=outcome.index,

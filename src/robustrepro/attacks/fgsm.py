@@ -20,7 +20,7 @@ def fgsm(
     loss: PerExampleLoss = cross_entropy,
     box: Box = UNIT_BOX,
 ) -> Tensor:
-    """Move every input by ε along the sign of its gradient (ℓ∞) or along its normalised gradient (ℓ2).
+    """Move every input by ε in the norm's direction of steepest ascent: for ℓ∞ the sign of its gradient.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ def attack_loss(name: AttackLoss, training_loss: PerExampleLoss | None = None) -
     Raises
     ------
     ValueError
-        If the training loss is asked for and none is given.
+        If the training loss is asked for and was not given.
     """
     if name == "training":
         if training_loss is None:

@@ -1,4 +1,4 @@
-"""What attacks did to each image."""
+"""What attacks inside a ball did to each image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class AttackOutcome:
     """What an attack did to each image: CPU tensors, all of length N and in the order of the inputs.
 
     For an image that the clean model misclassifies, and for every image under `Clean`, the returned point is
-    the image itself. For a broken image it is the iterate that broke it. For one that resisted every restart
+    the image itself. For a broken image it is the iterate that broke it. For an image that resisted every restart
     it is the iterate with the smallest margin of all restarts, random starts included, the image itself not.
 
     Attributes
@@ -97,16 +97,16 @@ class CurveOutcome:
 
 
 def clean_outcome(indices: Tensor, labels: Tensor, logits: Tensor, adversarial: Tensor | None = None) -> AttackOutcome:
-    """Return the outcome of an attack that does nothing.
+    """Return the outcome of no attack.
 
     Parameters
     ----------
     indices, labels
         int64, shape (N,).
     logits
-        The model's answers to the images, shape (N, classes), on the CPU.
+        The model's logits of the images, shape (N, classes), on the CPU.
     adversarial
-        The images on the CPU, where the outcome shall hold the returned points; an attack writes into them.
+        The images on the CPU, where the outcome is to hold the returned points; an attack writes into them.
     """
     prediction, margin = logits.argmax(1), classification_margin(logits, labels)
     still = torch.zeros(len(labels), dtype=torch.float64)

@@ -1,4 +1,7 @@
-"""The precision of a pass through the model: true float32 for verdicts, a lower one for the search where asked for."""
+"""The precision of an attack's model, and the lower one in which its search may run.
+
+Verdicts are taken in true float32 or float64 whatever the search (`robustrepro.precision.true_float32`).
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,10 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from robustrepro.errors import UserError
-from robustrepro.precision import tf32
-from robustrepro.spec.attacks import Search
+from robustrepro.precision import float32_products
+from robustrepro.spec.attacks import Precision, Search
+
+PRECISIONS: dict[Precision, torch.dtype] = {"float32": torch.float32, "float64": torch.float64}
 
 
 def search_precision(search: Search | None, device: torch.device) -> AbstractContextManager[None]:
@@ -24,5 +29,5 @@ def search_precision(search: Search | None, device: torch.device) -> AbstractCon
     if search == "tf32":
         if device.type != "cuda":
             raise UserError(f"search is 'tf32', but the model is on {device}; TF32 exists on CUDA devices only")
-        return tf32(allowed=True)
+        return float32_products("tf32")
     return nullcontext()

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from robustrepro.attacks.ascent import input_gradient
 from robustrepro.attacks.losses import PerExampleLoss
-from robustrepro.attacks.precision import tf32
 from robustrepro.attacks.threat_models import Box
 from robustrepro.errors import UserError
+from robustrepro.precision import true_float32
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A model and a test set that `subject_of` found fit to be attacked.
+    """A model and a test set that `subject_of` has checked.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Subject:
 
     def classify(self) -> Tensor:
         """Return the logits of every image, shape (N, classes), on the CPU."""
-        with torch.no_grad(), tf32(allowed=False):
+        with torch.no_grad(), true_float32():
             answers = []
             for positions in self.batches():
                 logits = self.model(self.images(positions))
@@ -73,7 +73,7 @@ class Subject:
             return loss(logits, labels)
 
         answers, gradients = [], torch.empty_like(self.inputs)
-        with tf32(allowed=False):
+        with true_float32():
             for positions in self.batches():
                 labels = self.labels[positions].to(self.device)
                 logits, gradient = input_gradient(self.model, self.images(positions), labels, checked_loss)
@@ -82,11 +82,11 @@ class Subject:
         return torch.cat(answers), gradients
 
     def _require_sound(self, logits: Tensor, count: int) -> None:
-        """Refuse logits that are no answers about these labels."""
+        """Refuse logits that cannot be answers about these labels."""
         require_finite(logits, "on clean images")
         if logits.ndim != 2 or len(logits) != count or logits.shape[1] < 2:
-            found = f"shape {tuple(logits.shape)} for {count} images"
-            raise ValueError(f"the model returned logits of {found}; expected (images, classes), two classes at least")
+            actual = f"shape {tuple(logits.shape)} for {count} images"
+            raise ValueError(f"the model returned logits of {actual}; expected (images, classes), two classes at least")
         low, high = int(self.labels.min()), int(self.labels.max())
         if low < 0 or high >= logits.shape[1]:
             expected = f"0 to {logits.shape[1] - 1}, the model's classes"
@@ -123,17 +123,17 @@ def subject_of(
 def _check_arguments(
     model: nn.Module, inputs: Tensor, labels: Tensor, indices: Tensor, box: Box, batch_size: int
 ) -> None:
-    """Refuse what would be measured wrongly rather than fail."""
+    """Refuse what would give a wrong measurement rather than an error."""
     training = next((name or "the model" for name, module in model.named_modules() if module.training), None)
     if training is not None:
         raise ValueError(f"{training} is in training mode; call model.eval() before an attack")
     if inputs.ndim not in (2, 4) or not inputs.is_floating_point():
-        found = f"{inputs.dtype} of shape {tuple(inputs.shape)}"
-        raise ValueError(f"inputs are {found}; expected floats, (N, features) or (N, channels, height, width)")
+        actual = f"{inputs.dtype} of shape {tuple(inputs.shape)}"
+        raise ValueError(f"inputs are {actual}; expected floats, (N, features) or (N, channels, height, width)")
     for what, values in (("labels", labels), ("indices", indices)):
         if values.dtype != torch.int64 or values.shape != inputs.shape[:1]:
-            found = f"{values.dtype} of shape {tuple(values.shape)}"
-            raise ValueError(f"{what} are {found}; expected int64 of shape ({len(inputs)},), one an input")
+            actual = f"{values.dtype} of shape {tuple(values.shape)}"
+            raise ValueError(f"{what} are {actual}; expected int64 of shape ({len(inputs)},), one per input")
     if len(inputs) == 0:
         raise ValueError("there are no inputs; expected at least one")
     if batch_size < 1:
@@ -146,12 +146,12 @@ def _check_arguments(
 
 
 def require_finite(logits: Tensor, when: str) -> None:
-    """Raise unless all logits are finite: a NaN would otherwise pass for a prediction.
+    """Raise unless all logits are finite: a NaN would otherwise be taken for a prediction.
 
     Raises
     ------
     UserError
-        Saying when it was seen.
+        With the occasion, such as "on clean images".
     """
     if not bool(logits.isfinite().all()):
         raise UserError(
@@ -161,12 +161,13 @@ def require_finite(logits: Tensor, when: str) -> None:
 
 
 def on_device(images: Tensor, device: torch.device) -> Tensor:
-    """Return a batch on the model's device, images channels-last: up to twice as fast a convolution."""
+    """Return a batch on the model's device, images channels-last: convolutions are up to twice as fast."""
     return images.to(device, memory_format=torch.channels_last if images.ndim == 4 else torch.preserve_format)
 
 
 @torch.no_grad()
+@true_float32()
 def predictions(model: nn.Module, images: Tensor, device: torch.device, batch_size: int = 256) -> Tensor:
-    """Return a model's prediction for each image, int64, shape (N,), on the CPU."""
+    """Return a model's prediction for each image, int64, shape (N,), on the CPU; without TF32."""
     batches = (on_device(batch, device) for batch in torch.split(images, batch_size))
     return torch.cat([model(batch).argmax(1).cpu() for batch in batches])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import overload
 
 import torch
 from torch import Tensor
 
+from robustrepro.attacks.norms import NORMS, per_example
 from robustrepro.seeds import derive_seed
 from robustrepro.spec.attacks import Norm
 
@@ -22,29 +22,6 @@ class OutsideThreatModelError(RuntimeError):
     """An attack returned a point that its adversary may not reach: a fault of the attack, never a result."""
 
 
-def norm_of(difference: Tensor, norm: Norm) -> Tensor:
-    """Return each example's ℓ∞ or ℓ2 norm, shape (N,), of differences of shape (N, ...)."""
-    # Over all dimensions at once, since flattening a channels-last batch would copy it.
-    own = tuple(range(1, difference.ndim))
-    return difference.abs().amax(own) if norm == "linf" else torch.linalg.vector_norm(difference, dim=own)
-
-
-@overload
-def per_example(values: Tensor, like: Tensor) -> Tensor: ...
-
-
-@overload
-def per_example(values: float, like: Tensor) -> float: ...
-
-
-def per_example(values: float | Tensor, like: Tensor) -> float | Tensor:
-    """Reshape one value an example, shape (N,), so that it broadcasts over examples of shape (N, ...).
-
-    A number, the same for all, is returned as it is.
-    """
-    return values.reshape(-1, *[1] * (like.ndim - 1)) if isinstance(values, Tensor) else values
-
-
 @dataclass(frozen=True)
 class ThreatModel:
     """All points within ``epsilon`` of the image in ``norm``, and inside the box of valid pixels.
@@ -52,9 +29,9 @@ class ThreatModel:
     Attributes
     ----------
     norm
-        ``"linf"`` or ``"l2"``.
+        ``"linf"``, ``"l2"`` or ``"l1"``.
     epsilon
-        Radius, in units of the pixel range: one for all examples, or one each, shape (N,).
+        Radius, in units of the pixel range: one for all examples, or one per example, shape (N,).
     box
         Lowest and highest valid pixel; None switches clipping off.
     """
@@ -66,77 +43,70 @@ class ThreatModel:
     def project(self, points: Tensor, origins: Tensor) -> Tensor:
         """Return the points moved into the ball around their origins, then into the box.
 
-        For ℓ∞ this is the projection onto the intersection. For ℓ2 it is the usual composition: clipping
-        brings a point no farther from an origin inside the box, so the result lies in both sets, but need
-        not be the nearest such point. A point already inside is returned bit for bit.
+        For ℓ∞ this is the projection onto the intersection. For ℓ2 and ℓ1 it is the usual composition: clipping
+        brings no coordinate farther from an origin inside the box, so the result lies in both sets, but need not be
+        the nearest such point. A point already inside is returned bit for bit.
 
         Parameters
         ----------
         points, origins
             Shape (N, ...); every origin lies inside the box.
         """
-        if self.norm == "linf":
-            epsilon = per_example(self.epsilon, points)
-            inside = torch.clamp(points, origins - epsilon, origins + epsilon)
-        else:
-            difference = points - origins
-            length = norm_of(difference, "l2")
-            factor = self.epsilon / length.clamp_min(torch.finfo(points.dtype).tiny)
-            shrunk = origins + difference * per_example(factor, points)
-            inside = torch.where(per_example(length <= self.epsilon, points), points, shrunk)
+        inside = NORMS[self.norm].project(points, origins, self.epsilon)
         return inside if self.box is None else inside.clamp(*self.box)
 
     def direction(self, gradient: Tensor) -> Tensor:
-        """Return the direction of unit norm that ascends fastest: sign for ℓ∞, the normalised gradient for ℓ2.
-
-        An example whose gradient is exactly zero gets a zero direction. Gradients are divided by their
-        largest entry before they are squared: those of a confident model are far below 1e-20, and the sum
-        of their squares would vanish in float32.
-        """
-        if self.norm == "linf":
-            return gradient.sign()
-        tiny = torch.finfo(gradient.dtype).tiny
-        scaled = gradient / per_example(norm_of(gradient, "linf"), gradient).clamp_min(tiny)
-        return scaled / per_example(norm_of(scaled, "l2"), gradient).clamp_min(tiny)
+        """Return the direction of unit norm that ascends fastest (see `robustrepro.attacks.norms`)."""
+        return NORMS[self.norm].steepest(gradient)
 
     def random_start(self, origins: Tensor, noise: Tensor) -> Tensor:
         """Return the starting points for unit-ball noise (see `unit_ball_noise`), clipped to the box."""
         return self.project(origins + per_example(self.epsilon, noise) * noise, origins)
 
-    def check(self, points: Tensor, origins: Tensor, attack: str) -> None:
-        """Raise unless every point lies in the ball and in the box.
+    def check(self, points: Tensor, origins: Tensor, attack: str) -> Tensor:
+        """Return ``points − origins`` in float64, or raise unless every point lies in the ball and in the box.
 
         Allowed are rounding errors only: each coordinate may be off by four units in the last place of the
-        largest coordinate, and an ℓ2 distance by √d times as much. Distances are computed in float64.
+        largest coordinate, and an ℓp distance by d^(1/p) times as much: √d for ℓ2, d for ℓ1.
 
         Raises
         ------
         OutsideThreatModelError
             Naming the attack, ε and the worst violation. NaN counts as a violation.
         """
-        wide = points.double()
+        wide, norm = points.double(), NORMS[self.norm]
+        difference = wide - origins.double()
         epsilon = torch.as_tensor(self.epsilon, dtype=torch.float64, device=points.device).expand(len(points))
         rounding = 4 * torch.finfo(points.dtype).eps * (origins.abs().max().clamp_min(1.0).double() + epsilon)
-        allowed = rounding * (1.0 if self.norm == "linf" else points[0].numel() ** 0.5)
-        beyond = norm_of(wide - origins.double(), self.norm) - epsilon
-        if (worst := _worst_violation(beyond, allowed)) is not None:
-            found = f"a point {beyond[worst]:.3g} outside the {self.norm} ball of epsilon {epsilon[worst]:g}"
-            explained = f"(rounding explains {allowed[worst]:.1g})"
-            raise OutsideThreatModelError(f"attack '{attack}' returned {found} {explained}")
-        if self.box is None:
-            return
-        low, high = self.box
-        beyond = torch.maximum(low - wide, wide - high).amax(tuple(range(1, wide.ndim)))
-        if (worst := _worst_violation(beyond, rounding)) is not None:
-            found = f"a pixel {beyond[worst]:.3g} outside the box [{low:g}, {high:g}] at epsilon {epsilon[worst]:g}"
-            explained = f"(rounding explains {rounding[worst]:.1g})"
-            raise OutsideThreatModelError(f"attack '{attack}' returned {found} {explained}")
+        beyond = norm.length(difference) - epsilon
+        allowed = rounding * points[0].numel() ** (1.0 / norm.order)
+        if not bool((beyond <= allowed).all()):
+            where = f"outside the {self.norm} ball of"
+            raise _violation(attack, "point", where, beyond, allowed, epsilon)
+        if self.box is not None and not inside_box(wide, self.box):
+            low, high = self.box
+            beyond = torch.maximum(low - wide, wide - high).amax(tuple(range(1, wide.ndim)))
+            if not bool((beyond <= rounding).all()):
+                where = f"outside the box [{low:g}, {high:g}] at"
+                raise _violation(attack, "pixel", where, beyond, rounding, epsilon)
+        return difference
 
 
-def _worst_violation(beyond: Tensor, allowed: Tensor) -> int | None:
-    """Return the example that lies farthest beyond what is allowed, both shape (N,); None where none does."""
+def inside_box(points: Tensor, box: tuple[float, float]) -> bool:
+    """Return whether every coordinate lies in the box exactly; NaN does not."""
+    lowest, highest = points.aminmax()
+    return bool((lowest >= box[0]) & (highest <= box[1]))
+
+
+def _violation(
+    attack: str, what: str, where: str, beyond: Tensor, allowed: Tensor, epsilon: Tensor
+) -> OutsideThreatModelError:
+    """Return the error that names the example farthest beyond what is allowed; tensors of shape (N,)."""
     worst = int((beyond - allowed).argmax())
-    return None if bool(beyond[worst] <= allowed[worst]) else worst
+    return OutsideThreatModelError(
+        f"attack '{attack}' returned a {what} {beyond[worst]:.3g} {where} epsilon {epsilon[worst]:g} "
+        f"(rounding explains {allowed[worst]:.1g})"
+    )
 
 
 def unit_ball_noise(
@@ -150,7 +120,7 @@ def unit_ball_noise(
     Parameters
     ----------
     norm
-        ``"linf"`` for the cube [-1, 1]^d, ``"l2"`` for the Euclidean ball.
+        Norm of the ball.
     shape
         Shape of one image.
     seed
@@ -162,16 +132,10 @@ def unit_ball_noise(
     -------
     float32 tensor on the CPU, shape (N, *shape).
     """
-    noise = torch.empty((len(indices), *shape))
-    for row, index, restart in zip(noise, indices, restarts, strict=True):
-        generator = torch.Generator().manual_seed(derive_seed(seed, "attack start", index, restart))
-        if norm == "linf":
-            row.uniform_(-1.0, 1.0, generator=generator)
-        else:
-            # A Gaussian's direction is uniform; the volume within radius r grows as r^d.
-            radius = torch.rand((), generator=generator) ** (1.0 / row.numel())
-            row.normal_(generator=generator)
-            row.mul_(radius / row.norm())
+    noise, generator = torch.empty((len(indices), *shape)), torch.Generator()
+    for example, index, restart in zip(noise, indices, restarts, strict=True):
+        generator.manual_seed(derive_seed(seed, "attack start", index, restart))
+        NORMS[norm].fill_with_noise(example, generator)
     return noise
 
 

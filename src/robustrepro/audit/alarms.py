@@ -1,6 +1,6 @@
 """Alarms: what goes off when an attack, rather than the model, is to blame for a high accuracy.
 
-They accuse the attack and decide nothing: a truly robust model on quantised inputs sets off three of them.
+They accuse the attack and decide nothing: a truly robust model on quantised inputs triggers three of them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from robustrepro.attacks.ascent import input_gradient
 from robustrepro.attacks.losses import cross_entropy
+from robustrepro.precision import true_float32
 
 MOST_ZERO_GRADIENTS = 0.01
 """A share above this is an alarm. A network that trains has none at all in float32 unless its logits are large."""
@@ -48,6 +49,7 @@ class Alarm:
         return {**asdict(self), "goes_off": self.goes_off}
 
 
+@true_float32()
 def zero_gradient_share(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = 256) -> float:
     """Return the share of images whose cross-entropy has a gradient of exactly zero in float32.
 
@@ -61,8 +63,8 @@ def zero_gradient_share(model: nn.Module, images: Tensor, labels: Tensor, batch_
         Most images at once.
     """
     zero = 0
-    for batch, their_labels in zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True):
-        _, gradient = input_gradient(model, batch, their_labels, cross_entropy)
+    for batch, batch_labels in zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True):
+        _, gradient = input_gradient(model, batch, batch_labels, cross_entropy)
         zero += int((gradient.flatten(1) == 0).all(1).sum())
     return zero / len(labels)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +16,12 @@ from robustrepro.attacks.subject import on_device, predictions
 from robustrepro.attacks.threat_models import Box
 from robustrepro.audit.alarms import Alarm, alarms, zero_gradient_share
 from robustrepro.audit.copies import differentiable_copies
-from robustrepro.spec.attacks import Curve, attack_adapter, crafting_attack_adapter
+from robustrepro.precision import true_float32
+from robustrepro.spec.attacks import AutoAttack, CraftingAttack, Pgd
+from robustrepro.spec.audit import AuditBall
 
-Attack = Mapping[str, Any]
 GREY = 0.5
-"""How far a pixel of [0, 1] is from the middle at most."""
+"""The largest distance of a pixel in [0, 1] from the middle."""
 
 
 @dataclass
@@ -32,7 +32,7 @@ class BallOutcome:
     ----------
     predictions
         By attack: the prediction for each image under it, int64, shape (N,). An attack of the library `pyautoattack`
-        is spared the images that another attack has broken already; these count as broken by it, too.
+        is not run on the images that another attack has broken already; these count as broken by it, too.
     smaller
         The same under one attack at smaller ε, by ε.
     alarms
@@ -70,82 +70,72 @@ class Battery:
         self.device = next((weight.device for weight in model.parameters()), images.device)
         self.clean = predictions(model, images, self.device)
 
-    def run(self, ball: Mapping[str, Any]) -> BallOutcome:
-        """Run every attack of one ball, and more when an alarm goes off.
-
-        Parameters
-        ----------
-        ball
-            ``norm`` and ``epsilon``; ``attacks`` and ``escalation``'s ``attacks`` by name; under ``attack``, the
-            ``noise`` to compare with and the curve at ``smaller`` ε.
-        """
+    @true_float32()
+    def run(self, ball: AuditBall) -> BallOutcome:
+        """Run every attack of the ball, and more when an alarm goes off."""
         outcome = BallOutcome()
-        for name, attack in _library_last(ball["attacks"]):
+        for name, attack in _library_last(ball.attacks):
             outcome.predictions[name] = self._attacked(attack, outcome)
         outcome.alarms = self._alarms(ball, outcome)
         if any(alarm.goes_off for alarm in outcome.alarms):
-            self._escalate(ball["escalation"]["attacks"], outcome)
+            self._escalate(ball.escalation, outcome)
         curve = measure_curve(
-            self.model,
-            self.images,
-            self.labels,
-            self.indices,
-            Curve.model_validate(ball["smaller"]["attack"]),
-            seed=self.seed,
-            box=self.box,
+            self.model, self.images, self.labels, self.indices, ball.smaller, seed=self.seed, box=self.box
         )
-        for epsilon in ball["smaller"]["attack"]["epsilons"]:
+        for epsilon in ball.smaller.epsilons:
             outcome.smaller[epsilon] = curve.prediction[curve.epsilon == epsilon]
         return outcome
 
-    def _attacked(self, attack: Attack, outcome: BallOutcome) -> Tensor:
+    def _attacked(self, attack: CraftingAttack, outcome: BallOutcome) -> Tensor:
         """Return the predictions under an attack."""
-        left = self.indices
+        remaining = self.indices
         prediction = self.clean.clone()
-        if attack["name"] == "autoattack":
+        if isinstance(attack, AutoAttack):
             resisted = outcome.resisted(self.labels)
-            for found in outcome.predictions.values():
-                prediction = torch.where((prediction == self.labels) & (found != self.labels), found, prediction)
-            left = resisted.nonzero().flatten()
-        if len(left):
-            spec = attack_adapter.validate_python(dict(attack))
-            found = measure(
-                self.model, self.images[left], self.labels[left], left, spec, seed=self.seed, box=self.box
-            ).prediction
-            prediction[left] = found
+            for other in outcome.predictions.values():
+                prediction = torch.where((prediction == self.labels) & (other != self.labels), other, prediction)
+            remaining = resisted.nonzero().flatten()
+        if len(remaining):
+            images, labels = self.images[remaining], self.labels[remaining]
+            attacked = measure(self.model, images, labels, remaining, attack, seed=self.seed, box=self.box)
+            prediction[remaining] = attacked.prediction
         return prediction
 
-    def _alarms(self, ball: Mapping[str, Any], outcome: BallOutcome) -> list[Alarm]:
+    def _alarms(self, ball: AuditBall, outcome: BallOutcome) -> list[Alarm]:
         correct = (self.clean == self.labels).nonzero().flatten()
         if not len(correct):
             return []
-        pgd = ball["attacks"]["pgd"]
-        # Where every pixel can be moved to the middle, all images become the same.
-        reach = GREY if ball["norm"] == "linf" else GREY * math.sqrt(self.images[0].numel())
-        far = {**pgd, "epsilon": reach, "step_size": pgd["step_size"] * reach / ball["epsilon"]}
         images = on_device(self.images[correct], self.device)
         return alarms(
             {name: self._accuracy(outcome.predictions[name]) for name in ("fgsm", "pgd")},
             zero_gradients=zero_gradient_share(self.model, images, self.labels[correct].to(self.device)),
-            noise=self._accuracy(self._attacked(ball["noise"]["attack"], outcome)),
-            far=self._accuracy(self._attacked(far, outcome)),
+            noise=self._accuracy(self._attacked(ball.noise, outcome)),
+            far=self._accuracy(self._attacked(self._pgd_across_the_box(ball), outcome)),
             largest_class=float(self.labels.bincount().max()) / len(self.labels),
         )
 
-    def _escalate(self, attacks: Mapping[str, Attack], outcome: BallOutcome) -> None:
+    def _pgd_across_the_box(self, ball: AuditBall) -> Pgd:
+        """Return the ball's PGD at the ε where every pixel can be moved to the middle: all images become the same."""
+        pgd = ball.attacks["pgd"]
+        assert isinstance(pgd, Pgd)
+        features = self.images[0].numel()
+        reach = {"linf": GREY, "l2": GREY * math.sqrt(features), "l1": GREY * features}[ball.norm]
+        return pgd.model_copy(update={"epsilon": reach, "step_size": pgd.step_size * reach / ball.epsilon})
+
+    def _escalate(self, attacks: Mapping[str, AutoAttack | Pgd], outcome: BallOutcome) -> None:
         """Add stronger attacks on the model, and the examples of its differentiable copies."""
         correct = (self.clean == self.labels).nonzero().flatten()[:256]
         images = on_device(self.images[correct], self.device)
         copies = differentiable_copies(self.model, images, self.labels[correct].to(self.device))
         for name, attack in _library_last(attacks):
-            if attack["name"] != "autoattack":
+            if isinstance(attack, Pgd):
+                once = attack.model_copy(update={"restarts": 1})
                 for kind, copied in copies.items():
-                    spec = crafting_attack_adapter.validate_python({**attack, "restarts": 1})
-                    made = craft(copied, self.images, self.labels, self.indices, spec, seed=self.seed, box=self.box)
-                    found = predictions(self.model, made, self.device)
-                    # A misclassified image does not become robust by an example that happens to be got right.
+                    points = craft(copied, self.images, self.labels, self.indices, once, seed=self.seed, box=self.box)
+                    prediction = predictions(self.model, points, self.device)
+                    # A misclassified image does not become robust by an example that happens to be classified right.
                     outcome.predictions[f"{name}, {kind} copy"] = torch.where(
-                        self.clean == self.labels, found, self.clean
+                        self.clean == self.labels, prediction, self.clean
                     )
             outcome.predictions[name] = self._attacked(attack, outcome)
 
@@ -153,6 +143,6 @@ class Battery:
         return float((prediction == self.labels).double().mean())
 
 
-def _library_last(attacks: Mapping[str, Attack]) -> list[tuple[str, Attack]]:
+def _library_last(attacks: Mapping[str, CraftingAttack]) -> list[tuple[str, CraftingAttack]]:
     """Return the attacks in order, those of the library last: they are slow, and need only what the others left."""
-    return sorted(attacks.items(), key=lambda item: item[1]["name"] == "autoattack")
+    return sorted(attacks.items(), key=lambda item: isinstance(item[1], AutoAttack))

@@ -1,4 +1,4 @@
-"""Differentiable copies of a model: networks that say nearly the same, but whose gradients are of use to an attack."""
+"""Differentiable copies of a model: nearly the same predictions, and gradients that an attack can use."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from robustrepro.attacks.losses import classification_margin
+from robustrepro.precision import true_float32
 
 
 class StraightThrough(nn.Module):
@@ -57,7 +58,7 @@ def differentiable_copies(model: nn.Module, images: Tensor, labels: Tensor) -> d
     By name: ``rescaled``, where the median margin is 1; and, where there are layers that let no gradient pass (a
     quantisation, say), ``straight-through``, rescaled too, in which their derivative is that of the identity.
     """
-    with torch.no_grad():
+    with torch.no_grad(), true_float32():
         margins = classification_margin(model(images), labels).abs()
     divisor = max(float(margins.median()), torch.finfo(margins.dtype).tiny)
     copies: dict[str, nn.Module] = {"rescaled": Rescaled(copy.deepcopy(model), divisor).eval()}

@@ -1,37 +1,43 @@
-"""Attacks as declared in ``paper.yaml``: one model a family, discriminated by ``name``."""
+"""Attacks as declared in ``paper.yaml``: one class per family, chosen by ``name``.
+
+The unions at the end are the registry. Three bases, by what an attack is given: a ball (`BallAttack`), a ball per point
+of a curve (`CurveAttack`), or no bound on the distance, which it minimises (`MinimalDistanceAttack`).
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from robustrepro.spec.base import Declaration, Key
+from robustrepro.spec.base import Implemented, Number
 
-Norm = Literal["linf", "l2"]
+Norm = Literal["linf", "l2", "l1"]
 AttackLoss = Literal["cross_entropy", "training", "margin", "log_odds"]
 Precision = Literal["float32", "float64"]
 Search = Literal["bfloat16", "tf32"]
 
-Radius = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Radius = Annotated[Number, Field(ge=0)]
+Length = Annotated[Number, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class Clean(Declaration):
+class Clean(Implemented):
     """No perturbation: the clean accuracy."""
+
+    implementation: ClassVar[str] = "robustrepro.attacks.measure:measure"
 
     name: Literal["clean"] = "clean"
 
 
-class BallAttack(Declaration):
+class BallAttack(Implemented):
     """What every attack inside an ε-ball shares; ``epsilon`` is in units of the pixel range [0, 1]."""
 
     epsilon: Radius
     norm: Norm = "linf"
 
 
-class GradientOptions(Declaration):
+class GradientOptions(Implemented):
     """How an attack follows the gradient.
 
     ``loss`` is what it ascends: cross-entropy, the objective that the model was trained with, the margin
@@ -51,7 +57,7 @@ class GradientOptions(Declaration):
         return self
 
 
-class Restarts(Declaration):
+class Restarts(Implemented):
     """Where PGD begins, and how often."""
 
     restarts: Count = 1
@@ -65,13 +71,17 @@ class Restarts(Declaration):
 
 
 class Fgsm(BallAttack, GradientOptions):
-    """One step of length ε (Goodfellow et al. 2015; for ℓ2, along the normalised gradient)."""
+    """One step of length ε (Goodfellow et al. 2015), in the norm's direction of steepest ascent."""
+
+    implementation: ClassVar[str] = "robustrepro.attacks.fgsm:ascent_of"
 
     name: Literal["fgsm"]
 
 
 class Bim(BallAttack, GradientOptions):
     """Steps of ``step_size`` from the image itself (Kurakin et al. 2017, the basic iterative method)."""
+
+    implementation: ClassVar[str] = "robustrepro.attacks.bim:ascent_of"
 
     name: Literal["bim"]
     steps: Count
@@ -81,6 +91,8 @@ class Bim(BallAttack, GradientOptions):
 class Pgd(BallAttack, GradientOptions, Restarts):
     """Projected gradient ascent (Madry et al. 2018): ``steps`` of ``step_size``, ``restarts`` times."""
 
+    implementation: ClassVar[str] = "robustrepro.attacks.pgd:ascent_of"
+
     name: Literal["pgd"]
     steps: Count
     step_size: Length
@@ -88,6 +100,8 @@ class Pgd(BallAttack, GradientOptions, Restarts):
 
 class Noise(BallAttack):
     """The worst of ``draws`` uniformly random points of the ball; no gradient."""
+
+    implementation: ClassVar[str] = "robustrepro.attacks.noise:ascent_of"
 
     name: Literal["noise"]
     draws: Count
@@ -99,34 +113,50 @@ class AutoAttack(BallAttack):
 
     ``standard`` is APGD on cross-entropy, targeted APGD, targeted FAB and Square; ``plus`` adds APGD on the DLR loss
     and untargeted FAB, and gives APGD and FAB five restarts. ``steps`` is the budget of APGD and FAB, and
-    ``square_queries``
-    that of Square; the defaults are the authors'.
+    ``square_queries`` that of Square; the defaults are the authors'.
     """
 
+    implementation: ClassVar[str] = "robustrepro.attacks.autoattack:autoattack"
+
     name: Literal["autoattack"]
+    norm: Literal["linf", "l2"] = "linf"
     version: Literal["standard", "plus"] = "standard"
     steps: Count = 100
     square_queries: Count = 5000
 
 
-GradientAttack = Fgsm | Bim | Pgd
-CraftingAttack = GradientAttack | Noise | AutoAttack
-Attack = Clean | CraftingAttack
-AttackSpec = Annotated[Attack, Field(discriminator="name")]
-CraftingSpec = Annotated[CraftingAttack, Field(discriminator="name")]
-attack_adapter: TypeAdapter[Attack] = TypeAdapter(AttackSpec)
-crafting_attack_adapter: TypeAdapter[CraftingAttack] = TypeAdapter(CraftingSpec)
+class MinimalDistanceAttack(Implemented):
+    """What every attack shares that has no ε: per image, it looks for the nearest misclassified point in ``norm``."""
+
+    norm: Norm = "l2"
+    precision: Precision = "float32"
 
 
-class TransferAttack(Declaration):
-    """The adversarial examples that ``attack`` makes for another model, ``source``, trained from another seed.
+class DeepFool(MinimalDistanceAttack):
+    """Steps to the nearest boundary of the linearised logits (Moosavi-Dezfooli et al. 2016).
 
-    The model itself is never asked for a gradient, so that masking its own gradients is no defence.
+    ``candidates`` is how many classes are considered, the most likely ones of the clean image, its own among them; the
+    accumulated perturbation is lengthened by ``overshoot``. The defaults are those of Foolbox 3.
     """
 
-    name: Literal["transfer"]
-    source: Key
-    attack: CraftingSpec
+    implementation: ClassVar[str] = "robustrepro.attacks.deepfool:search"
+
+    name: Literal["deepfool"]
+    norm: Literal["linf", "l2"] = "l2"
+    steps: Count = 50
+    candidates: Annotated[int, Field(ge=2)] = 10
+    overshoot: Radius = 0.02
+
+
+GradientAttack = Fgsm | Bim | Pgd
+AscentAttack = GradientAttack | Noise
+CraftingAttack = AscentAttack | AutoAttack
+FixedBudgetAttack = Clean | CraftingAttack
+Attack = FixedBudgetAttack | DeepFool
+CraftingSpec = Annotated[CraftingAttack, Field(discriminator="name")]
+AttackSpec = Annotated[Attack, Field(discriminator="name")]
+crafting_attack_adapter: TypeAdapter[CraftingAttack] = TypeAdapter(CraftingSpec)
+attack_adapter: TypeAdapter[Attack] = TypeAdapter(AttackSpec)
 
 
 class CurveAttack(GradientOptions):
@@ -138,52 +168,45 @@ class CurveAttack(GradientOptions):
 class CurveFgsm(CurveAttack):
     """FGSM at every ε of a curve."""
 
-    name: Literal["fgsm"]
+    implementation: ClassVar[str] = Fgsm.implementation
 
-    def at(self, epsilon: float) -> Fgsm:
-        """Return the attack at one ε."""
-        return Fgsm(epsilon=epsilon, **self.model_dump())
+    name: Literal["fgsm"]
 
 
 class CurveBim(CurveAttack):
     """BIM at every ε of a curve, in steps of ``relative_step`` ε."""
 
+    implementation: ClassVar[str] = Bim.implementation
+
     name: Literal["bim"]
     steps: Count
     relative_step: Length
-
-    def at(self, epsilon: float) -> Bim:
-        """Return the attack at one ε."""
-        options = self.model_dump(exclude={"relative_step"})
-        return Bim(epsilon=epsilon, step_size=self.relative_step * epsilon, **options)
 
 
 class CurvePgd(CurveAttack, Restarts):
     """PGD at every ε of a curve, in steps of ``relative_step`` ε; its random starts scale with ε too."""
 
+    implementation: ClassVar[str] = Pgd.implementation
+
     name: Literal["pgd"]
     steps: Count
     relative_step: Length
 
-    def at(self, epsilon: float) -> Pgd:
-        """Return the attack at one ε."""
-        options = self.model_dump(exclude={"relative_step"})
-        return Pgd(epsilon=epsilon, step_size=self.relative_step * epsilon, **options)
+
+CurveAttackSpec = Annotated[CurveFgsm | CurveBim | CurvePgd, Field(discriminator="name")]
 
 
-class Curve(Declaration):
+class Curve(Implemented):
     """One gradient attack at many ε, in increasing order; ε = 0, the clean accuracy, is in every row anyway."""
 
-    name: Literal["curve"]
+    implementation: ClassVar[str] = "robustrepro.attacks.curve:measure_curve"
+
+    name: Literal["curve"] = "curve"
     epsilons: Annotated[list[Length], Field(min_length=1)]
-    attack: Annotated[CurveFgsm | CurveBim | CurvePgd, Field(discriminator="name")]
+    attack: CurveAttackSpec
 
     @model_validator(mode="after")
     def _epsilons_increase(self) -> Curve:
         if any(larger <= smaller for smaller, larger in zip(self.epsilons, self.epsilons[1:], strict=False)):
             raise ValueError(f"epsilons are {self.epsilons}; expected each larger than the one before")
         return self
-
-    def attacks(self) -> list[GradientAttack]:
-        """Return the attack at each ε."""
-        return [self.attack.at(epsilon) for epsilon in self.epsilons]

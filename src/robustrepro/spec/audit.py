@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from robustrepro.errors import unknown_name
-from robustrepro.spec.attacks import Curve, CurveBim, CurveFgsm, CurvePgd, Norm, attack_adapter
+from robustrepro.spec.attacks import (
+    AutoAttack,
+    CraftingAttack,
+    CraftingSpec,
+    Curve,
+    CurveAttackSpec,
+    Noise,
+    Norm,
+    Pgd,
+    Radius,
+    crafting_attack_adapter,
+)
 from robustrepro.spec.base import Declaration, Key
 
-ATTACKS = ("autoattack", "bim", "fgsm", "noise", "pgd")
-"""What a model can be attacked with in the audit, by the names of their specs."""
+AUDIT_ATTACKS = ("autoattack", "bim", "fgsm", "noise", "pgd")
+"""What the audit can attack a model with, by name."""
 
 OVERSHOOT = 2.5
 """All steps together reach as many times ε (Madry et al. 2018, Section 3): no point of the ball is out of reach."""
@@ -25,14 +36,44 @@ class Smaller(Declaration):
     """Where a comparison is repeated when all its sides are at 0: at increasing shares of ε, under one attack."""
 
     shares: list[Annotated[float, Field(gt=0, lt=1)]] = Field(min_length=1)
-    attack: Annotated[CurveFgsm | CurveBim | CurvePgd, Field(discriminator="name")]
+    attack: CurveAttackSpec
 
-    def curve(self, norm: Norm, epsilon: float) -> Template:
-        """Return the attack at all shares of ε, as plain data."""
+    def curve(self, norm: Norm, epsilon: float) -> Curve:
+        """Return the attack at all shares of ε."""
         attack = self.attack.model_copy(update={"norm": norm})
-        curve = Curve(name="curve", epsilons=[epsilon * share for share in self.shares], attack=attack)
-        resolved: Template = curve.model_dump(mode="json", exclude_none=True)
-        return resolved
+        return Curve(epsilons=[epsilon * share for share in self.shares], attack=attack)
+
+
+class AuditBall(Declaration):
+    """Every attack of the audit on one model in one ball, with all options set.
+
+    Attributes
+    ----------
+    norm, epsilon
+        The ball.
+    attacks
+        What the claim is decided on, by name.
+    escalation
+        What is added when an alarm goes off, by name.
+    noise
+        The uniform noise that PGD is compared with, for an alarm.
+    smaller
+        One attack at smaller ε, in case all sides of the comparison are at 0.
+    """
+
+    norm: Norm
+    epsilon: Annotated[Radius, Field(gt=0)]
+    attacks: dict[Key, CraftingSpec] = Field(min_length=1)
+    escalation: dict[Key, Annotated[AutoAttack | Pgd, Field(discriminator="name")]] = Field(min_length=1)
+    noise: Noise
+    smaller: Curve
+
+    @model_validator(mode="after")
+    def _the_attacks_that_the_alarms_compare_are_there(self) -> Self:
+        for key in ("fgsm", "pgd"):
+            if key not in self.attacks or self.attacks[key].name != key:
+                raise ValueError(f"attacks.{key}: expected an attack of this name, which the alarms compare")
+        return self
 
 
 class Audit(Declaration):
@@ -43,7 +84,7 @@ class Audit(Declaration):
     examples
         How many test examples, the first ones.
     attacks
-        Attacks at the claim's ε. The claim is decided on the worst case an image over all of them.
+        Attacks at the claim's ε. The claim is decided on the per-image worst case over all of them.
     transfer
         The attack with which every other model of the paper makes examples for this one.
     escalation
@@ -51,7 +92,7 @@ class Audit(Declaration):
     smaller
         Where a comparison is repeated when all its sides are at 0.
     noises
-        Uniform noises an image, for the alarm "noise beats gradients".
+        Uniform noises per image, for the alarm "noise beats gradients".
     """
 
     examples: int = Field(ge=1)
@@ -67,13 +108,13 @@ class Audit(Declaration):
             for key, template in templates.items():
                 if template.get("loss") == "training":
                     raise ValueError(f"{part}.{key}: expected a loss that every model has, found 'training'")
-                _check_attack(f"{part}.{key}", template, ATTACKS)
+                _check_attack(f"{part}.{key}", template, AUDIT_ATTACKS)
         for key in ("fgsm", "pgd"):
             if self.attacks.get(key, {}).get("name") != key:
                 raise ValueError(f"attacks.{key}: expected an attack of this name, which the alarms compare")
         for key, template in self.escalation.items():
             _check_attack(f"escalation.{key}", template, ("autoattack", "pgd"))
-        _check_attack("transfer", self.transfer, ATTACKS)
+        _check_attack("transfer", self.transfer, AUDIT_ATTACKS)
         if self.smaller.shares != sorted(set(self.smaller.shares)):
             raise ValueError(f"smaller.shares: expected increasing shares, found {self.smaller.shares}")
         return self
@@ -89,18 +130,41 @@ def _check_attack(where: str, template: Template, names: Sequence[str]) -> None:
         raise ValueError(f"{where}: {error.errors()[0]['msg']}, found {template}") from None
 
 
-def attack_at(template: Template, norm: Norm, epsilon: float) -> Template:
-    """Return the attack of a template at one ε, as plain data with every option said.
+def attack_at(template: Template, norm: Norm, epsilon: float) -> CraftingAttack:
+    """Return the attack of a template in one ball.
 
-    Steps are as long as ε asks for, unless the template says otherwise.
+    Steps are as long as ε asks for, unless the template has a step size.
 
     Raises
     ------
     pydantic.ValidationError
-        If the template is no attack.
+        If the template is no attack, or not one in this norm.
     """
     attack = {**template, "norm": norm, "epsilon": epsilon}
     if template.get("name") in {"bim", "pgd"} and "step_size" not in template:
         attack["step_size"] = OVERSHOOT * epsilon / template.get("steps", 1)
-    resolved: Template = attack_adapter.validate_python(attack).model_dump(mode="json", exclude_none=True)
-    return resolved
+    return crafting_attack_adapter.validate_python(attack)
+
+
+def ball_of(audit: Audit, norm: Norm, epsilon: float) -> AuditBall:
+    """Return every attack of the audit in one ball.
+
+    Parameters
+    ----------
+    audit
+        The audit as declared, after the scale's changes and the user's.
+    norm, epsilon
+        The ball in which a claim's cell was attacked, ε > 0.
+    """
+
+    def in_the_ball(templates: Mapping[str, Template]) -> dict[str, Any]:
+        return {key: attack_at(template, norm, epsilon) for key, template in templates.items()}
+
+    return AuditBall(
+        norm=norm,
+        epsilon=epsilon,
+        attacks=in_the_ball(audit.attacks),
+        escalation=in_the_ball(audit.escalation),
+        noise=Noise(name="noise", draws=audit.noises, norm=norm, epsilon=epsilon),
+        smaller=audit.smaller.curve(norm, epsilon),
+    )
