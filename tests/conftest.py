@@ -154,9 +154,7 @@ class Declarations:
         """Let the table of accuracies have a column of both networks under the examples of one."""
         attack = self.paper["measures"]["pgd"]["attack"]
         targets = ["image-erm", "image-hrm"]
-        self.paper["measures"]["from-outside"] = {
-            "transfer": {"source": source, "targets": targets, "attack": attack}
-        }
+        self.paper["measures"]["from-outside"] = {"transfer": {"source": source, "targets": targets, "attack": attack}}
         self.paper["tables"]["outside"] = {
             **{key: value for key, value in self.paper["tables"]["accuracy"].items() if key != "published"},
             "columns": {"outside": {"label": "Transfer", "measure": "from-outside"}},

@@ -96,7 +96,9 @@ def test_fewer_images_resist_the_larger_the_epsilon(monkeypatch: pytest.MonkeyPa
     model, images, labels = random_case(COUNT)
     outcome = Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(ball())
     assert list(outcome.smaller) == [EPSILON / 4, EPSILON / 2]
-    resisting = [int((prediction == labels).sum()) for prediction in (*outcome.smaller.values(), outcome.predictions["pgd"])]
+    resisting = [
+        int((prediction == labels).sum()) for prediction in (*outcome.smaller.values(), outcome.predictions["pgd"])
+    ]
     assert resisting == sorted(resisting, reverse=True)
     assert resisting[0] > resisting[-1]
 
@@ -160,10 +162,14 @@ def test_the_far_attack_can_turn_every_image_grey(
     model, images, labels = random_case(COUNT)
     attacks: list[Any] = []
     plain = Battery._attacked
-    monkeypatch.setattr(Battery, "_attacked", lambda self, spec, so_far: attacks.append(spec) or plain(self, spec, so_far))
+    monkeypatch.setattr(
+        Battery, "_attacked", lambda self, spec, so_far: attacks.append(spec) or plain(self, spec, so_far)
+    )
     declared = ball()
     moved = {key: attack.model_copy(update={"norm": norm}) for key, attack in declared.attacks.items()}
-    Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(declared.model_copy(update={"norm": norm, "attacks": moved}))
+    Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(
+        declared.model_copy(update={"norm": norm, "attacks": moved})
+    )
     far = [attack for attack in attacks if attack.epsilon > 0.4]
     assert [attack.epsilon for attack in far] == [reach]
     assert far[0].step_size / far[0].epsilon == pytest.approx(declared.attacks["pgd"].step_size / EPSILON)

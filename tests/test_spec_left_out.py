@@ -91,7 +91,9 @@ def test_a_cell_says_for_want_of_which_model_it_is_not_measured(larger: Declarat
     larger.config["leave_out"] = [HRM]
     cells = json.loads(larger.plan().job("table", paper="small", table="transfer").spec)["cells"]
     why = {(cell["row"], cell["column"]): cell.get("why") for cell in cells}
-    assert why == {("erm", "erm"): None} | dict.fromkeys([("erm", "hrm"), ("hrm", "erm"), ("hrm", "hrm")], f"{HRM}: left out")
+    assert why == {("erm", "erm"): None} | dict.fromkeys(
+        [("erm", "hrm"), ("hrm", "erm"), ("hrm", "hrm")], f"{HRM}: left out"
+    )
 
 
 def test_a_transfer_attacks_only_the_targets_that_are_there(larger: Declarations) -> None:

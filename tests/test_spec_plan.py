@@ -194,7 +194,10 @@ def test_a_table_is_made_from_one_measurement_per_cell_and_seed(declarations: De
 
 def test_a_figure_is_drawn_from_the_sources_that_it_declares(declarations: Declarations) -> None:
     declarations.add_transfer("transfer", white_box=True)
-    declarations.paper["measures"] |= {"path": {"training_path": {"every": 5}}, "losses": {"losses": {"split": "train"}}}
+    declarations.paper["measures"] |= {
+        "path": {"training_path": {"every": 5}},
+        "losses": {"losses": {"split": "train"}},
+    }
     panels = [{"label": "ERM", "model": "points-erm", "seed": 1}, {"label": "HRM", "model": "points-hrm"}]
     batch = {"losses": "image-hrm", "accuracy": {"ERM": "image-erm", "HRM": "image-hrm"}}
     batches = [batch | {"batch_size": 8}, batch | {"batch_size": 16}]

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -215,12 +214,12 @@ def root(value: float) -> str:
 
     return text  # at the end of a line
 '''
-BARE = '''import math
+BARE = """import math
 LARGEST = 3
 def root(value: float) -> str:
     text = f"{math.sqrt(value):.{LARGEST}f}" 'and so on'
     return text
-'''
+"""
 
 
 def test_comments_docstrings_and_blank_lines_are_no_code() -> None:

@@ -35,7 +35,9 @@ def run(work: Work) -> None:
         if differing:
             raise UserError(f"{path}: its {differing[0]} differs from the first part's; delete it and run again")
     together = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
-    write_measurement(work.outputs[0], as_arrays(together), {**_account(origins), "spec": dict(work.spec), "code": work.code})
+    write_measurement(
+        work.outputs[0], as_arrays(together), {**_account(origins), "spec": dict(work.spec), "code": work.code}
+    )
 
 
 def _account(origins: list[dict[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from robustrepro.devices import claimed_device, device_name
 from robustrepro.implementations import resolve
 from robustrepro.measurements.store import write_measurement
 from robustrepro.measurements.trained import Trained
-from robustrepro.precision import tf32
+from robustrepro.precision import true_float32
 from robustrepro.steps import Progress, Work
 
 Values = np.ndarray[Any, Any] | Tensor
@@ -49,7 +49,7 @@ def run(work: Work) -> None:
     declared = kind.model_validate_json(canonical_json(spec["measure"]))
     measure: Measure = resolve(declared.implementation)
     # Float32 means float32 wherever something is measured: TF32 would decide close calls otherwise.
-    with claimed_device() as device, tf32(allowed=False):
+    with claimed_device() as device, true_float32():
         trained = _trained(work, device)
         with Progress(f"{trained.model}, seed {trained.seed}, {_name_of(output)}") as progress:
             result = measure(trained, declared, progress)

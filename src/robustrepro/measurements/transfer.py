@@ -26,9 +26,7 @@ def measure_all(trained: Trained, declared: AuditTransfer, progress: Progress) -
     return transferred(trained, examples, declared.attacks, progress)
 
 
-def transferred(
-    source: Trained, examples: Examples, attacks: Sequence[CraftingAttack], progress: Progress
-) -> Columns:
+def transferred(source: Trained, examples: Examples, attacks: Sequence[CraftingAttack], progress: Progress) -> Columns:
     """Return one row per image, attack and target.
 
     Every image is attacked to the last step, whether the source gets it right or not.

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from robustrepro.datasets.tensors import Split, as_float
-from robustrepro.precision import tf32
+from robustrepro.precision import true_float32
 
 BATCH_SIZE = 1000
 
@@ -20,7 +20,7 @@ def accuracy_on(split: Split, model: nn.Module, device: torch.device) -> float:
     training = model.training
     model.eval()
     correct = 0
-    with tf32(allowed=False):
+    with true_float32():
         batches = zip(torch.split(split.inputs, BATCH_SIZE), torch.split(split.labels, BATCH_SIZE), strict=True)
         for inputs, labels in batches:
             correct += int((model(as_float(inputs).to(device)).argmax(1).cpu() == labels).sum())

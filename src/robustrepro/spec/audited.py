@@ -168,6 +168,8 @@ def measures_of_audits(audits: Iterable[PaperAudit]) -> dict[str, Measurement]:
         for ball in (ball for of_model in audit.balls.values() for ball in of_model):
             name = battery_measure(ball)
             if balls.setdefault(name, ball) != ball:
-                raise UserError(f"epsilons {balls[name][1]} and {ball[1]} differ by less than their names show; use one")
+                raise UserError(
+                    f"epsilons {balls[name][1]} and {ball[1]} differ by less than their names show; use one"
+                )
             measures[name] = audit.battery(ball)
     return measures

@@ -62,7 +62,9 @@ class _TableCheck:
         for part, keys in (("rows", self._table.rows), ("columns", self._table.columns)):
             for key in keys:
                 if not readable_key(key) or key == THIS:
-                    raise UserError(f"{self._where}.{part}.{key}: claims and expressions cannot name a key such as this")
+                    raise UserError(
+                        f"{self._where}.{part}.{key}: claims and expressions cannot name a key such as this"
+                    )
         for row_key, row in self._table.rows.items():
             for model in row.all_models:
                 if model not in self._declarations.models:
@@ -113,7 +115,9 @@ class _TableCheck:
 
     def _check_pair(self, row_where: str, row: Row, where: str, column: Column) -> None:
         if not column.of:
-            raise UserError(f"{where}: {column.measures[0]} compares two models; expected 'of' with two keys of 'models'")
+            raise UserError(
+                f"{where}: {column.measures[0]} compares two models; expected 'of' with two keys of 'models'"
+            )
         for key in column.of:
             if key not in (row.models or {}):
                 raise unknown_name(f"model of {row_where} in {where}", key, row.models or {})
@@ -126,7 +130,9 @@ class _TableCheck:
         if declared.source and column.target:
             raise UserError(f"{where}: {column.measures[0]} has a source, so that the target is each row's own model")
         if target is None:
-            raise UserError(f"{where}: expected 'target', one of {column.measures[0]}'s ({', '.join(declared.targets)})")
+            raise UserError(
+                f"{where}: expected 'target', one of {column.measures[0]}'s ({', '.join(declared.targets)})"
+            )
         if target not in declared.targets:
             raise unknown_name(f"target of {column.measures[0]} in {where}", target, declared.targets)
         source = declared.source or model

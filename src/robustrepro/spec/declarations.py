@@ -183,7 +183,9 @@ class Declarations:
         return laid_over(trees, getattr(self.config.overrides, kind), singular, "config.yaml: overrides")
 
     def _resolve_datasets(self) -> dict[str, DatasetSpec]:
-        declared = {name: dataset_of(name, tree, f"datasets.{name}") for name, tree in self._gathered("datasets").items()}
+        declared = {
+            name: dataset_of(name, tree, f"datasets.{name}") for name, tree in self._gathered("datasets").items()
+        }
         for name in declared:
             if name in DATASETS:
                 raise UserError(f"datasets.{name}: a data set of this name is built in; give it another name")
@@ -206,7 +208,9 @@ class Declarations:
         for name, tree in self._models_as_written.items():
             if "dataset" in tree and tree["dataset"] not in self.datasets:
                 raise unknown_name(f"data set of model {name}", str(tree["dataset"]), self.datasets)
-            stand_in = {"dataset": self.scale.datasets.get(tree["dataset"], tree["dataset"])} if "dataset" in tree else {}
+            stand_in = (
+                {"dataset": self.scale.datasets.get(tree["dataset"], tree["dataset"])} if "dataset" in tree else {}
+            )
             written[name] = merged(tree, stand_in)
         models = {name: model_of(tree, f"models.{name}") for name, tree in self._layered("models", written).items()}
         for name, model in models.items():
@@ -223,7 +227,9 @@ class Declarations:
         written = self._gathered("measures")
         for name in written:
             if name.startswith(RESERVED):
-                raise UserError(f"measures.{name}: names that begin with '{RESERVED}' are the audit's own; take another")
+                raise UserError(
+                    f"measures.{name}: names that begin with '{RESERVED}' are the audit's own; take another"
+                )
         layered = self._layered("measures", written)
         return {name: measure_of(tree, f"measures.{name}") for name, tree in layered.items()}
 

@@ -241,7 +241,9 @@ def measure_of(tree: Tree, source: str) -> Measurement:
         unknown = [key for key in tree if key not in Measurement.model_fields and key not in OfExamples.model_fields]
         if not kinds and len(unknown) == 1:
             raise unknown_name(f"kind of measurement in {source}", unknown[0], KINDS)
-        raise UserError(f"{source}: expected one kind of measurement ({', '.join(sorted(KINDS))}), found {sorted(tree)}")
+        raise UserError(
+            f"{source}: expected one kind of measurement ({', '.join(sorted(KINDS))}), found {sorted(tree)}"
+        )
     kind = kinds[0]
     options, shared = tree[kind], {key: value for key, value in tree.items() if key != kind}
     if kind in KINDS[kind].model_fields:

@@ -135,7 +135,9 @@ class Plan:
             raise UserError(f"{model} is not trained: it is derived from another model, or given")
         number = self._checked_seed(model, seed)
         spec = spec_of(runs_of(declared), model=model, seed=number, training=declared.training_spec())
-        return Job("train", spec, (("data", self.manifest(declared.dataset, number)),), cost=Cost(gpu=1, memory_mb=3000))
+        return Job(
+            "train", spec, (("data", self.manifest(declared.dataset, number)),), cost=Cost(gpu=1, memory_mb=3000)
+        )
 
     def _derivation_job(self, model: str, seed: int | str) -> Job:
         declared = self.declarations.model(model)
@@ -154,7 +156,9 @@ class Plan:
         content["given"] = declared.given.model_dump(mode="json")
         return Job("derive", spec_of(runs_of(network), **content), tuple(inputs))
 
-    def _measurement_job(self, measure: str, subject: str, seed: int | str, shard: int | str | None = None, **_: Any) -> Job:
+    def _measurement_job(
+        self, measure: str, subject: str, seed: int | str, shard: int | str | None = None, **_: Any
+    ) -> Job:
         declared, names = self.measure(measure, subject), subject.split(PAIR)
         number = min(self._checked_seed(name, seed) for name in names)
         if len(names) != declared.subjects:
@@ -313,7 +317,9 @@ class Plan:
         models = self.declarations.models
         trained = [name for name, model in models.items() if isinstance(model, TrainedModel)]
         sharded = [name for name, measure in self.declarations.measures.items() if measure.shards > 1]
-        names = {"trained": trained, "derived": [name for name in models if name not in trained], "sharded": sharded}[of]
+        names = {"trained": trained, "derived": [name for name in models if name not in trained], "sharded": sharded}[
+            of
+        ]
         return "|".join(map(re.escape, sorted(names))) or NOTHING
 
     # -- honesty -------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import tokenize
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import robustrepro
 from robustrepro.errors import UserError
