@@ -72,7 +72,10 @@ def test_a_resolved_figure_is_the_same_declaration(name: str) -> None:
 
 def test_a_quantity_is_read_as_papers_write_it() -> None:
     x = {**EPSILON, "factor": 255, "limits": [0, "8/255"]}
-    assert declared("lines", x=x).figure.x.limits == [0, 8 / 255]
+    selected = {**SERIES[0], "rows": {"epsilon": "8/255", "norm": "l2", "epoch": 3}}
+    drawing = declared("lines", x=x, series=[selected]).figure
+    assert drawing.x.limits == [0, 8 / 255]
+    assert drawing.series[0].rows == {"epsilon": 8 / 255, "norm": "l2", "epoch": 3}
 
 
 @pytest.mark.parametrize(
@@ -99,9 +102,9 @@ def test_a_quantity_is_read_as_papers_write_it() -> None:
         (
             "lines",
             {"series": [SERIES[0], {**SERIES[1], "columns": {}}]},
-            r"series\[1\].columns: expected the keys of the",
+            r"series\[1\].columns: 'attack' is missing, which other series have",
         ),
-        ("lines", {"series": [{**SERIES[0], "columns": {"label": "a"}}]}, "'label' is what the series is called"),
+        ("lines", {"series": [{**SERIES[0], "columns": {"label": "a"}}]}, "'label' is a key of a series itself"),
         ("lines", {"y": LOSS}, "clean_at: expected y to be the accuracy, found the column loss"),
         ("lines", {"x": {**EPSILON, "log": True}}, "clean_at: a logarithmic axis is positive, found 0"),
         ("lines", {"x": {**EPSILON, "limits": [1, 0.5]}}, "limits: expected the second one to be the larger"),

@@ -106,6 +106,15 @@ def test_a_column_is_averaged_over_the_rows_that_are_selected(tmp_path: Path) ->
     assert figure.axes[0].get_ylabel() == "loss (mnat)"
 
 
+def test_a_single_attack_is_a_point_at_the_epsilon_that_its_series_says(two_models: Path) -> None:
+    attacked = {"label": np.zeros(4), "clean_prediction": np.zeros(4), "prediction": np.array([0, 1, 1, 1])}
+    for seed in range(2):
+        write(two_models, "autoattack", "a", seed, **attacked)
+    point = {"model": "a", "measure": "autoattack", "label": "AutoAttack", "columns": {"epsilon": 0.2}}
+    (axis,) = drawn_from(two_models, series=[*series("a"), point]).axes
+    assert lines_of(axis) == [([0.1, 0.2], [60.0, 20.0]), ([0.2], [25.0])]
+
+
 def test_a_history_s_own_accuracy_is_taken_as_it_is(tmp_path: Path) -> None:
     write(tmp_path, "c", "a", 0, epoch=[1, 2], accuracy=[0.5, 0.75])
     (axis,) = drawn_from(tmp_path, x={"column": "epoch", "label": "epoch"}, series=series("a")).axes
@@ -155,6 +164,14 @@ def test_a_style_has_dashes_and_a_place_in_the_legend(two_models: Path) -> None:
     assert legend_of(figure) == ["A", "FGSM", "PGD"]
 
 
+def test_a_legend_of_long_names_is_no_wider_than_its_figure(two_models: Path) -> None:
+    compared = [{**series("a")[0], "label": f"trained with an objective of a rather long name, {k}"} for k in range(4)]
+    figure = drawn_from(two_models, series=compared)
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+
+
 def test_a_number_as_hue_is_a_shade_and_named_with_its_column(two_models: Path) -> None:
     compared = [
         {"model": model, "measure": "c", "label": "", "columns": {"p": p}} for model, p in (("b", 10), ("a", 2))
@@ -181,6 +198,8 @@ def test_a_figure_is_no_wider_than_a_page_and_its_titles_do_not_meet(two_models:
     figure = drawn_from(two_models, series=compared, panels="attack", panels_per_row=columns)
     figure.draw_without_rendering()
     assert figure.get_tightbbox().width <= style.WIDTH + 0.01  # type: ignore[call-arg]
+    shown = [bool(axis.get_xlabel()) and axis.xaxis.label.get_visible() for axis in figure.axes]
+    assert shown == [number + columns >= 4 for number in range(4)]  # also above a place that is empty
     titles = [axis.title.get_window_extent() for axis in figure.axes]
     assert [title.count_overlaps(titles) for title in titles] == [1] * 4  # itself
 

@@ -164,6 +164,13 @@ def test_a_cell_that_was_not_measured_says_so_and_has_no_colour(tmp_path: Path) 
     assert np.ma.getmaskarray(figure.axes[0].collections[0].get_array()).ravel().tolist() == [False, False, True, False]
 
 
+def test_a_row_of_which_only_the_printed_number_is_known_shows_that(tmp_path: Path) -> None:
+    published = [{"row": "c", "column": key, "status": "published only", "printed_value": 7.0} for key in "ab"]
+    write_table(tmp_path, "table5", [*(table_cell(*place, mean) for place, mean in MEANS.items()), *published])
+    figure = heat_map.draw(*declared_with_data(tmp_path, {"name": "heat_map", "table": "table5"}))
+    assert texts_of(figure)[0.5, 2.5] == "(7.00)"
+
+
 def test_a_table_without_a_measured_cell_is_no_heat_map(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"figure, panel table5: .*/table5\.json: no cell was measured"):
         heat_map_of(tmp_path, dict.fromkeys(MEANS))

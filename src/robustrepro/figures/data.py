@@ -13,6 +13,9 @@ from robustrepro.errors import UserError
 from robustrepro.layout import Layout
 from robustrepro.measurements.frames import read_frame
 
+CELL = ("row", "column", "status", "mean", "interval", "seeds", "printed_value")
+"""What figures read of a table's cell."""
+
 
 class FigureData:
     """The measurements and tables behind one figure.
@@ -84,6 +87,10 @@ class FigureData:
         except (OSError, ValueError) as error:
             raise UserError(f"{self.figure}: {file}: unreadable table ({error}); run snakemake {file}") from error
         return table
+
+    def cells(self, name: str) -> pd.DataFrame:
+        """Return the cells of a table, one per row of the frame; what a cell does not have is missing."""
+        return pd.DataFrame(self.table(name)["cells"]).reindex(columns=list(CELL))
 
     def unusable(self, panel: str, file: str, why: str) -> UserError:
         """Return the error of a panel that would be empty or constant."""

@@ -27,7 +27,7 @@ def draw(declared: HeatMap, data: FigureData) -> Figure:
         if column["unit"] != "%":
             why = f"a heat map shows percentages, the unit of column {column['key']} is '{column['unit']}'"
             raise UserError(f"{data.figure}: {file}: {why}")
-    cells = pd.DataFrame(table["cells"])
+    cells = data.cells(declared.table)
     measured = cells[cells["status"] == "measured"]
     if measured.empty:
         raise data.unusable(declared.table, file, "no cell was measured")

@@ -22,8 +22,9 @@ RESAMPLES = 200
 MARKED = 20
 """Lines of more points than that have no markers."""
 
-POINT = ["panel", "hue", "style", "seed", "x"]
-"""What tells the points of a figure apart."""
+LINE = ["panel", "hue", "style"]
+POINT = [*LINE, "seed", "x"]
+"""What tells the lines of a figure apart, and the points of its seeds."""
 
 
 def draw(declared: Lines, data: FigureData) -> Figure:
@@ -38,7 +39,7 @@ def draw(declared: Lines, data: FigureData) -> Figure:
     means = _means(declared, data)
     look = Look.of(means, data.figure, dashed=declared.style is not None)
     figure, panels = panels_of(means, declared)
-    marked = means.groupby(POINT[:-2])["x"].nunique().max() <= MARKED
+    marked = means.groupby(LINE)["x"].nunique().max() <= MARKED
     for title, (axis, part) in panels.items():
         _draw_panel(axis, part, look, marked=marked)
         equal = style.all_equal(part["y"])
@@ -52,7 +53,7 @@ def draw(declared: Lines, data: FigureData) -> Figure:
     finish(axes, declared, declared.x, declared.y)
     if not _label_directly(axes, means, look, declared):
         legend(figure, look, declared.hue, declared.style, line="-", marked=marked)
-    seeds = means.groupby(["panel", "hue", "style"])["seed"].nunique()
+    seeds = means.groupby(LINE)["seed"].nunique()
     interval = ["mean and 95% bootstrap interval over seeds"] if seeds.max() > 1 else []
     style.note(figure, data.scale, style.counted(seeds, "seed"), *interval, *_words(declared, data))
     return figure

@@ -27,8 +27,8 @@ PANEL_SIZES = {1: (5.6, 3.9), 2: (4.4, 3.5), 3: (3.2, 2.8), 4: (2.4, 2.3)}
 LIMIT_MARGIN = 0.02
 """Beyond the limits of an axis, as a share of it, so that a line at either end is whole."""
 
-COLUMN = 1.3
-"""Width of a legend's column in inches."""
+SAMPLE = 0.7
+"""Width of what stands before and after a name in a legend, in inches."""
 
 BRIGHTEST = 0.88
 """How far the colour map is used for numbers; its end is hard to see on white."""
@@ -140,7 +140,7 @@ def finish(axes: Sequence[Axes], declared: Comparison, x: Quantity, y: Quantity)
             side.set_label_text("")
     for axis in axes[-columns:]:
         axis.tick_params(which="both", labelbottom=True)  # the place below may be empty
-        axis.set_xlabel(with_unit(x.label, x.unit), fontsize=style.LABEL)
+        axis.set_xlabel(with_unit(x.label, x.unit), fontsize=style.LABEL, visible=True)
     for axis in axes[::columns]:
         axis.set_ylabel(with_unit(y.label, y.unit), fontsize=style.LABEL)
 
@@ -175,7 +175,8 @@ def legend(
         ]
     handles = [_handle(label, line=line, marked=marked, **options) for label, options in entries]
     if len(handles) > 1:
-        columns = min(len(handles), max(2, int(figure.get_figwidth() / COLUMN)))
+        width = SAMPLE + max(len(label) for label, _ in entries) * style.CHARACTER * style.LABEL / 72
+        columns = min(len(handles), max(1, int(figure.get_figwidth() / width)))
         figure.legend(
             handles=handles,
             loc="outside lower center",

@@ -58,11 +58,12 @@ def points_of(
 
 
 def _selected(series: Series, data: FigureData, file: str) -> pd.DataFrame:
-    """Return a series' rows of the seeds that it shows."""
+    """Return a series' rows of the seeds that it shows, with the columns that the series adds."""
     if series.seed is None:
         rows = data.frames(series.model, series.measure)
     else:
         rows = data.frame(series.model, series.measure, series.seed).assign(seed=series.seed)
+    rows = rows.assign(**series.columns)
     for column, value in series.rows.items():
         if column not in rows:
             raise unknown_name(f"column in {data.figure}, {file}", column, rows.columns)
@@ -74,8 +75,10 @@ def _selected(series: Series, data: FigureData, file: str) -> pd.DataFrame:
 
 
 def _values(series: Series, name: str | None, rows: pd.DataFrame) -> Any:
-    """Return what a series, or else its measurement, has under a name."""
-    return {**rows, **series.columns, "label": series.label}[name] if name is not None else ""
+    """Return what a series has under a name; ``label`` is its own, not its examples'."""
+    if name is None:
+        return ""
+    return series.label if name == "label" else rows[name]
 
 
 def scaled(rows: pd.DataFrame, quantity: Quantity) -> pd.Series:

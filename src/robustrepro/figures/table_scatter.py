@@ -45,7 +45,7 @@ def draw(declared: TableScatter, data: FigureData) -> Figure:
     for key in (declared.x, declared.y):
         if key not in columns:
             raise unknown_name(f"column of {declared.table} in {data.figure}", key, columns)
-    cells = pd.DataFrame(table["cells"])
+    cells = data.cells(declared.table)
     x, y = (cells[cells["column"] == key].set_index("row") for key in (declared.x, declared.y))
     labels = {row["key"]: row["label"] for row in table["rows"]}
     measured, printed = (_places(x, y, value, labels) for value in ("mean", "printed_value"))

@@ -182,25 +182,30 @@ class Quantity(Declaration):
         return self
 
 
+Selected = Annotated[Number | str, Field(union_mode="left_to_right")]
+"""A value of a measurement's column, also as papers write it: ``8/255``."""
+
+
 class Series(Declaration):
     """One measure of one model among those that a figure compares.
 
-    ``rows`` selects rows of the measurement by the values of its columns. ``columns`` are further values for ``hue``,
-    ``style`` and ``panels``, beside ``label``. All seeds of the model are shown where ``seed`` is not given.
+    ``rows`` selects rows of the measurement by the values of its columns. ``columns`` adds columns of one value: what
+    ``hue``, ``style`` or ``panels`` tell apart beside ``label``, or the ε of a single attack in a figure of curves. All
+    seeds of the model are shown where ``seed`` is not given.
     """
 
     model: Key
     measure: Key
     label: str
     seed: int | None = Field(default=None, ge=0)
-    rows: dict[str, str | int | Number] = Field(default_factory=dict)
-    columns: dict[str, str | int | Number] = Field(default_factory=dict)
+    rows: dict[str, Selected] = Field(default_factory=dict)
+    columns: dict[str, str | int | float] = Field(default_factory=dict)
 
 
 class Comparison(FigureKind):
     """Several series, told apart by colour and panel.
 
-    ``hue`` and ``panels`` name what differs from colour to colour and from panel to panel: ``label``, a key of every
+    ``hue`` and ``panels`` name what differs from colour to colour and from panel to panel: ``label``, a key of the
     series' ``columns``, or a column of the measurements. All panels have the same vertical axis, and the same
     horizontal one unless ``shared_x`` is false.
     """
@@ -212,13 +217,14 @@ class Comparison(FigureKind):
     shared_x: bool = True
 
     @model_validator(mode="after")
-    def _series_have_the_same_columns(self) -> Comparison:
-        for number, one in enumerate(self.series):
-            if "label" in one.columns:
-                raise ValueError(f"series[{number}].columns: 'label' is what the series is called, not a column")
-            if set(one.columns) != set(self.series[0].columns):
-                known = ", ".join(self.series[0].columns) or "none"
-                raise ValueError(f"series[{number}].columns: expected the keys of the first series ({known})")
+    def _series_say_what_tells_them_apart(self) -> Comparison:
+        names = (self.hue, self.panels, getattr(self, "style", None))
+        for name in sorted({name for one in self.series for name in one.columns if name in names}):
+            for number, one in enumerate(self.series):
+                if name not in one.columns:
+                    raise ValueError(f"series[{number}].columns: '{name}' is missing, which other series have")
+        if any("label" in one.columns for one in self.series):
+            raise ValueError("series: 'label' is a key of a series itself, not of its columns")
         return self
 
     def sources(self) -> Iterator[Source]:
@@ -232,8 +238,8 @@ class Lines(Comparison):
 
     A point is the mean over the rows of one seed with the same ``x``; a line is the mean over seeds, with its 95%
     interval. ``y`` is the accuracy in percent by default: where the measurements have no column ``accuracy``, it is the
-    share of examples that are classified correctly, clean and under attack. ``clean_at`` is the x at which to show the
-    accuracy without attack.
+    share of examples that are classified correctly, clean and under attack. ``clean_at`` is the value of x at which to
+    show the accuracy without attack.
     """
 
     implementation: ClassVar[str] = "robustrepro.figures.lines:draw"
