@@ -20,9 +20,8 @@ def measure(trained: Trained, declared: AuditOfBall, progress: Progress) -> Meas
     """
     ball = declared.ball
     examples = trained.examples("test", declared.examples)
-    progress.expect(len(ball.attacks) + 1)
     battery = Battery(trained.network, examples.inputs, examples.labels, seed=trained.seed, box=examples.box)
-    outcome = battery.run(ball, progress.advance)
+    outcome = battery.run(ball)
     shared = {
         "index": battery.indices.numpy(),
         "label": examples.labels.numpy(),
