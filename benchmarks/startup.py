@@ -1,11 +1,13 @@
 """Start-up: what a step costs that has nothing to compute, and what starting costs in a run at scale quick.
 
 Each is measured cold (every step is a new process that imports what it needs) and warm (steps are forks of a process
-that has imported the libraries already, as in every `snakemake` run), on the files and byte code of earlier runs.
+that has imported the libraries already, as in every `snakemake` run), on the files and byte code of an earlier run.
 
-Part 1 runs single steps, cold and warm in turn. Part 2 runs `snakemake` in a temporary clone of the last commit. It
-reads the processor time of the Snakemake process and of everything that it started, from the kernel, and takes off
-what the steps' logs say that they used for their work: start-up is the rest, of which the logs tell the steps' imports.
+All happens in a temporary clone of the last commit, in which `snakemake` makes a table and a figure first. Part 1 repeats one
+step of each rule, cold and warm in turn, with the command that Snakemake has recorded. Part 2 runs `snakemake` from
+nothing. It reads the processor time of the Snakemake process and of everything that it started, from the kernel, and
+takes off what the steps' logs say that they used for their work: start-up is the rest, of which the logs tell the
+steps' imports.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ import os
 import re
 import resource
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -25,14 +26,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from robustrepro import warm
-from robustrepro.canonical import canonical_json
-from robustrepro.spec.datasets import dataset_spec
-from robustrepro.spec.sources import code_digest
-from robustrepro.spec.training import ModelDeclaration
-from robustrepro.warm.link import OFF, VARIABLE, receive
+from robustrepro.warm.link import OFF, VARIABLE
 
 TARGET_SECONDS = 0.5
 """At most this long may a warm step take that has nothing to compute."""
@@ -76,120 +72,81 @@ class RunCost:
 # -- single steps ------------------------------------------------------------------------------------------------------
 
 
-def step_command(step: str, spec: Mapping[str, Any], *arguments: str | Path) -> list[str]:
-    """Return the command of a step, as a rule calls it."""
-    text = canonical_json(spec)
-    code = code_digest(step, json.loads(text))
-    return [*_robustrepro(), step, "--spec", text, "--code", code, *map(str, arguments)]
+def recorded_commands(folder: Path) -> dict[str, str]:
+    """Return the command of one step of each rule that has run in ``folder``, as Snakemake has recorded it."""
+    commands: dict[str, str] = {}
+    for path in sorted((folder / ".snakemake/metadata").rglob("*")):
+        if path.is_file():
+            record = json.loads(path.read_text(encoding="utf-8"))
+            commands.setdefault(record["rule"], record["shellcmd"])
+    return commands
 
 
-def small_steps(folder: Path) -> dict[str, list[str]]:
-    """Return commands that have nothing or next to nothing to compute; makes the data and the checkpoints they read."""
-    moons, weights = folder / "two_moons", [folder / "first.safetensors", folder / "second.safetensors"]
-    data = {"dataset": dataset_spec("two_moons").model_dump(mode="json"), "allow_unverified": False}
-    declaration = {
-        "dataset": "two_moons",
-        "architecture": {"name": "mlp", "hidden": [16, 16, 16, 16]},
-        "objective": {"name": "erm"},
-        "optimizer": {"name": "adam", "learning_rate": 0.001},
-        "epochs": 1,
-        "batch_size": 32,
-    }
-    spec = ModelDeclaration.model_validate(declaration).training_spec()
-
-    def training(seed: int) -> list[str]:
-        outputs = ("--weights", weights[seed], "--history", folder / "history.csv", "--card", folder / "card.json")
-        return step_command("train", spec, "--model", "first", "--seed", str(seed), "--data", moons, *outputs)
-
-    for command in (step_command("data", data, "--folder", moons), training(0), training(1)):
-        subprocess.run(command, env=os.environ | COLD, check=True, capture_output=True)
-    names = ("--model", "first", "--model", "second", "--seed", "0")
-    files = ("--weights", weights[0], "--weights", weights[1], "--output", folder / "distance.parquet")
-    return {
-        "show --help": [*_robustrepro(), "show", "--help"],
-        "measure-parameter-distance": step_command(
-            "measure-parameter-distance", {"models": ["first", "second"]}, *names, *files
-        ),
-        "train, 1 epoch": training(0),
-    }
-
-
-def cost_of(command: list[str], environment: Mapping[str, str], server: int | None = None) -> Cost:
+def cost_of(command: str, folder: Path, environment: Mapping[str, str], server: int | None = None) -> Cost:
     """Run a command and return what it cost; with the process id of a warm server, also what it cost the server."""
     before, children = _with_children(server), resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    subprocess.run(["bash", "-c", command], cwd=folder, env=environment, check=True, capture_output=True)
     wall = time.perf_counter() - began
     now = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = now.ru_utime + now.ru_stime - children.ru_utime - children.ru_stime
     return Cost(wall, used + _with_children(server) - before, used)
 
 
-def seconds_until_ready(server: warm.WarmServer) -> float:
-    """Wait until a server that was just started answers; return how long that took."""
-    began = time.perf_counter()
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(server.address)
-        receive(connection)
-    return time.perf_counter() - began
-
-
-def measure_steps(rounds: int) -> tuple[float, float]:
-    """Run the small steps cold and warm in turn, and print what they cost.
+def measure_steps(folder: Path, environment: Mapping[str, str], rounds: int) -> tuple[float, float]:
+    """Run one step of each rule cold and warm in turn, and print what they cost.
 
     Returns
     -------
     Processor seconds of a warm step's client, and of the imports of the warm server.
     """
     costs: dict[tuple[str, str], list[Cost]] = {}
-    with tempfile.TemporaryDirectory() as temporary:
-        commands = small_steps(Path(temporary))
-        server = warm.start()
+    commands = recorded_commands(folder)
+    os.environ["PYTHONPATH"] = environment["PYTHONPATH"]
+    with warm.start() as server:
         if server is None:
             sys.exit(f"no warm start: {VARIABLE} is set, or the platform does not have what it takes")
-        with server:
-            ready, (imports, _) = seconds_until_ready(server), processor_seconds(server.process.pid)
-            for _ in range(rounds):
-                for name, command in commands.items():
-                    costs.setdefault((name, "cold"), []).append(cost_of(command, os.environ | COLD))
-                    costs.setdefault((name, "warm"), []).append(cost_of(command, os.environ, server.process.pid))
+        warmly = {**environment, VARIABLE: os.environ[VARIABLE]}
+        first = cost_of(next(iter(commands.values())), folder, warmly).wall
+        imports, _ = processor_seconds(server.pid)
+        for _ in range(rounds):
+            for name, command in commands.items():
+                costs.setdefault((name, "cold"), []).append(cost_of(command, folder, {**environment, **COLD}))
+                costs.setdefault((name, "warm"), []).append(cost_of(command, folder, warmly, server.pid))
 
-    print(f"One step, {rounds} rounds, cold and warm in turn; seconds, medians")
-    print(f"{'step':<28}{'start':<6}{'wall':>11}{'min - max':>16}{'processor':>11}{'min - max':>16}   cold / warm")
+    print(f"One step of each rule, {rounds} rounds, cold and warm in turn; seconds, medians")
+    print(f"{'rule':<28}{'start':<6}{'wall':>11}{'min - max':>16}{'processor':>11}{'min - max':>16}   cold / warm")
     for (name, way), values in costs.items():
         columns = []
-        for figures in ([value.wall for value in values], [value.processor for value in values]):
-            columns.append(f"{statistics.median(figures):>11.2f}{min(figures):>8.2f} -{max(figures):>6.2f}")
+        for seconds in ([value.wall for value in values], [value.processor for value in values]):
+            columns.append(f"{statistics.median(seconds):>11.2f}{min(seconds):>8.2f} -{max(seconds):>6.2f}")
         pairs = zip(costs[name, "cold"], values, strict=True)
         ratio = statistics.median(cold.processor / value.processor for cold, value in pairs)
         print(f"{name:<28}{way:<6}{''.join(columns)}{ratio:>10.1f}")
-    print(f"target: a warm step within {TARGET_SECONDS} s")
+    print(f"target: a warm step that has nothing to compute (a measurement of distances) within {TARGET_SECONDS} s")
     client = statistics.median(cost.client for (_, way), values in costs.items() if way == "warm" for cost in values)
-    print(f"of a warm step its client: {client:.3f} s of processor time")
-    print(f"the warm server, once a run: {imports:.1f} s of processor time, ready after {ready:.1f} s")
+    print(f"of a warm step its shell and client: {client:.3f} s of processor time")
+    print(
+        f"the warm server, once a run: {imports:.1f} s of processor time; it had run a first step after {first:.1f} s"
+    )
     return client, imports
 
 
 # -- whole runs --------------------------------------------------------------------------------------------------------
 
 
-EVERYTHING = [f"results/quick/{name}" for name in ("scorecard.csv", "metrics.json", "report/index.html")]
-
-
-def table1_targets() -> list[str]:
-    """Return what two rows of `hrm`'s Table 1 show of seed 0: six distances between six models."""
-    return [
-        f"results/quick/measurements/parameter_distance/moons-{first}-{size}/seed0/moons-{second}-{size}.parquet"
-        for size in (16, 32)
-        for first, second in (("erm", "hrm"), ("erm", "cem"), ("cem", "hrm"))
-    ]
+EVERYTHING = ["all"]
+SHORT = ["hrm_figure2"]
+PREPARED = ["hrm_figure2", "hrm_table1"]
+"""What is made first, so that there are commands to repeat: short trainings, measurements, a figure and a table."""
 
 
 def clone(folder: Path) -> dict[str, str]:
     """Clone the last commit into ``folder`` and return the environment that runs its sources."""
     subprocess.run(["git", "clone", "--quiet", "--local", str(ROOT), str(folder)], check=True)
     subprocess.run([sys.executable, "-m", "compileall", "-q", str(folder / "src")], check=True)
-    return os.environ | {"PYTHONPATH": str(folder / "src")}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return os.environ | {"PYTHONPATH": str(folder / "src"), "PATH": path}
 
 
 def cost_of_run(folder: Path, targets: list[str], cores: int, environment: Mapping[str, str]) -> RunCost:
@@ -204,9 +161,7 @@ def cost_of_run(folder: Path, targets: list[str], cores: int, environment: Mappi
         # these are in it: steps are waited for by the shell or by the warm server, and both by Snakemake.
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         own, descendants = processor_seconds(process.pid)
-        process.wait()
-        # Not its status: that also says whether there was a scorecard to show, which a single table does not have.
-        if not all((folder / target).exists() for target in targets):
+        if process.wait() != 0:
             sys.exit(f"snakemake failed:\n{log.read_text()[-3000:]}")
     imports, work = recorded_seconds(folder / "results")
     steps = sum(1 for _ in (folder / "results").rglob("logs/**/*.log"))
@@ -220,22 +175,30 @@ def recorded_seconds(results: Path) -> tuple[float, float]:
     return sum(start for start, _ in pairs), sum(work for _, work in pairs)
 
 
-def measure_runs(targets: list[str], ways: list[str], rounds: int, cores: int, client: float, server: float) -> None:
-    """Run Snakemake in a clone, in each way in turn, and print where the processor time went.
+@dataclass(frozen=True)
+class Setting:
+    """Where and how runs are measured.
 
-    ``client`` and ``server`` are the processor seconds of a warm step's client and of the server's imports.
+    ``client`` and ``server`` are the processor seconds of a warm step's client, and of the imports of the server.
     """
+
+    folder: Path
+    environment: Mapping[str, str]
+    cores: int
+    client: float
+    server: float
+
+
+def measure_runs(setting: Setting, targets: list[str], ways: Mapping[str, Mapping[str, str]], rounds: int) -> None:
+    """Run Snakemake in a clone, in each way in turn, and print where the processor time went."""
     costs: dict[str, list[RunCost]] = {way: [] for way in ways}
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "clone"
-        environments = {"warm": clone(folder)}
-        environments["cold"] = environments["warm"] | COLD
-        for _ in range(rounds):
-            for way in ways:
-                costs[way].append(cost_of_run(folder, targets, cores, environments[way]))
+    for _ in range(rounds):
+        for way, variables in ways.items():
+            environment = {**setting.environment, **variables}
+            costs[way].append(cost_of_run(setting.folder, targets, setting.cores, environment))
 
     steps = costs["warm"][0].steps
-    what = "everything" if targets == EVERYTHING else "two rows of Table 1, one seed"
+    what = "everything" if targets == EVERYTHING else " ".join(targets)
     print(f"\nsnakemake at scale quick, {what}: {steps} steps, {rounds} round(s); seconds of processor time, medians")
     headings = f"{'start':<6}{'total':>9}{'Snakemake':>11}{'work':>9}{'start-up':>10}{'a step':>8}"
     print(f"{headings}   start-up's share")
@@ -251,10 +214,11 @@ def measure_runs(targets: list[str], ways: list[str], rounds: int, cores: int, c
             f"{statistics.median(shares):>11.0%} ({min(shares):.0%} - {max(shares):.0%})"
         )
     imports = statistics.median(run.imports for run in costs["warm"])
-    inside = steps * client + imports + server
+    inside = steps * setting.client + imports + setting.server
     share = inside / statistics.median(run.total for run in costs["warm"])
     print(f"warm, interpreters and imports alone: {inside:.1f} s, {share:.0%} of the total")
-    print(f"  {steps} clients {steps * client:.1f}, imports of steps {imports:.1f}, of the server {server:.1f}")
+    clients = steps * setting.client
+    print(f"  {steps} clients {clients:.1f}, imports of steps {imports:.1f}, of the server {setting.server:.1f}")
 
 
 def processor_seconds(process: int) -> tuple[float, float]:
@@ -268,10 +232,6 @@ def _with_children(process: int | None) -> float:
     return 0.0 if process is None else sum(processor_seconds(process))
 
 
-def _robustrepro() -> list[str]:
-    return [sys.executable, "-m", "robustrepro"]
-
-
 def main() -> None:
     """Measure single steps, then whole runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -281,10 +241,15 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="also run all of scale quick, warm (minutes)")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    client, server = measure_steps(options.rounds)
-    measure_runs(table1_targets(), ["warm", "cold"], options.run_rounds, options.cores, client, server)
-    if options.full:
-        measure_runs(EVERYTHING, ["warm"], options.run_rounds, options.cores, client, server)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "clone"
+        environment = clone(folder)
+        cost_of_run(folder, PREPARED, options.cores, environment)
+        client, server = measure_steps(folder, environment, options.rounds)
+        setting = Setting(folder, environment, options.cores, client, server)
+        measure_runs(setting, SHORT, {"warm": {}, "cold": COLD}, options.run_rounds)
+        if options.full:
+            measure_runs(setting, EVERYTHING, {"warm": {}}, options.run_rounds)
 
 
 if __name__ == "__main__":
