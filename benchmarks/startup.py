@@ -3,11 +3,11 @@
 Each is measured cold (every step is a new process that imports what it needs) and warm (steps are forks of a process
 that has imported the libraries already, as in every `snakemake` run), on the files and byte code of an earlier run.
 
-All happens in a temporary clone of the last commit, in which `snakemake` makes a table and a figure first. Part 1 repeats one
-step of each rule, cold and warm in turn, with the command that Snakemake has recorded. Part 2 runs `snakemake` from
-nothing. It reads the processor time of the Snakemake process and of everything that it started, from the kernel, and
-takes off what the steps' logs say that they used for their work: start-up is the rest, of which the logs tell the
-steps' imports.
+All happens in a temporary clone of the last commit, in which `snakemake` makes a table and a figure first. Part 1
+repeats one step of each rule, cold and warm in turn, with the command that Snakemake has recorded. Part 2 runs
+`snakemake` from nothing. It reads the processor time of the Snakemake process and of everything that it started, from
+the kernel, and takes off what the steps' logs say that they used for their work: start-up is the rest, of which the
+logs tell the steps' imports.
 """
 
 from __future__ import annotations
