@@ -3,11 +3,11 @@
 Each is measured cold (every step is a new process that imports what it needs) and warm (steps are forks of a process
 that has imported the libraries already, as in every `snakemake` run), on the files and byte code of an earlier run.
 
-All happens in a temporary clone of the last commit, in which `snakemake` makes a small table first. Part 1 repeats one
-step of each rule, cold and warm in turn, with the command that Snakemake has recorded. Part 2 runs `snakemake` from
-nothing. It reads the processor time of the Snakemake process and of everything that it started, from the kernel, and
-takes off what the steps' logs say that they used for their work: start-up is the rest, of which the logs tell the
-steps' imports.
+All happens in a temporary clone of the last commit, in which `snakemake` makes a table and a figure first. Part 1
+repeats one step of each rule, cold and warm in turn, with the command that Snakemake has recorded. Part 2 runs
+`snakemake` from nothing. It reads the processor time of the Snakemake process and of everything that it started, from
+the kernel, and takes off what the steps' logs say that they used for their work: start-up is the rest, of which the
+logs tell the steps' imports.
 """
 
 from __future__ import annotations
@@ -135,8 +135,10 @@ def measure_steps(folder: Path, environment: Mapping[str, str], rounds: int) -> 
 # -- whole runs --------------------------------------------------------------------------------------------------------
 
 
-EVERYTHING = "all"
-TABLE = "hrm_table1"
+EVERYTHING = ["all"]
+SHORT = ["hrm_figure2"]
+PREPARED = ["hrm_figure2", "hrm_table1"]
+"""What is made first, so that there are commands to repeat: short trainings, measurements, a figure and a table."""
 
 
 def clone(folder: Path) -> dict[str, str]:
@@ -147,14 +149,11 @@ def clone(folder: Path) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(folder / "src"), "PATH": path}
 
 
-def cost_of_run(folder: Path, target: str, cores: int, environment: Mapping[str, str]) -> RunCost:
-    """Run Snakemake in a clone, from nothing, and return what it cost; a table is made with one seed."""
+def cost_of_run(folder: Path, targets: list[str], cores: int, environment: Mapping[str, str]) -> RunCost:
+    """Run Snakemake in a clone, from nothing, and return what it cost."""
     for name in ("data", "results", ".snakemake"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    settings = folder.with_suffix(".yaml")
-    settings.write_text("overrides: {seeds: 1}\n" if target == TABLE else "{}\n")
-    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--config", "scale=quick"]
-    command += ["--configfile", str(settings), "--", target]
+    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--config", "scale=quick", "--", *targets]
     log = folder.with_suffix(".log")
     with log.open("w") as stream:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=stream, stderr=subprocess.STDOUT)
@@ -190,16 +189,16 @@ class Setting:
     server: float
 
 
-def measure_runs(setting: Setting, target: str, ways: Mapping[str, Mapping[str, str]], rounds: int) -> None:
+def measure_runs(setting: Setting, targets: list[str], ways: Mapping[str, Mapping[str, str]], rounds: int) -> None:
     """Run Snakemake in a clone, in each way in turn, and print where the processor time went."""
     costs: dict[str, list[RunCost]] = {way: [] for way in ways}
     for _ in range(rounds):
         for way, variables in ways.items():
             environment = {**setting.environment, **variables}
-            costs[way].append(cost_of_run(setting.folder, target, setting.cores, environment))
+            costs[way].append(cost_of_run(setting.folder, targets, setting.cores, environment))
 
     steps = costs["warm"][0].steps
-    what = "everything" if target == EVERYTHING else f"{TABLE} with one seed"
+    what = "everything" if targets == EVERYTHING else " ".join(targets)
     print(f"\nsnakemake at scale quick, {what}: {steps} steps, {rounds} round(s); seconds of processor time, medians")
     headings = f"{'start':<6}{'total':>9}{'Snakemake':>11}{'work':>9}{'start-up':>10}{'a step':>8}"
     print(f"{headings}   start-up's share")
@@ -245,10 +244,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "clone"
         environment = clone(folder)
-        cost_of_run(folder, TABLE, options.cores, environment)
+        cost_of_run(folder, PREPARED, options.cores, environment)
         client, server = measure_steps(folder, environment, options.rounds)
         setting = Setting(folder, environment, options.cores, client, server)
-        measure_runs(setting, TABLE, {"warm": {}, "cold": COLD}, options.run_rounds)
+        measure_runs(setting, SHORT, {"warm": {}, "cold": COLD}, options.run_rounds)
         if options.full:
             measure_runs(setting, EVERYTHING, {"warm": {}}, options.run_rounds)
 

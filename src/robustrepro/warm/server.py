@@ -154,9 +154,9 @@ def _answer(connection: socket.socket, circumstances: str) -> None:
         importlib.invalidate_caches()
         if request["circumstances"] != circumstances or not _imports_the_same(request["path"]):
             connection.sendall(b"refused\n")
-            return
+            os._exit(0)
     except (OSError, SyntaxError):  # the client has gone
-        return
+        os._exit(0)
     connection.close()
     for standard, descriptor in enumerate(descriptors):
         os.dup2(descriptor, standard)
