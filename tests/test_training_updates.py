@@ -13,6 +13,8 @@ from training_cases import EPOCHS, Recording, a_training, same, stop_after, trai
 
 from robustrepro.objectives.base import Risk, Step
 from robustrepro.objectives.erm import EmpiricalRisk
+from robustrepro.schedules import value_at
+from robustrepro.spec.schedules import Ramp
 from robustrepro.training import loop
 
 OPTIMIZERS: dict[str, dict[str, Any]] = {
@@ -135,3 +137,21 @@ def test_terms_that_cannot_be_columns_are_refused(tmp_path: Path, names: list[st
 
     with pytest.raises(ValueError, match=message):
         trained(tmp_path / "state", objective=WithTerms(EmpiricalRisk()))
+
+
+def test_the_weight_of_a_term_follows_its_schedule_also_after_an_interrupt(tmp_path: Path) -> None:
+    class Weighted(Recording):
+        """Cross-entropy with a weight that rises from 0 to 1 within two epochs."""
+
+        def __call__(self, model: nn.Module, step: Step) -> Risk:
+            weight = value_at(Ramp(name="ramp", initial=0.0, final=1.0, epochs=2.0), step.epoch)
+            risk = super().__call__(model, step)
+            return risk._replace(value=weight * risk.value, terms={"weight": torch.tensor(weight)})
+
+    whole, history = trained(tmp_path / "whole", objective=Weighted(EmpiricalRisk()))
+    assert [entry["weight"] for entry in history] == [0.125, 0.625, 1, 1]
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "cut", objective=Weighted(EmpiricalRisk()), report=stop_after(1))
+    resumed, history = trained(tmp_path / "cut", objective=Weighted(EmpiricalRisk()))
+    assert same(resumed, whole)
+    assert [entry["weight"] for entry in history] == [0.125, 0.625, 1, 1]
