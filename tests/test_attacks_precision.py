@@ -154,12 +154,12 @@ def predicted(model, inputs, *_, **__):
     return predictions(model, inputs, torch.device("cpu"))
 
 
-def measured_curve(model, inputs, labels, indices, spec, *, seed):
+def measured_curve(model, inputs, labels, indices, _spec, *, seed):
     curve = Curve.model_validate({"name": "curve", "epsilons": [0.1], "attack": {"name": "fgsm"}})
     return measure_curve(model, inputs, labels, indices, curve, seed=seed)
 
 
-def measured_distances(model, inputs, labels, indices, spec, *, seed):
+def measured_distances(model, inputs, labels, indices, _spec, *, seed):
     return measure(model, inputs, labels, indices, DeepFool(name="deepfool", steps=3), seed=seed)
 
 

@@ -16,8 +16,8 @@ MEASURES = """
   confidence-in-parts: {confidence: {temperature: 2.0}, shards: 3}
 """
 COLUMNS = """
-      confidence: {label: Mean, group: Confidence, measure: confidence, statistic: {mean: confidence}, unit: "", decimals: 3}
-      parts: {label: In parts, group: Confidence, measure: confidence-in-parts, statistic: {mean: confidence}, unit: "", decimals: 3}
+      confidence: &mean {label: Mean, group: Sure, measure: confidence, statistic: {mean: confidence}, decimals: 3}
+      parts: {<<: *mean, label: In parts, measure: confidence-in-parts}
       ratio: {label: Ratio, value: "this[parts] / erm[confidence]", decimals: 2}
 """
 FIGURE = """
@@ -26,8 +26,8 @@ FIGURE = """
     caption: Their confidences
     figure:
       name: histogram
-      column: confidence
-      sources:
+      x: {column: confidence}
+      series:
         - {label: ERM, model: small-erm, measure: confidence}
         - {label: HRM, model: small-hrm, measure: confidence}
 """

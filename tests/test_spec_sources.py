@@ -73,7 +73,7 @@ EDITS: dict[str, tuple[str, set[str]]] = {
     "the training loop": ("training/loop.py", TRAINED | {"path"}),
     "an alarm": ("audit/alarms.py", {"battery"}),
     "how claims survive": ("audit/claims.py", {"audit"}),
-    "how conditions are read": ("grammar.py", {"table", "audit", "scorecard", "report"}),
+    "how conditions are read": ("grammar.py", {"table", "audit", "scorecard", "summary", "report"}),
     "how printed numbers are read": ("printed.py", {"table"}),
     "a kind of measurement": ("measurements/losses.py", {"losses"}),
     "statistics": ("tables/statistics.py", {"table", "audit", "scorecard"}),

@@ -16,7 +16,8 @@ from types import FrameType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
 
 from robustrepro.spec.sources import require_unchanged
 
@@ -103,9 +104,9 @@ class ProgressBar:
         self.done = done
         self._description, self._total = description, total
         self._spoke = time.monotonic()
-        self._bar: Progress | None = None
+        self._bar: RichProgress | None = None
         if sys.stderr.isatty() and os.environ.get("ROBUSTREPRO_PROGRESS") != "lines":
-            self._bar = Progress(
+            self._bar = RichProgress(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),

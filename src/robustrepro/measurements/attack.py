@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from robustrepro.attacks.measure import measure as measure_attack
+from robustrepro.attacks.minimal_distance import MinimalDistanceOutcome
 from robustrepro.attacks.outcome import AttackOutcome
 from robustrepro.measurements.step import Columns
 from robustrepro.measurements.trained import Trained
@@ -18,7 +21,7 @@ def measure(trained: Trained, declared: Attack, progress: Progress) -> Columns:
     ``index`` in its split, ``label``, ``clean_prediction``, ``prediction`` (of the adversarial image), ``clean_margin``
     and ``margin`` (logit of the label minus the largest other; below 0 is misclassified), ``linf`` and ``l2`` (how far
     the image was moved, in pixel units), ``queries`` (forward and backward passes) and ``restart`` (which one broke it;
-    -1 for none).
+    -1 for none). Of an attack without a bound, there are no margins and restarts, and a failure is infinitely far.
     """
     examples = trained.examples(declared.split, declared.examples)
     progress.expect(len(examples.labels))
@@ -36,17 +39,7 @@ def measure(trained: Trained, declared: Attack, progress: Progress) -> Columns:
     return columns_of(outcome)
 
 
-def columns_of(outcome: AttackOutcome) -> Columns:
+def columns_of(outcome: AttackOutcome | MinimalDistanceOutcome) -> Columns:
     """Return an outcome as columns."""
-    return {
-        "index": outcome.index,
-        "label": outcome.label,
-        "clean_prediction": outcome.clean_prediction,
-        "prediction": outcome.prediction,
-        "clean_margin": outcome.clean_margin,
-        "margin": outcome.margin,
-        "linf": outcome.linf,
-        "l2": outcome.l2,
-        "queries": outcome.queries,
-        "restart": outcome.restart,
-    }
+    values = {field.name: getattr(outcome, field.name) for field in fields(outcome)}
+    return {name: column for name, column in values.items() if name != "adversarial"}

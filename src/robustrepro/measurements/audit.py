@@ -10,7 +10,7 @@ from robustrepro.spec.measurements import AuditOfBall
 from robustrepro.steps import Progress
 
 
-def measure(trained: Trained, declared: AuditOfBall, progress: Progress) -> Measured:
+def measure(trained: Trained, declared: AuditOfBall, _progress: Progress) -> Measured:
     """Attack a model with the whole battery and return one row per image, attack and ε.
 
     Returns

@@ -14,7 +14,7 @@ def measure(trained: Trained, declared: CurveOfAttacks, progress: Progress) -> C
 
     Returns
     -------
-    ``index``, ``label``, ``epsilon``, ``clean_prediction``, ``prediction``, ``margin`` and ``queries``, as for one attack.
+    ``index``, ``label``, ``epsilon``, ``clean_prediction``, ``prediction``, ``margin`` and ``queries``.
     """
     examples = trained.examples(declared.split, declared.examples)
     progress.expect(len(examples.labels) * len(declared.curve.epsilons))

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from robustrepro.attacks.losses import PerExampleLoss
-from robustrepro.attacks.threat_models import Box, box_of
+from robustrepro.attacks.threat_models import Box
 from robustrepro.canonical import canonical_json
 from robustrepro.datasets.tensors import Split, as_float, load
 from robustrepro.implementations import made
 from robustrepro.models.build import load_network
-from robustrepro.spec.models import Network
-from robustrepro.spec.objectives import ObjectiveSpec, objective_adapter
+from robustrepro.spec.networks import Network
+from robustrepro.spec.objectives import objective_adapter
 from robustrepro.spec.training import TrainingSpec
 
 
@@ -32,16 +32,14 @@ class Examples:
         Images in [0, 1], float32, shape (N, C, H, W); or points, shape (N, 2). On the CPU.
     labels, index
         int64, shape (N,): classes, and places in the split.
+    box
+        The range of valid pixels; None for points and for images that were never clipped.
     """
 
     inputs: Tensor
     labels: Tensor
     index: Tensor
-
-    @property
-    def box(self) -> Box:
-        """The range of valid pixels; None for points."""
-        return box_of(self.inputs)
+    box: Box
 
 
 class Trained:
@@ -92,12 +90,12 @@ class Trained:
         total = min(count or len(split.labels), len(split.labels))
         number, shards = self._shard or (0, 1)
         index = torch.arange(number * total // shards, (number + 1) * total // shards)
-        return Examples(as_float(split.inputs[index]), split.labels[index], index)
+        return Examples(as_float(split.inputs[index]), split.labels[index], index, split.box)
 
     @cached_property
     def network(self) -> nn.Module:
         """The network with its weights, in evaluation mode, on the device."""
-        network = _parsed(Network, self._described["network"])
+        network = Network.model_validate_json(canonical_json(self._described["network"]))
         split = next(iter(self._splits.values()), None) or self.split("test")
         return load_network(self.weights, network, tuple(split.inputs.shape[1:]), split.classes).to(self.device)
 
@@ -106,15 +104,11 @@ class Trained:
         """The per-example loss that an attack with the training objective ascends; None where no attack asks for it."""
         if "objective" not in self._described:
             return None
-        declared: ObjectiveSpec = objective_adapter.validate_json(canonical_json(self._described["objective"]))
+        declared = objective_adapter.validate_json(canonical_json(self._described["objective"]))
         loss: PerExampleLoss = made(declared).example_losses
         return loss
 
     @cached_property
     def training(self) -> TrainingSpec:
         """How it was trained."""
-        return _parsed(TrainingSpec, self._described["training"])
-
-
-def _parsed(kind: Any, content: Mapping[str, Any]) -> Any:
-    return kind.model_validate_json(canonical_json(content))
+        return TrainingSpec.model_validate_json(canonical_json(self._described["training"]))

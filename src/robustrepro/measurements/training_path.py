@@ -51,8 +51,8 @@ def measure(trained: Trained, declared: TrainingPath, progress: Progress) -> Col
 
     Returns
     -------
-    ``update`` (0, n, 2n, ...), ``parameter`` (0, 1, ..., in the order of the model's parameter tensors, each flattened),
-    ``value`` before the update and ``gradient`` of the training objective on the update's batch.
+    ``update`` (0, n, 2n, ...), ``parameter`` (0, 1, ..., in the order of the model's parameter tensors,
+    each flattened), ``value`` before the update and ``gradient`` of the training objective on the update's batch.
 
     Raises
     ------

@@ -33,8 +33,8 @@ def transferred(source: Trained, examples: Examples, attacks: Sequence[CraftingA
 
     Returns
     -------
-    ``target`` and ``target_seed``, ``norm``, ``epsilon``, ``index``, ``label``, ``clean_prediction`` and ``prediction``,
-    both of the target.
+    ``target`` and ``target_seed``, ``norm``, ``epsilon``, ``index``, ``label``, ``clean_prediction`` and
+    ``prediction``, both of the target.
     """
     progress.expect(len(attacks))
     networks = [target.network for target in source.others]

@@ -49,8 +49,8 @@ class DataConfig(Declaration):
 class Config(Declaration):
     """What a user edits.
 
-    ``extensions`` has modules that add kinds of measurement. ``leave_out`` has models, or patterns, that are not trained:
-    the cells, figures and claims that need them are "not measured".
+    ``extensions`` has modules that add kinds of measurement. ``leave_out`` has models, or patterns, that are not
+    trained: the cells, figures and claims that need them are "not measured".
     """
 
     scale: str

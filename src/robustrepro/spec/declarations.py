@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.spec.audit import Audit
@@ -16,9 +16,11 @@ from robustrepro.spec.config import Config, Scale, Tree, laid_over, merged, read
 from robustrepro.spec.datasets import DATASETS, AdversarialDataset, DatasetSpec, GeneratedDataset, dataset_of
 from robustrepro.spec.figures import Figure
 from robustrepro.spec.measurements import Measurement, measure_of
-from robustrepro.spec.models import DerivedModel, GivenModel, ModelDeclaration, Network, TrainedModel, model_of
+from robustrepro.spec.models import DerivedModel, GivenModel, ModelDeclaration, TrainedModel, model_of
+from robustrepro.spec.networks import Network
 from robustrepro.spec.paper import Paper, Table
 
+Declared = TypeVar("Declared")
 AUDIT_FILE = "workflow/audit.yaml"
 RESERVED = "audit-"
 """What the names of the audit's own measures begin with."""
@@ -240,7 +242,7 @@ class Declarations:
         return validated(Audit, tree, AUDIT_FILE)
 
 
-def _known(declared: Mapping[str, Any], name: str, what: str) -> Any:
+def _known(declared: Mapping[str, Declared], name: str, what: str) -> Declared:
     if name not in declared:
         raise unknown_name(what, name, declared)
     return declared[name]

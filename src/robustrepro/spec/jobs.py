@@ -11,6 +11,7 @@ from robustrepro.canonical import canonical_json
 from robustrepro.spec.measurements import Cost
 from robustrepro.spec.sources import code_digest
 
+LITTLE = Cost()
 Seeded = tuple[str, int]
 """A model and a seed."""
 
@@ -37,7 +38,7 @@ class Job:
     spec: str
     inputs: tuple[tuple[str, str], ...] = ()
     models: tuple[Seeded, ...] = ()
-    cost: Cost = Cost()
+    cost: Cost = LITTLE
 
     @cached_property
     def code(self) -> str:

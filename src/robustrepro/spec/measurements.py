@@ -1,7 +1,7 @@
 """Kinds of measurement: what each is declared with, what it needs to know of a model, and what it costs.
 
-In ``paper.yaml`` a measure is a name, a kind and the kind's options: ``pgd40: {attack: {name: pgd, ...}, examples: 500}``.
-A kind is one class here (or in a module that ``extensions`` in config.yaml names) and one file with one pure function,
+In ``paper.yaml`` a measure is a name, a kind and its options: ``pgd40: {attack: {name: pgd, ...}, examples: 500}``. A
+kind is one class here (or in a module that ``extensions`` in config.yaml names) and one file with one pure function,
 ``measure(trained, declared, progress)``.
 """
 

@@ -86,7 +86,7 @@ class Plan:
         return self._jobs[key]
 
     def part(self, step: str, of: str) -> Callable[[Any], Any]:
-        """Return the function by which a rule asks for part of its job: one of wildcards alone, as Snakemake calls it."""
+        """Return the function by which a rule asks for a part of its job: a function of wildcards alone."""
         return lambda wildcards: getattr(self.job(step, **dict(wildcards.items())), of)
 
     @cached_property

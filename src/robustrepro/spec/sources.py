@@ -223,12 +223,13 @@ def words_of(source: str) -> list[str]:
     lines = source.splitlines(keepends=True)
     docstrings = set(_docstrings(source))
     words: list[str] = []
-    depth = 0
+    depth, start = 0, (0, 0)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         kind = tokenize.tok_name[token.type]
         if kind == "FSTRING_START":
             depth += 1
-            start = token.start if depth == 1 else start
+            if depth == 1:
+                start = token.start
         elif kind == "FSTRING_END":
             depth -= 1
             if depth == 0:
