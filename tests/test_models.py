@@ -73,7 +73,7 @@ def test_lenet_pads_small_images_so_that_both_sizes_meet_the_same_classifier() -
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_lenet_carries_channels_in_whole_vectors_and_is_the_plain_network_still(channels: int) -> None:
+def test_lenet_is_the_plain_network_with_six_and_sixteen_channels(channels: int) -> None:
     model = build_network(LENET, (channels, 28, 28), 10, seed=1)
     plain = nn.Sequential(
         nn.Conv2d(channels, 6, 5, padding=2),
@@ -94,7 +94,8 @@ def test_lenet_carries_channels_in_whole_vectors_and_is_the_plain_network_still(
     images = torch.rand(7, channels, 28, 28, generator=torch.Generator().manual_seed(0)).requires_grad_()
     logits, expected = model(images), plain(images)
     torch.testing.assert_close(logits, expected)
-    # Nothing but the plain network's parameters is trained, and an attack sees its gradients.
+    for layer, depth in ((0, 6), (3, 16)):
+        assert model.get_submodule("features")[: layer + 1](images).shape[1] == depth
     found = torch.autograd.grad(logits.square().sum(), [images, *model.parameters()])
     torch.testing.assert_close(found, torch.autograd.grad(expected.square().sum(), [images, *plain.parameters()]))
 
