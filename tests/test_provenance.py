@@ -12,7 +12,8 @@ from checkout import DRAWN, HRM_OUTPUTS, Checkout, small_checkout
 
 from robustrepro import warm
 
-PGD_OUTPUTS = {f"measurements/attack/small-{name}/seed0/small-pgd.parquet" for name in ("erm", "hrm")}
+PGD_OUTPUTS = {f"measurements/small-pgd/small-{name}/seed0.parquet" for name in ("erm", "hrm")}
+EDIT = "\nEDITED = True\n"
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_a_changed_learning_rate_schedules_what_depends_on_it_and_changed_back_n
 
 def test_an_attack_edited_and_committed_but_never_run_is_measured_anew_in_a_clone_without_training(colleague, tmp_path):
     path = colleague.folder / "src/robustrepro/attacks/pgd.py"
-    path.write_text(path.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8") + EDIT, encoding="utf-8")
     colleague.git("commit", "--quiet", "--all", "--message=Edit PGD without running it")
     second = Checkout(tmp_path / "second")
     colleague.run("git", "clone", "--quiet", ".", str(second.folder))
@@ -66,9 +67,12 @@ def test_an_attack_edited_and_committed_but_never_run_is_measured_anew_in_a_clon
     assert second.scheduled() == PGD_OUTPUTS | DRAWN - {"papers/small/figures/boundaries.png"} | {"report/index.html"}
 
 
-def test_a_comment_in_an_objective_touches_only_models_that_use_it(colleague):
+def test_an_edit_of_an_objective_touches_only_models_that_use_it_and_a_comment_none(colleague):
     path = colleague.folder / "src/robustrepro/objectives/hrm.py"
-    path.write_text(path.read_text(encoding="utf-8") + "# A comment.\n", encoding="utf-8")
+    original = path.read_text(encoding="utf-8")
+    path.write_text(f"{original}# A comment.\n", encoding="utf-8")
+    assert colleague.scheduled() == set()
+    path.write_text(original + EDIT, encoding="utf-8")
     assert colleague.scheduled() == HRM_OUTPUTS | DRAWN
 
 
@@ -78,7 +82,7 @@ def test_changed_printed_numbers_remake_their_table_and_no_measurement(colleague
     published = colleague.folder / "papers/small/published/accuracy.csv"
     published.parent.mkdir()
     published.write_text(",Clean,PGD\nERM,90%,10%\nHRM,91%,20%\n")
-    table = {"papers/small/tables/accuracy.json", "audit.csv", "scorecard.csv", "report/index.html"}
+    table = DRAWN - {"papers/small/figures/boundaries.png"}
     assert colleague.scheduled() == table
     colleague.snakemake()
     published.write_text(",Clean,PGD\nERM,90%,10%\nHRM,91%,21%\n")
@@ -106,10 +110,10 @@ def test_dvc_compares_the_numbers_of_two_commits(colleague):
 def test_a_source_edited_while_a_step_waits_to_start_stops_the_step(colleague):
     target = "results/quick/models/small-hrm/seed0/weights.safetensors"
     recorded = colleague.snakemake("-n", "-p", "--force", target)
-    line = next(line for line in recorded.splitlines() if "python -m robustrepro train" in line)
+    line = next(line for line in recorded.splitlines() if "python -m robustrepro run train" in line)
     command = line[line.index("python -m") :]
     path = colleague.folder / "src/robustrepro/objectives/hrm.py"
-    path.write_text(path.read_text(encoding="utf-8") + "# Edited meanwhile.\n", encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8") + EDIT, encoding="utf-8")
     before = (colleague.folder / target).read_bytes()
     done = colleague.run("bash", "-c", command, check=False)
     assert done.returncode == 2
@@ -151,10 +155,10 @@ def test_results_of_other_sources_are_not_adopted(colleague):
     model = "results/quick/models/small-hrm/seed0"
     shutil.rmtree(colleague.folder / ".snakemake")
     shutil.rmtree(colleague.folder / "results/quick/papers")
-    for name in ("scorecard.csv", "metrics.json", "report/index.html"):
+    for name in ("scorecard.csv", "audit.csv", "metrics.json", "report/index.html"):
         (colleague.folder / "results/quick" / name).unlink()
     path = colleague.folder / "src/robustrepro/objectives/hrm.py"
-    path.write_text(path.read_text(encoding="utf-8") + "# Other sources.\n", encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8") + EDIT, encoding="utf-8")
     refused = colleague.run("python", "-m", "robustrepro", "adopt", check=False)
     assert refused.returncode == 2
     assert f"{model}/weights.safetensors: it was computed with other sources" in refused.stderr
