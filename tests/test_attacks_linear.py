@@ -77,7 +77,9 @@ def test_an_l1_step_moves_one_pixel_and_is_clipped_to_the_box(shape):
     model, inputs, labels, uphill = linear_case(shape)
     moved = fgsm(model, inputs, labels, epsilon=0.4, norm="l1")
     steepest = uphill.flatten(1).abs().argmax(1, keepdim=True)
-    expected = inputs.flatten(1).scatter_add(1, steepest, 0.4 * uphill.flatten(1).gather(1, steepest).sign()).clamp(0, 1)
+    expected = (
+        inputs.flatten(1).scatter_add(1, steepest, 0.4 * uphill.flatten(1).gather(1, steepest).sign()).clamp(0, 1)
+    )
     torch.testing.assert_close(moved.flatten(1), expected)
 
 
