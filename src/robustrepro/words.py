@@ -31,7 +31,14 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-NAMES = {"fgsm": "FGSM", "bim": "BIM", "pgd": "PGD", "noise": "uniform noise", "autoattack": "AutoAttack"}
+NAMES = {
+    "fgsm": "FGSM",
+    "bim": "BIM",
+    "pgd": "PGD",
+    "noise": "uniform noise",
+    "autoattack": "AutoAttack",
+    "deepfool": "DeepFool",
+}
 LOSSES = {"margin": "on the margin", "log_odds": "on the log-odds", "training": "on the training objective"}
 
 
@@ -62,6 +69,6 @@ def attack_in_words(attack: Mapping[str, Any], *, with_epsilon: bool = True) -> 
         said.append(LOSSES[attack["loss"]])
     if attack.get("precision", "float32") != "float32":
         said.append(f"in {attack['precision']}")
-    if with_epsilon:
+    if with_epsilon and "epsilon" in attack:
         said.append(f"ε = {epsilon_in_words(attack['epsilon'])}")
     return ", ".join(said)

@@ -298,7 +298,7 @@ class ActiveSet:
             values.cpu() for values in (rows.margin, NORMS["linf"].length(difference), NORMS["l2"].length(difference))
         )
         # A pair may have left in several restarts; entered in their order, each is compared with those before.
-        for restart in rows.ledger[:, RESTART].unique():
+        for restart in sorted(set(rows.ledger[:, RESTART].tolist())):
             chosen = (rows.ledger[:, RESTART] == restart).nonzero().flatten()
             pair, broken = rows.ledger[chosen, PAIR], rows.broken[chosen]
             better = broken | (margin[chosen] < self.outcome.margin[pair])
