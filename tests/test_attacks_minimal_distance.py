@@ -88,7 +88,7 @@ def test_distances_do_not_depend_on_the_batch_size(case, norm, batch_size):
     torch.testing.assert_close(other.l2, whole.l2)
 
 
-def test_what_is_reported_is_what_the_model_says_of_the_adversarial_points(case):
+def test_reported_predictions_and_distances_are_those_of_the_adversarial_points(case):
     model, inputs, _ = case
     outcome = measure(*case, INDICES, deepfool(steps=2), seed=0, keep_adversarial=True)
     assert 0 < outcome.succeeded.sum() < COUNT
