@@ -2,7 +2,8 @@
 
 Trains a small convolutional network on scikit-learn's digits, finds the ε at which PGD leaves about a fifth of
 the images robust, and times each way to attack all of them, with one restart and with several; then FGSM at many ε.
-Repetitions alternate between the ways, and the fastest of each is reported.
+Repetitions alternate between the ways, and the fastest of each is reported. Last, our time is compared with its limit:
+the bare passes through the model, of as many images, at full batches.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robustrepro.attacks.curve import measure_curve
+from robustrepro.attacks.ascent import input_gradient
+from robustrepro.attacks.curve import attacks_of, measure_curve
+from robustrepro.attacks.losses import cross_entropy
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.pgd import pgd
 from robustrepro.attacks.threat_models import ThreatModel, unit_ball_noise
@@ -29,6 +32,9 @@ from robustrepro.spec.attacks import Curve, CurveFgsm, Pgd
 
 PEERS = Path(__file__).parent.parent / ".venv" / "peers"
 """Where ``make bench`` puts torchattacks, whose old pins would hold back the environment's own packages."""
+
+BATCH_SIZES = (64, 128, 256)
+"""At which our time is compared with its limit."""
 
 Attack = Callable[[], Tensor]
 """Attacks every image and returns whether each resisted, bool, shape (N,)."""
@@ -101,9 +107,9 @@ def resisting(
     """Return which images are classified correctly, clean and at the points that an attack returns."""
     resisted = []
     for images, truth in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
-        found = attack(images, truth)
+        points = attack(images, truth)
         with torch.no_grad():
-            resisted.append((model(found).argmax(1) == truth) & (model(images).argmax(1) == truth))
+            resisted.append((model(points).argmax(1) == truth) & (model(images).argmax(1) == truth))
     return torch.cat(resisted)
 
 
@@ -118,7 +124,7 @@ def in_a_plain_loop(model: nn.Module, inputs: Tensor, labels: Tensor, spec: Pgd,
                 images, truth = inputs[rows], labels[rows]
                 restarts = [restart] * len(rows)
                 noise = unit_ball_noise("linf", images.shape[1:], seed=0, indices=rows.tolist(), restarts=restarts)
-                found = pgd(
+                points = pgd(
                     model,
                     images,
                     truth,
@@ -129,7 +135,7 @@ def in_a_plain_loop(model: nn.Module, inputs: Tensor, labels: Tensor, spec: Pgd,
                 )
                 with torch.no_grad():
                     resisted[rows] &= model(images).argmax(1) == truth
-                    resisted[rows] &= model(found).argmax(1) == truth
+                    resisted[rows] &= model(points).argmax(1) == truth
         return resisted
 
     return run
@@ -153,7 +159,8 @@ def one_by_one(model: nn.Module, inputs: Tensor, labels: Tensor, spec: Curve, ba
 
     def run() -> Tensor:
         outcomes = [
-            measure(model, inputs, labels, indices, attack, seed=0, batch_size=batch_size) for attack in spec.attacks()
+            measure(model, inputs, labels, indices, attack, seed=0, batch_size=batch_size)
+            for attack in attacks_of(spec)
         ]
         return torch.stack([outcome.robust for outcome in outcomes], dim=1).flatten()
 
@@ -184,6 +191,67 @@ def timed(attacks: dict[str, Attack], repetitions: int) -> dict[str, tuple[float
     return results
 
 
+def rows_through(model: nn.Module, attack: Attack) -> tuple[int, int]:
+    """Return how many rows an attack sends through the model, with a gradient and without."""
+    rows = {True: 0, False: 0}
+
+    def count(_: nn.Module, __: tuple[Tensor, ...], logits: Tensor) -> None:
+        rows[logits.requires_grad] += len(logits)
+
+    handle = model.register_forward_hook(count)
+    try:
+        attack()
+    finally:
+        handle.remove()
+    return rows[True], rows[False]
+
+
+def bare_passes(
+    model: nn.Module, inputs: Tensor, labels: Tensor, rows: tuple[int, int], batch_size: int
+) -> Callable[[], float]:
+    """Return the limit of an attack: the same passes at full batches, and nothing else.
+
+    The timed function returns its processor seconds, for exactly as many rows: the time of the last batch counts in
+    part where the rows do not fill it.
+    """
+    fast = model.to(memory_format=torch.channels_last)
+    images, truth = inputs[:batch_size].contiguous(memory_format=torch.channels_last), labels[:batch_size]
+
+    def run() -> float:
+        seconds = 0.0
+        for count, with_gradient in zip(rows, (True, False), strict=True):
+            batches = max(1, round(count / len(images)))
+            began = time.thread_time()
+            for _ in range(batches):
+                if with_gradient:
+                    input_gradient(fast, images, truth, cross_entropy)
+                else:
+                    with torch.no_grad():
+                        fast(images)
+            seconds += (time.thread_time() - began) * count / (batches * len(images))
+        return seconds
+
+    return run
+
+
+def show_the_limit(model: nn.Module, inputs: Tensor, labels: Tensor, spec: Pgd, repetitions: int) -> None:
+    """Print our processor time over that of the bare passes, for several batch sizes."""
+    for batch_size in BATCH_SIZES:
+        attack = in_the_active_set(model, inputs, labels, spec, batch_size)
+        rows = rows_through(model, attack)
+        bare = bare_passes(model, inputs, labels, rows, batch_size)
+        ours, limits = [], []
+        for _ in range(repetitions):
+            began = time.thread_time()
+            attack()
+            ours.append(time.thread_time() - began)
+            limits.append(bare())
+        print(
+            f"  batches of {batch_size:<4} {min(ours):8.3f} s   {min(ours) / min(limits):6.2f} x the bare passes   "
+            f"{1e6 * min(limits) / sum(rows):6.1f} us per bare row, {sum(rows):,} rows"
+        )
+
+
 def show(results: dict[str, tuple[float, Tensor]]) -> None:
     """Print each way's time, and its verdicts beside those of the first, which is ours."""
     ours, verdicts = next(iter(results.values()))
@@ -204,7 +272,7 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=20, help="points of the curve (default: %(default)s)")
     parser.add_argument("--robust", type=float, default=0.2, help="robust accuracy aimed at (default: %(default)s)")
     parser.add_argument("--images", type=int, default=600, help="images attacked (default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=256, help="images a batch (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, default=256, help="images per batch (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=15, help="epochs of training (default: %(default)s)")
     parser.add_argument("--repetitions", type=int, default=2, help="runs, fastest counts (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="torch threads (default: %(default)s)")
@@ -239,6 +307,11 @@ def main() -> None:
     attacks = {name: way(model, inputs, labels, curve, options.batch_size) for name, way in ways_of_curves.items()}
     print(f"FGSM at {options.points} epsilons up to {epsilons[-1]:.4f}, {len(labels)} images")
     show(timed(attacks, options.repetitions))
+
+    for restarts in (1, options.restarts):
+        spec = Pgd(name="pgd", epsilon=epsilon, steps=options.steps, step_size=epsilon / 8, restarts=restarts)
+        print(f"PGD-{options.steps}, {restarts} restart(s): the active set over bare passes of as many images")
+        show_the_limit(model, inputs, labels, spec, max(5, options.repetitions))
 
 
 if __name__ == "__main__":

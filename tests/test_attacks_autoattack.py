@@ -19,7 +19,7 @@ from robustrepro.spec.attacks import AutoAttack, Clean, Pgd
 
 COUNT = 16
 INDICES = torch.arange(500, 500 + COUNT)
-EPSILONS = {"linf": 0.03, "l2": 0.15}
+EPSILONS = {"linf": 0.03, "l2": 0.15, "l1": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ class Recorder:
         monkeypatch.setattr(pyautoattack.AutoAttack, "run_standard_evaluation", run)
 
 
-@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 def test_autoattack_breaks_all_that_pgd_breaks_and_reports_what_the_model_says(case, norm):
     model, inputs, labels = case
     epsilon = EPSILONS[norm]

@@ -123,9 +123,8 @@ BACKENDS = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
 
 
 @pytest.mark.parametrize("precision", ["ieee", "tf32"])
-def test_the_precision_is_set_inside_the_block_and_given_back_also_after_a_failure(precision, monkeypatch):
-    for backend, before in zip(BACKENDS, ("tf32", "ieee"), strict=True):
-        monkeypatch.setattr(backend, "fp32_precision", before)
+def test_the_precision_is_set_inside_the_block_and_given_back_also_after_a_failure(precision):
+    before = [backend.fp32_precision for backend in BACKENDS]
     inside = []
 
     def fail():
@@ -133,44 +132,45 @@ def test_the_precision_is_set_inside_the_block_and_given_back_also_after_a_failu
             inside.extend(backend.fp32_precision for backend in BACKENDS)
             raise RuntimeError("inside")
 
-    with pytest.raises(RuntimeError, match="inside"):
-        fail()
+    with float32_products("tf32"):
+        with pytest.raises(RuntimeError, match="inside"):
+            fail()
+        assert [backend.fp32_precision for backend in BACKENDS] == ["tf32"] * 2
     assert inside == [precision] * 2
-    assert [backend.fp32_precision for backend in BACKENDS] == ["tf32", "ieee"]
+    assert [backend.fp32_precision for backend in BACKENDS] == before
 
 
-def test_true_float32_decorates_a_function_that_is_called_more_than_once(monkeypatch):
-    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "tf32")
-
+def test_true_float32_decorates_a_function_that_is_called_more_than_once():
     @true_float32()
     def setting():
         return torch.backends.cudnn.conv.fp32_precision
 
-    assert [setting(), setting()] == ["ieee", "ieee"]
-    assert torch.backends.cudnn.conv.fp32_precision == "tf32"
+    with float32_products("tf32"):
+        assert [setting(), setting()] == ["ieee", "ieee"]
+        assert torch.backends.cudnn.conv.fp32_precision == "tf32"
 
 
 def predicted(model, inputs, *_, **__):
     return predictions(model, inputs, torch.device("cpu"))
 
 
-def measured_curve(model, inputs, labels, indices, _spec, *, seed):
+def measured_curve(model, inputs, labels, indices, _, *, seed):
     curve = Curve.model_validate({"name": "curve", "epsilons": [0.1], "attack": {"name": "fgsm"}})
     return measure_curve(model, inputs, labels, indices, curve, seed=seed)
 
 
-def measured_distances(model, inputs, labels, indices, _spec, *, seed):
+def measured_distances(model, inputs, labels, indices, _, *, seed):
     return measure(model, inputs, labels, indices, DeepFool(name="deepfool", steps=3), seed=seed)
 
 
 @pytest.mark.parametrize("verdict", [measure, craft, predicted, measured_curve, measured_distances])
-def test_verdicts_and_steps_are_taken_without_tf32(verdict, monkeypatch):
+def test_verdicts_and_steps_are_taken_without_tf32(verdict):
     model, inputs, labels = random_case(COUNT)
-    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "tf32")
     seen: set[str] = set()
     hook = model.register_forward_hook(lambda *_: seen.add(torch.backends.cudnn.conv.fp32_precision))
     try:
-        verdict(model, inputs, labels, INDICES, searched("pgd", None), seed=0)
+        with float32_products("tf32"):
+            verdict(model, inputs, labels, INDICES, searched("pgd", None), seed=0)
     finally:
         hook.remove()
     assert seen == {"ieee"}

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from robustrepro.attacks.measure import measure
 from robustrepro.audit.alarms import MOST_ZERO_GRADIENTS, alarms, zero_gradient_share
 from robustrepro.audit.battery import BallOutcome, Battery
+from robustrepro.precision import float32_products
+from robustrepro.spec.attacks import Norm
 from robustrepro.spec.audit import Audit, AuditBall, ball_of
 
 EPSILON = 0.05
@@ -20,7 +22,7 @@ COUNT = 40
 STRONGER = {"pgd-2": {"name": "pgd", "loss": "margin", "steps": 5, "restarts": 2}, "square": {"name": "autoattack"}}
 
 
-def ball(**more: dict[str, Any]) -> AuditBall:
+def ball(norm: Norm = "linf", **more: dict[str, Any]) -> AuditBall:
     """Return a ball with FGSM, PGD and more attacks, which come first."""
     audit = Audit.model_validate(
         {
@@ -32,7 +34,7 @@ def ball(**more: dict[str, Any]) -> AuditBall:
             "noises": 2,
         }
     )
-    return ball_of(audit, "linf", EPSILON)
+    return ball_of(audit, norm, EPSILON)
 
 
 @pytest.fixture
@@ -96,9 +98,8 @@ def test_fewer_images_resist_the_larger_the_epsilon(monkeypatch: pytest.MonkeyPa
     model, images, labels = random_case(COUNT)
     outcome = Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(ball())
     assert list(outcome.smaller) == [EPSILON / 4, EPSILON / 2]
-    resisting = [
-        int((prediction == labels).sum()) for prediction in (*outcome.smaller.values(), outcome.predictions["pgd"])
-    ]
+    predictions = (*outcome.smaller.values(), outcome.predictions["pgd"])
+    resisting = [int((prediction == labels).sum()) for prediction in predictions]
     assert resisting == sorted(resisting, reverse=True)
     assert resisting[0] > resisting[-1]
 
@@ -142,36 +143,34 @@ def test_where_no_image_is_classified_correctly_there_is_nothing_to_alarm(librar
     assert not outcome.resisted(wrong).any()
 
 
-def test_every_pass_of_the_battery_is_in_true_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_pass_of_the_battery_is_in_true_float32(library: list[list[int]]) -> None:  # noqa: ARG001
     model, images, labels = random_case(COUNT)
     masked = nn.Sequential(model, Scaled(1e5)).eval()  # sets off an alarm, so that the copies are attacked too
     settings: set[str] = set()
     masked.register_forward_hook(lambda *_: settings.add(torch.backends.cudnn.conv.fp32_precision))
-    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "tf32")
-    Battery(masked, images, labels, seed=0, box=(0.0, 1.0)).run(ball())
+    with float32_products("tf32"):
+        Battery(masked, images, labels, seed=0, box=(0.0, 1.0)).run(ball())
     assert settings == {"ieee"}
 
 
 @pytest.mark.parametrize(("norm", "reach"), [("linf", 0.5), ("l2", 0.5 * 8), ("l1", 0.5 * 64)])
 def test_the_far_attack_can_turn_every_image_grey(
-    library: list[list[int]],  # noqa: ARG001
     monkeypatch: pytest.MonkeyPatch,
-    norm: str,
+    norm: Norm,
     reach: float,
 ) -> None:
     model, images, labels = random_case(COUNT)
     attacks: list[Any] = []
-    plain = Battery._attacked
-    monkeypatch.setattr(
-        Battery, "_attacked", lambda self, spec, so_far: attacks.append(spec) or plain(self, spec, so_far)
-    )
-    declared = ball()
-    moved = {key: attack.model_copy(update={"norm": norm}) for key, attack in declared.attacks.items()}
-    Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(
-        declared.model_copy(update={"norm": norm, "attacks": moved})
-    )
-    far = [attack for attack in attacks if attack.epsilon > 0.4]
-    assert [attack.epsilon for attack in far] == [reach]
+
+    def spy(model: nn.Module, inputs: Tensor, labels: Tensor, indices: Tensor, spec: Any, **options: Any) -> Any:
+        attacks.append(spec)
+        return measure(model, inputs, labels, indices, spec, **options)
+
+    monkeypatch.setattr("robustrepro.audit.battery.measure", spy)
+    declared = ball(norm)
+    Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(declared)
+    far = [attack for attack in attacks if attack.epsilon != EPSILON]
+    assert far[0].epsilon == reach
     assert far[0].step_size / far[0].epsilon == pytest.approx(declared.attacks["pgd"].step_size / EPSILON)
 
 

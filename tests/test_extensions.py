@@ -81,13 +81,10 @@ def test_a_figure_draws_it(extended: Checkout) -> None:
 
 def test_only_the_shards_that_are_missing_run_again(extended: Checkout) -> None:
     part = "results/quick/shards/confidence-in-parts/small-hrm/seed0/1-of-3.parquet"
-    (extended.folder / part).unlink()
-    (extended.folder / "results/quick/measurements/confidence-in-parts/small-hrm/seed0.parquet").unlink()
-    scheduled = {name for name in extended.scheduled("small") if "confidence-in-parts" in name}
-    assert scheduled == {
-        part.removeprefix("results/quick/"),
-        "measurements/confidence-in-parts/small-hrm/seed0.parquet",
-    }
+    gathered = "results/quick/measurements/confidence-in-parts/small-hrm/seed0.parquet"
+    for file in (part, gathered):
+        (extended.folder / file).unlink()
+    assert extended.scheduled(gathered) == {file.removeprefix("results/quick/") for file in (part, gathered)}
 
 
 def test_editing_the_extension_measures_again_what_uses_it_and_nothing_else(extended: Checkout) -> None:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -66,11 +66,8 @@ class _Pool:
     def __len__(self) -> int:
         return len(self.ledger)
 
-    def select(self, mask: Tensor) -> _Pool:
-        """Return only the rows of a mask on the CPU."""
-        if bool(mask.all()):
-            return self
-        rows = mask.nonzero().flatten()
+    def select(self, rows: Tensor) -> _Pool:
+        """Return only some rows, given by their positions on the CPU."""
         here = rows.to(self.label.device)
         return _Pool(
             self.ledger[rows],
@@ -93,6 +90,34 @@ class _Pool:
             torch.cat([self.point, other.point]),
             torch.cat([self.lowest_point, other.lowest_point]),
         )
+
+
+@dataclass
+class _Departures:
+    """Rows that have left the pool and are still to be written down, K of them.
+
+    Attributes
+    ----------
+    ledger, broken, prediction
+        On the CPU: what a pool's ledger holds, whether the row was broken, and the model's last prediction.
+    margin, origin, point
+        On the device: the smallest margin of the restart, the image, and the iterate of that margin.
+    """
+
+    ledger: Tensor
+    broken: Tensor
+    prediction: Tensor
+    margin: Tensor
+    origin: Tensor
+    point: Tensor
+
+    @staticmethod
+    def joined(parts: Sequence[_Departures]) -> _Departures:
+        """Return several as one."""
+        return _Departures(*(torch.cat([getattr(part, name) for part in parts]) for name in _DEPARTURE_FIELDS))
+
+
+_DEPARTURE_FIELDS = tuple(field.name for field in fields(_Departures))
 
 
 class ActiveSet:
@@ -132,6 +157,7 @@ class ActiveSet:
         correct = (self.outcome.clean_prediction == self.outcome.label).nonzero().flatten()
         self.outcome.margin[correct] = torch.inf
         self.waiting = deque((pair, 0) for pair in correct.tolist())
+        self._departures: list[_Departures] = []
 
     def run(self, progress: Progress | None = None) -> AttackOutcome:
         """Attack until every pair is broken or has resisted every restart, and return the outcome."""
@@ -141,6 +167,9 @@ class ActiveSet:
             pool = self._next_rows(self.subject.batch_size)
             while len(pool):
                 pool = self._round(pool, progress)
+                if sum(len(part.ledger) for part in self._departures) >= self.subject.batch_size:
+                    self._write_down()
+            self._write_down()
         return self.outcome
 
     def _round(self, pool: _Pool, progress: Progress | None) -> _Pool:
@@ -156,10 +185,10 @@ class ActiveSet:
         broken_now = broken.cpu()
         leaving = broken_now | finished
         if bool(leaving.any()):
-            decided = self._record(pool.select(leaving), broken_now[leaving], prediction.cpu()[leaving])
+            decided = self._let_go(pool, leaving.nonzero().flatten(), broken_now, prediction.cpu())
             if progress is not None:
                 progress(decided)
-            staying = ~leaving
+            staying = (~leaving).nonzero().flatten()
             pool, gradient = pool.select(staying), gradient[staying.to(gradient.device)]
         if len(pool):
             pool.point = self._ascent_of(pool.ledger).advance(pool.point, pool.origin, gradient)
@@ -234,23 +263,50 @@ class ActiveSet:
         prediction[here] = logits.argmax(1)
         pool.lowest_margin[here] = classification_margin(logits, pool.label[here])
 
-    def _record(self, leaving: _Pool, broken: Tensor, prediction: Tensor) -> int:
-        """Write down what the leaving rows reached, queue the next restarts, and return how many are decided."""
-        outcome = self.outcome
-        threat = self._ascent_of(leaving.ledger).threat
-        difference = threat.check(leaving.lowest_point, leaving.origin, self.ascent.name)
-        pair, restart = leaving.ledger[:, PAIR], leaving.ledger[:, RESTART]
-        margin = leaving.lowest_margin.cpu()
-        better = broken | (margin < outcome.margin[pair])
-        improved = pair[better]
-        outcome.margin[improved] = margin[better]
-        outcome.linf[improved] = NORMS["linf"].length(difference).cpu()[better]
-        outcome.l2[improved] = NORMS["l2"].length(difference).cpu()[better]
-        outcome.queries[pair] += leaving.ledger[:, QUERIES]
-        if outcome.adversarial is not None:
-            outcome.adversarial[improved] = leaving.lowest_point.cpu()[better]
-        outcome.prediction[pair[broken]] = prediction[broken]
-        outcome.restart[pair[broken]] = restart[broken]
-        again = ~broken & (restart + 1 < self.ascent.restarts)
-        self.waiting.extend(zip(pair[again].tolist(), (restart[again] + 1).tolist(), strict=True))
-        return int((~again).sum())
+    def _let_go(self, pool: _Pool, rows: Tensor, broken: Tensor, prediction: Tensor) -> int:
+        """Put some of the pool's rows aside, queue their next restarts, and return how many pairs are decided."""
+        here = rows.to(self.subject.device)
+        ledger, broken = pool.ledger[rows], broken[rows]
+        self._departures.append(
+            _Departures(
+                ledger,
+                broken,
+                prediction[rows],
+                pool.lowest_margin[here],
+                pool.origin[here],
+                pool.lowest_point[here],
+            )
+        )
+        again = [
+            (pair, restart + 1)
+            for (pair, restart, *_), hit in zip(ledger.tolist(), broken.tolist(), strict=True)
+            if not hit and restart + 1 < self.ascent.restarts
+        ]
+        self.waiting.extend(again)
+        return len(rows) - len(again)
+
+    def _write_down(self) -> None:
+        """Check the points of the rows that have left, and enter in the outcome what each restart reached.
+
+        It is done for many rows at once, since a few leave in almost every round.
+        """
+        if not self._departures:
+            return
+        rows, self._departures = _Departures.joined(self._departures), []
+        difference = self._ascent_of(rows.ledger).threat.check(rows.point, rows.origin, self.ascent.name)
+        margin, linf, l2 = (
+            values.cpu() for values in (rows.margin, NORMS["linf"].length(difference), NORMS["l2"].length(difference))
+        )
+        # A pair may have left in several restarts; entered in their order, each is compared with those before.
+        for restart in sorted(set(rows.ledger[:, RESTART].tolist())):
+            chosen = (rows.ledger[:, RESTART] == restart).nonzero().flatten()
+            pair, broken = rows.ledger[chosen, PAIR], rows.broken[chosen]
+            better = broken | (margin[chosen] < self.outcome.margin[pair])
+            source, target = chosen[better], pair[better]
+            self.outcome.margin[target] = margin[source]
+            self.outcome.linf[target], self.outcome.l2[target] = linf[source], l2[source]
+            self.outcome.queries[pair] += rows.ledger[chosen, QUERIES]
+            if self.outcome.adversarial is not None:
+                self.outcome.adversarial[target] = rows.point[source.to(rows.point.device)].cpu()
+            self.outcome.prediction[pair[broken]] = rows.prediction[chosen[broken]]
+            self.outcome.restart[pair[broken]] = restart

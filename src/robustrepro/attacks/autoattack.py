@@ -22,12 +22,12 @@ from robustrepro.precision import true_float32
 from robustrepro.seeds import derive_seed
 from robustrepro.spec.attacks import AutoAttack
 
-LIBRARY_NORMS = {"linf": "Linf", "l2": "L2"}
+LIBRARY_NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 
 # The targeted DLR loss divides by a difference that involves the fourth largest logit.
 FEWEST_CLASSES = 4
 
-# Square on ℓ2 lays tiles of a fifth of the image's height.
+# Square on ℓ2 and ℓ1 lays tiles of a fifth of the image's height.
 LEAST_HEIGHT = 5
 
 # Without a handler of its own, logging would print the library's warnings; whoever sets logging up still gets them.
@@ -114,9 +114,9 @@ def _ensemble(counted: _CountedModel, subject: Subject, spec: AutoAttack) -> pya
         raise UserError(
             f"attack '{spec.name}' needs images with pixels in [0, 1]; found shape {shape}, values {pixels}"
         )
-    if spec.norm == "l2" and shape[1] < LEAST_HEIGHT:
+    if spec.norm != "linf" and shape[1] < LEAST_HEIGHT:
         raise UserError(
-            f"attack '{spec.name}' with norm l2 needs images of height {LEAST_HEIGHT} at least; found {shape}"
+            f"attack '{spec.name}' with norm {spec.norm} needs images of height {LEAST_HEIGHT} at least; found {shape}"
         )
     with torch.no_grad():
         classes = subject.model(subject.images(torch.tensor([0]))).shape[1]
@@ -134,7 +134,8 @@ def _ensemble(counted: _CountedModel, subject: Subject, spec: AutoAttack) -> pya
     ensemble.verbose = False
     ensemble.apgd.n_iter = ensemble.apgd_targeted.n_iter = ensemble.fab.n_iter = spec.steps
     ensemble.square.n_queries = spec.square_queries
-    ensemble.fab.n_target_classes = ensemble.apgd_targeted.n_target_classes = min(9, classes - 1)
+    for targeted in (ensemble.fab, ensemble.apgd_targeted):
+        targeted.n_target_classes = min(targeted.n_target_classes, classes - 1)
     return ensemble
 
 

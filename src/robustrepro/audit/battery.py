@@ -26,7 +26,7 @@ GREY = 0.5
 
 @dataclass
 class BallOutcome:
-    """What became of every image in one ball: predictions by attack, and what the alarms said.
+    """What became of every image in one ball: predictions by attack, and the alarms.
 
     Attributes
     ----------

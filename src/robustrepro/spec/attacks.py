@@ -119,7 +119,6 @@ class AutoAttack(BallAttack):
     implementation: ClassVar[str] = "robustrepro.attacks.autoattack:autoattack"
 
     name: Literal["autoattack"]
-    norm: Literal["linf", "l2"] = "linf"
     version: Literal["standard", "plus"] = "standard"
     steps: Count = 100
     square_queries: Count = 5000
