@@ -17,7 +17,6 @@ from robustrepro import warm
 from robustrepro.errors import UserError
 from robustrepro.spec.plan import Plan
 from robustrepro.spec.records import require_recorded
-from robustrepro.spec.sources import keep_digests
 from robustrepro.surroundings import (
     clear_stale_lock,
     keep_freed_memory,

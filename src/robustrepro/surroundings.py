@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from pathlib import Path
 
 from filelock import FileLock
 
-from robustrepro.spec.sources import STATE, state_of_the_sources
+from robustrepro.spec.sources import STATE, keep_digests, state_of_the_sources
 
 LOCKS = Path(".snakemake/locks")
 LIVING = Path(".snakemake/living.lock")
@@ -41,8 +42,9 @@ def clear_stale_lock() -> FileLock | None:
 
 
 def note_sources() -> None:
-    """Tell the steps the state of the sources before their digests are computed."""
+    """Tell the steps the state of the sources before their digests are computed, and keep those for the next run."""
     os.environ[STATE] = state_of_the_sources()
+    atexit.register(keep_digests)
 
 
 def use_own_interpreter() -> None:

