@@ -65,7 +65,7 @@ def _on_photographs(small: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
 def _compose(digit: Grey, photographs: list[NDArray[np.uint8]], generator: np.random.Generator) -> NDArray[np.uint8]:
     """Paint one digit, 26 x 26 pixels and somewhere inside, on a crop of a photograph; shape (3, 32, 32)."""
     photograph = photographs[generator.integers(len(photographs))]
-    # Crops of up to 96 pixels a side, shrunk: as varied as the background of a natural image of 32 x 32 pixels.
+    # Crops of up to 96 x 96 pixels, shrunk: as varied as the background of a natural image of 32 x 32 pixels.
     side = int(generator.integers(32, 97))
     top = int(generator.integers(photograph.shape[0] - side + 1))
     left = int(generator.integers(photograph.shape[1] - side + 1))

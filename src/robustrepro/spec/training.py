@@ -44,7 +44,7 @@ Optimizer = Annotated[Adam | Sgd, Field(discriminator="name")]
 
 
 class CropAndFlip(Implemented):
-    """Random crops of the zero-padded image, and horizontal flips; ``padding`` is in pixels a side."""
+    """Random crops of the zero-padded image, and horizontal flips; ``padding`` is in pixels per side."""
 
     implementation: ClassVar[str] = "robustrepro.training.augmentation:CropAndFlip"
     name: Literal["crop_and_flip"]
