@@ -94,16 +94,20 @@ class Contents:
         declared = self._declarations.measure(column.measures[0])
         if not isinstance(declared, Transfer):
             seeds = range(min(len(self._declarations.seeds(model)) for model in models))
-            return [{"seed": seed, "subject_seed": seed, "rows": None} for seed in seeds]
+            return [{"seed": seed, "subject_seed": seed, "rows": column.rows} for seed in seeds]
         if declared.source:
             sources = len(self._declarations.seeds(subject))
             return [
-                {"seed": seed, "subject_seed": (seed + 1) % sources, "rows": _target(str(row.model), seed)}
+                {"seed": seed, "subject_seed": (seed + 1) % sources, "rows": _target(str(row.model), seed, column)}
                 for seed in self._declarations.seeds(str(row.model))
             ]
         target = str(column.target)
         return [
-            {"seed": seed, "subject_seed": seed, "rows": _target(target, self._target_seed(subject, seed, column))}
+            {
+                "seed": seed,
+                "subject_seed": seed,
+                "rows": _target(target, self._target_seed(subject, seed, column), column),
+            }
             for seed in self._declarations.seeds(subject)
         ]
 
@@ -223,8 +227,9 @@ class Contents:
         return not any(map(self._declarations.left_out, self.figure_models(paper, name)))
 
 
-def _target(model: str, seed: int) -> Tree:
-    return {"target": model, "target_seed": seed}
+def _target(model: str, seed: int, column: Column) -> Tree:
+    """Return which rows of a transfer's measurement a cell is about."""
+    return {**(column.rows or {}), "target": model, "target_seed": seed}
 
 
 def _first(*values: Any) -> Any:

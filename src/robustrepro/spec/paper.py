@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from robustrepro.spec.base import Declaration, Key
-from robustrepro.spec.figures import Figure
+from robustrepro.spec.figures import Figure, Selected
 
 
 class Row(Declaration):
@@ -41,6 +41,8 @@ class Column(Declaration):
         What is shown of each row's model. Of several measures, an image counts if it resists all.
     statistic
         What is computed of it: the kind's own when not said.
+    rows
+        Which rows of the measurement, by the values of its columns: ``{epsilon: 8/255}`` of a curve.
     unit, decimals
         Of the numbers: the statistic's own, or the table's where it has one, when not said.
     of
@@ -56,6 +58,7 @@ class Column(Declaration):
     group: str | None = None
     measure: Key | list[Key] | None = None
     statistic: Any = None
+    rows: dict[str, Selected] | None = None
     unit: str | None = None
     decimals: int | None = Field(default=None, ge=0, le=6)
     of: list[Key] | None = Field(default=None, min_length=2, max_length=2)
@@ -67,8 +70,8 @@ class Column(Declaration):
     def _has_one_of_both(self) -> Column:
         if (self.measure is None) == (self.value is None):
             raise ValueError("expected either 'measure' or 'value'")
-        if self.value is not None and (self.statistic is not None or self.of or self.target):
-            raise ValueError("a column with a 'value' takes no 'statistic', 'of' or 'target'")
+        if self.value is not None and (self.statistic is not None or self.of or self.target or self.rows):
+            raise ValueError("a column with a 'value' takes no 'statistic', 'rows', 'of' or 'target'")
         return self
 
     @property
