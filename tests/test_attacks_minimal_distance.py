@@ -12,8 +12,7 @@ from torch import nn
 
 from robustrepro.attacks.deepfool import search
 from robustrepro.attacks.losses import classification_margin
-from robustrepro.attacks.measure import measure
-from robustrepro.attacks.minimal_distance import Proposals
+from robustrepro.attacks.minimal_distance import Proposals, measure_distances
 from robustrepro.attacks.threat_models import OutsideThreatModelError
 from robustrepro.errors import UserError
 from robustrepro.spec.attacks import DeepFool, attack_adapter
@@ -39,7 +38,7 @@ def deepfool(**changes) -> DeepFool:
 def test_the_distance_on_a_linear_model_is_that_of_its_boundary(shape, norm):
     model, inputs, labels, uphill = linear_case(shape)
     spec = deepfool(norm=norm, overshoot=0.0)
-    outcome = measure(model, inputs, labels, torch.arange(len(labels)), spec, seed=0, box=None)
+    outcome = measure_distances(model, inputs, labels, torch.arange(len(labels)), spec, box=None)
     clean = classification_margin(model(inputs), labels).detach()
     dual = uphill.flatten(1).norm(dim=1) if norm == "l2" else uphill.flatten(1).abs().sum(1)
     correct = clean > 0
@@ -57,7 +56,7 @@ def test_the_overshoot_lengthens_the_step(shape):
     model, inputs, labels, _ = linear_case(shape)
     index = torch.arange(len(labels))
     exact, longer = (
-        measure(model, inputs, labels, index, deepfool(overshoot=overshoot), seed=0, box=None)
+        measure_distances(model, inputs, labels, index, deepfool(overshoot=overshoot), box=None)
         for overshoot in (0.0, 0.5)
     )
     torch.testing.assert_close(longer.l2, 1.5 * exact.l2)
@@ -70,7 +69,7 @@ def test_deepfool_ends_where_foolboxs_does(case, norm, options):
     attack = FOOLBOX[norm](**{"steps": 50, "candidates": 10, "overshoot": 0.02, **options})
     wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
     theirs, _, broken = attack(wrapped, inputs, labels, epsilons=None)
-    outcome = measure(*case, INDICES, deepfool(norm=norm, **options), seed=0, keep_adversarial=True)
+    outcome = measure_distances(*case, INDICES, deepfool(norm=norm, **options), keep_adversarial=True)
     assert torch.equal(outcome.succeeded, broken)
     assert broken.sum() > COUNT / 2
     torch.testing.assert_close(outcome.adversarial[broken], theirs[broken], rtol=0, atol=1e-6)
@@ -80,7 +79,7 @@ def test_deepfool_ends_where_foolboxs_does(case, norm, options):
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_distances_do_not_depend_on_the_batch_size(case, norm, batch_size):
     whole, other = (
-        measure(*case, INDICES, deepfool(norm=norm), seed=0, batch_size=size) for size in (COUNT, batch_size)
+        measure_distances(*case, INDICES, deepfool(norm=norm), batch_size=size) for size in (COUNT, batch_size)
     )
     assert torch.equal(other.prediction, whole.prediction)
     assert torch.equal(other.queries, whole.queries)
@@ -90,7 +89,7 @@ def test_distances_do_not_depend_on_the_batch_size(case, norm, batch_size):
 
 def test_reported_predictions_and_distances_are_those_of_the_adversarial_points(case):
     model, inputs, _ = case
-    outcome = measure(*case, INDICES, deepfool(steps=2), seed=0, keep_adversarial=True)
+    outcome = measure_distances(*case, INDICES, deepfool(steps=2), keep_adversarial=True)
     assert 0 < outcome.succeeded.sum() < COUNT
     with torch.no_grad():
         assert torch.equal(model(outcome.adversarial).argmax(1), outcome.prediction)
@@ -104,7 +103,7 @@ def test_reported_predictions_and_distances_are_those_of_the_adversarial_points(
 
 def test_a_failure_has_an_infinite_distance_and_a_misclassified_image_none(case):
     _, inputs, labels = case
-    outcome = measure(*case, INDICES, deepfool(steps=1), seed=0, keep_adversarial=True)
+    outcome = measure_distances(*case, INDICES, deepfool(steps=1), keep_adversarial=True)
     missed = outcome.clean_prediction != labels
     failed = ~outcome.succeeded
     assert missed.sum() == COUNT / 5
@@ -123,7 +122,7 @@ def test_an_image_without_a_gradient_is_a_failure():
             return 0 * inputs[:, :3] + torch.tensor([1.0, 0.0, -1.0])
 
     inputs, labels = torch.rand(4, 5), torch.zeros(4, dtype=torch.int64)
-    outcome = measure(Flat().eval(), inputs, labels, torch.arange(4), deepfool(precision="float32", steps=3), seed=0)
+    outcome = measure_distances(Flat().eval(), inputs, labels, torch.arange(4), deepfool(precision="float32", steps=3))
     assert not outcome.succeeded.any()
     assert (outcome.queries == 1 + 3 + 1).all()
 
@@ -133,7 +132,7 @@ def test_no_image_is_queried_after_it_is_misclassified(case):
     sizes: list[int] = []
     hook = model.register_forward_hook(lambda *call: sizes.append(len(call[1][0])))
     try:
-        outcome = measure(model, inputs, labels, INDICES, deepfool(), seed=0)
+        outcome = measure_distances(model, inputs, labels, INDICES, deepfool())
     finally:
         hook.remove()
     assert sum(sizes) == outcome.queries.sum()
@@ -148,7 +147,7 @@ def test_a_proposal_that_the_model_gets_right_is_a_failure(case, monkeypatch):
         return proposals
 
     monkeypatch.setattr(TARGET, lambda _: half_right)
-    outcome = measure(*case, INDICES, deepfool(), seed=0)
+    outcome = measure_distances(*case, INDICES, deepfool())
     correct = (outcome.clean_prediction == outcome.label).nonzero().flatten()
     assert not outcome.succeeded[correct[::2]].any()
     assert outcome.succeeded[correct[1::2]].all()
@@ -161,27 +160,27 @@ def test_a_proposal_outside_the_box_is_refused(case, monkeypatch, spoil):
 
     monkeypatch.setattr(TARGET, lambda _: outside)
     with pytest.raises(OutsideThreatModelError, match=r"'DeepFool' returned a pixel outside the box \[0, 1\]"):
-        measure(*case, INDICES, deepfool(), seed=0)
+        measure_distances(*case, INDICES, deepfool())
 
 
 def test_without_a_box_nothing_is_clipped():
     model, inputs, labels, _ = linear_case((6,))
     spec = deepfool(overshoot=20.0)
-    outcome = measure(model, inputs, labels, torch.arange(40), spec, seed=0, box=None, keep_adversarial=True)
+    outcome = measure_distances(model, inputs, labels, torch.arange(40), spec, box=None, keep_adversarial=True)
     assert outcome.adversarial.max() > 1
-    clipped = measure(model, inputs, labels, torch.arange(40), spec, seed=0, keep_adversarial=True)
+    clipped = measure_distances(model, inputs, labels, torch.arange(40), spec, keep_adversarial=True)
     assert clipped.adversarial.max() <= 1
 
 
 def test_logits_that_are_not_finite_are_not_taken_for_predictions(case):
     broken = nn.Sequential(case[0], Scaled(float("nan"))).eval()
     with pytest.raises(UserError, match="logits are not finite"):
-        measure(broken, case[1], case[2], INDICES, deepfool(), seed=0)
+        measure_distances(broken, case[1], case[2], INDICES, deepfool())
 
 
 def test_progress_counts_every_image_once(case):
     told: list[int] = []
-    measure(*case, INDICES, deepfool(), seed=0, batch_size=16, progress=told.append)
+    measure_distances(*case, INDICES, deepfool(), batch_size=16, progress=told.append)
     assert sum(told) == COUNT
 
 

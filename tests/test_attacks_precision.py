@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from robustrepro.attacks.craft import craft
 from robustrepro.attacks.curve import measure_curve
 from robustrepro.attacks.measure import measure
+from robustrepro.attacks.minimal_distance import measure_distances
 from robustrepro.attacks.subject import predictions
 from robustrepro.errors import UserError
 from robustrepro.precision import float32_products, true_float32
@@ -160,7 +161,7 @@ def measured_curve(model, inputs, labels, indices, _, *, seed):
 
 
 def measured_distances(model, inputs, labels, indices, _, *, seed):
-    return measure(model, inputs, labels, indices, DeepFool(name="deepfool", steps=3), seed=seed)
+    return measure_distances(model, inputs, labels, indices, DeepFool(name="deepfool", steps=3))
 
 
 @pytest.mark.parametrize("verdict", [measure, craft, predicted, measured_curve, measured_distances])

@@ -18,11 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robustrepro.command_line import ADOPT_VARIABLE
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
 from robustrepro.measurements.store import columns_digest, read_columns, read_origin
-from robustrepro.spec.records import unrecorded_outputs
+from robustrepro.spec.records import ADOPT_VARIABLE, unrecorded_outputs
 
 if TYPE_CHECKING:  # every step imports this module, and the plan's declarations take long to build
     from robustrepro.spec.jobs import Job

@@ -14,6 +14,7 @@ import typer
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.implementations import resolve
+from robustrepro.spec.records import ADOPT_VARIABLE
 from robustrepro.spec.sources import STEPS
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ app = typer.Typer(
 STEP = "For the rules of workflow/rules"
 PEOPLE = "For people"
 INTERRUPTED = 130
-ADOPT_VARIABLE = "ROBUSTREPRO_ADOPT"
-"""Environment variable with the folder of results that were set aside for adoption."""
 
 
 @app.command(rich_help_panel=STEP)

@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import overload
 
 from torch import Tensor, nn
 
 from robustrepro.attacks.active_set import ActiveSet, Progress
 from robustrepro.attacks.ascent import declared_ascent
 from robustrepro.attacks.losses import PerExampleLoss
-from robustrepro.attacks.minimal_distance import MinimalDistanceOutcome, measure_distances
 from robustrepro.attacks.outcome import AttackOutcome, clean_outcome
 from robustrepro.attacks.precision import PRECISIONS
 from robustrepro.attacks.subject import Subject, subject_of
 from robustrepro.attacks.threat_models import UNIT_BOX, Box
 from robustrepro.implementations import resolve
-from robustrepro.spec.attacks import Attack, AutoAttack, Clean, FixedBudgetAttack, MinimalDistanceAttack
+from robustrepro.spec.attacks import AutoAttack, Clean, FixedBudgetAttack
 
 
-@overload
-def measure(
-    model: nn.Module,
-    inputs: Tensor,
-    labels: Tensor,
-    indices: Tensor,
-    spec: MinimalDistanceAttack,
-    *,
-    seed: int,
-    training_loss: PerExampleLoss | None = ...,
-    box: Box = ...,
-    batch_size: int = ...,
-    keep_adversarial: bool = ...,
-    progress: Progress | None = ...,
-) -> MinimalDistanceOutcome: ...
-
-
-@overload
 def measure(
     model: nn.Module,
     inputs: Tensor,
@@ -45,46 +25,13 @@ def measure(
     spec: FixedBudgetAttack,
     *,
     seed: int,
-    training_loss: PerExampleLoss | None = ...,
-    box: Box = ...,
-    batch_size: int = ...,
-    keep_adversarial: bool = ...,
-    progress: Progress | None = ...,
-) -> AttackOutcome: ...
-
-
-@overload
-def measure(
-    model: nn.Module,
-    inputs: Tensor,
-    labels: Tensor,
-    indices: Tensor,
-    spec: Attack,
-    *,
-    seed: int,
-    training_loss: PerExampleLoss | None = ...,
-    box: Box = ...,
-    batch_size: int = ...,
-    keep_adversarial: bool = ...,
-    progress: Progress | None = ...,
-) -> AttackOutcome | MinimalDistanceOutcome: ...
-
-
-def measure(
-    model: nn.Module,
-    inputs: Tensor,
-    labels: Tensor,
-    indices: Tensor,
-    spec: FixedBudgetAttack | MinimalDistanceAttack,
-    *,
-    seed: int,
     training_loss: PerExampleLoss | None = None,
     box: Box = UNIT_BOX,
     batch_size: int = 256,
     keep_adversarial: bool = False,
     progress: Progress | None = None,
-) -> AttackOutcome | MinimalDistanceOutcome:
-    """Attack a whole test set and return the outcome of every image.
+) -> AttackOutcome:
+    """Attack a whole test set within a fixed budget and return the outcome of every image.
 
     The attack runs on a copy of the model, on the model's device; the model itself is left as it is, and so
     is the global random state. Each image's starts depend on the seed, its index and the restart only.
@@ -103,7 +50,8 @@ def measure(
         Each image's index in its data set, int64, shape (N,).
     spec
         The attack. With ``epsilon: 0`` nothing is attacked: the outcome is the clean one. For a `Curve` see
-        `robustrepro.attacks.curve.measure_curve`.
+        `robustrepro.attacks.curve.measure_curve`, for an attack without a bound
+        `robustrepro.attacks.minimal_distance.measure_distances`.
     seed
         The seed that the user sees.
     training_loss
@@ -117,10 +65,6 @@ def measure(
     progress
         Called with how many more images have been decided.
 
-    Returns
-    -------
-    A `MinimalDistanceOutcome` for a minimal-distance attack; for one with a fixed budget, an `AttackOutcome`.
-
     Raises
     ------
     ValueError
@@ -132,8 +76,6 @@ def measure(
     """
     precision = PRECISIONS["float32" if isinstance(spec, Clean | AutoAttack) else spec.precision]
     subject = subject_of(model, inputs, labels, indices, precision=precision, box=box, batch_size=batch_size, seed=seed)
-    if isinstance(spec, MinimalDistanceAttack):
-        return measure_distances(subject, spec, keep_adversarial=keep_adversarial, progress=progress)
     if isinstance(spec, Clean) or spec.epsilon == 0:
         return _unattacked(subject, keep_adversarial, progress)
     if isinstance(spec, AutoAttack):

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from robustrepro.attacks.active_set import Progress
 from robustrepro.attacks.norms import NORMS
-from robustrepro.attacks.subject import Subject, require_finite
-from robustrepro.attacks.threat_models import Box, OutsideThreatModelError, inside_box
+from robustrepro.attacks.precision import PRECISIONS
+from robustrepro.attacks.subject import Subject, require_finite, subject_of
+from robustrepro.attacks.threat_models import UNIT_BOX, Box, OutsideThreatModelError, inside_box
 from robustrepro.implementations import resolve
 from robustrepro.precision import true_float32
 from robustrepro.spec.attacks import MinimalDistanceAttack
@@ -83,28 +84,35 @@ class MinimalDistanceOutcome:
 
 
 def measure_distances(
-    subject: Subject, spec: MinimalDistanceAttack, *, keep_adversarial: bool, progress: Progress | None
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    indices: Tensor,
+    spec: MinimalDistanceAttack,
+    *,
+    box: Box = UNIT_BOX,
+    batch_size: int = 256,
+    keep_adversarial: bool = False,
+    progress: Progress | None = None,
 ) -> MinimalDistanceOutcome:
-    """Attack the images that the model gets right, batch by batch.
+    """Attack the images of a test set that the model gets right, batch by batch.
 
     Parameters
     ----------
-    subject
-        The model and the test set, in the attack's precision.
+    model, inputs, labels, indices, box, batch_size, keep_adversarial, progress
+        As for `robustrepro.attacks.measure.measure`.
     spec
         The attack.
-    keep_adversarial
-        Whether the outcome holds the adversarial points.
-    progress
-        Called with how many more images have been decided.
 
     Raises
     ------
-    UserError
-        If the model returns logits that are not finite.
+    ValueError, UserError
+        As `robustrepro.attacks.measure.measure`.
     OutsideThreatModelError
         If a proposed point lies outside the box.
     """
+    precision = PRECISIONS[spec.precision]
+    subject = subject_of(model, inputs, labels, indices, precision=precision, box=box, batch_size=batch_size, seed=0)
     search: Search = resolve(spec.implementation)
     clean = subject.classify().argmax(1)
     correct = (clean == subject.labels).nonzero().flatten()

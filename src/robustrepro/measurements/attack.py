@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import fields
 
 from robustrepro.attacks.measure import measure as measure_attack
-from robustrepro.attacks.minimal_distance import MinimalDistanceOutcome
+from robustrepro.attacks.minimal_distance import MinimalDistanceOutcome, measure_distances
 from robustrepro.attacks.outcome import AttackOutcome
 from robustrepro.measurements.step import Columns
 from robustrepro.measurements.trained import Trained
+from robustrepro.spec.attacks import MinimalDistanceAttack
 from robustrepro.spec.measurements import Attack
 from robustrepro.steps import Progress
 
@@ -25,11 +26,11 @@ def measure(trained: Trained, declared: Attack, progress: Progress) -> Columns:
     """
     examples = trained.examples(declared.split, declared.examples)
     progress.expect(len(examples.labels))
+    images = (trained.network, examples.inputs, examples.labels, examples.index)
+    if isinstance(declared.attack, MinimalDistanceAttack):
+        return columns_of(measure_distances(*images, declared.attack, box=examples.box, progress=progress.advance))
     outcome = measure_attack(
-        trained.network,
-        examples.inputs,
-        examples.labels,
-        examples.index,
+        *images,
         declared.attack,
         seed=trained.seed,
         training_loss=trained.training_loss,

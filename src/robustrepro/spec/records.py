@@ -11,6 +11,9 @@ from robustrepro.errors import UserError
 # What no rule declares as an output: logs, benchmarks, and what is being written.
 UNDECLARED_FOLDERS = ("logs", "benchmarks")
 UNDECLARED_SUFFIX = ".partial"
+ADOPT_VARIABLE = "ROBUSTREPRO_ADOPT"
+"""Environment variable with the folder of results that were set aside for adoption."""
+
 RECORDS = (Path(".snakemake/metadata"), Path(".snakemake/incomplete"))
 """Where Snakemake notes finished jobs' outputs, and those of jobs that it knows to be unfinished (and reruns)."""
 
