@@ -160,7 +160,7 @@ def measured_curve(model, inputs, labels, indices, _, *, seed):
     return measure_curve(model, inputs, labels, indices, curve, seed=seed)
 
 
-def measured_distances(model, inputs, labels, indices, _, *, seed):
+def measured_distances(model, inputs, labels, indices, _, **_options):
     return measure_distances(model, inputs, labels, indices, DeepFool(name="deepfool", steps=3))
 
 
