@@ -25,6 +25,7 @@ from robustrepro.spec.jobs import Job, Seeded, spec_of
 from robustrepro.spec.measurements import AuditTransfer, Cost, Measurement, Transfer, runs_of
 from robustrepro.spec.models import DerivedModel, GivenModel, TrainedModel
 from robustrepro.spec.paper import Paper
+from robustrepro.spec.sources import STEPS
 from robustrepro.words import measure_in_words
 
 NOTHING = "(?!)"
@@ -188,8 +189,10 @@ class Plan:
             for number in range(declared.shards)
         )
         content = json.loads(shards[0].spec)
-        del content["shard"], content["runs"]
-        return Job("gather", spec_of([], **content), inputs, shards[0].models)
+        del content["shard"]
+        # Not run again, but a gathered file's digest must tell what its rows were measured with.
+        runs = sorted([*content.pop("runs"), STEPS["measure"]])
+        return Job("gather", spec_of(runs, **content), inputs, shards[0].models)
 
     def _table_job(self, paper: str, table: str) -> Job:
         models = sorted(set(self.contents.table_models(paper, table)))
