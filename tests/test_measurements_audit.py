@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 from conftest import AUDIT
+from measuring import LENET
 from safetensors.torch import save_file
-from test_measurements import LENET
 from torch import nn
 
 from robustrepro.audit.battery import Battery
