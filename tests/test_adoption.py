@@ -1,43 +1,52 @@
-"""Measurements made elsewhere: what is checked before they are adopted, without running Snakemake."""
+"""Results made elsewhere: what is checked before they are adopted, without running Snakemake."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from conftest import Declarations
 from typer.testing import CliRunner
 
 from robustrepro import adoption
-from robustrepro.adoption import VARIABLE, adopt
-from robustrepro.command_line import app
+from robustrepro.adoption import adopt
+from robustrepro.command_line import ADOPT_VARIABLE, app
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
-from robustrepro.measurements.store import read_measurement, write_measurement
+from robustrepro.measurements.store import METADATA_KEY, read_columns, write_measurement
+from robustrepro.spec import sources
+from robustrepro.spec.jobs import Job
 from robustrepro.spec.plan import Plan
 
-ERM, HRM = "image-erm", "image-hrm"
-Made = tuple[str, str, int, str]
-"""Kind, model, seed and name of a measurement."""
+ERM, HRM, CUT = "image-erm", "image-hrm", "cut-image-erm"
+Made = tuple[str, str, int]
+"""Measure, subject and seed of a measurement."""
 
-TRANSFER: Made = ("transfer", ERM, 0, "pgd")
-AUDIT: Made = ("audit", HRM, 1, "audit")
-AUDIT_TRANSFER: Made = ("transfer", ERM, 0, "audit")
+TRANSFER: Made = ("transfer-pgd", ERM, 0)
+AUDIT: Made = ("audit-linf-0.3", HRM, 1)
+AUDIT_TRANSFER: Made = ("audit-transfer-small", ERM, 0)
+DISTANCE: Made = ("distance", "points-erm+points-hrm", 1)
+IN_PARTS: Made = ("in-parts", HRM, 0)
 
 
 @pytest.fixture
 def plan(declarations: Declarations, monkeypatch: pytest.MonkeyPatch) -> Plan:
-    """The small paper with a table of transfer; all checkpoints exist, and Snakemake has recorded them."""
+    """The small paper with transfer, a sharded measure and a derived model; the trained ones are recorded."""
     declarations.add_transfer("transfer", white_box=True)
+    paper = declarations.paper
+    paper["measures"]["in-parts"] = {"attack": {"name": "fgsm", "epsilon": 0.1}, "examples": 10, "shards": 3}
+    change = {"name": "truncate_singular_values", "layer": "classifier.3", "percent": 50}
+    paper["models"][CUT] = {"derived": {"from": ERM, "change": change}}
     planned = declarations.plan()
     monkeypatch.chdir(declarations.root)
-    for model in (ERM, HRM):
+    for model in (ERM, HRM, "points-erm", "points-hrm"):
         for seed in (0, 1):
-            path = Path(planned.weights(model, seed))
+            path = Path(planned.layout.weights(model, seed))
             path.parent.mkdir(parents=True)
             path.write_text(f"weights of {model}, seed {seed}")
     known = adoption.unrecorded_outputs(Path(planned.folder))
@@ -62,36 +71,54 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return asked
 
 
-def computed_elsewhere(plan: Plan, made: Made, **changed: Any) -> Path:
-    """Write a measurement as the plan asks for it, but for some keys of its origin."""
-    kind, model, seed, what = made
-    spec, models = plan.measurement(kind, model, seed, what)
-    origin = {
-        "spec": json.loads(spec),
-        "code": plan.code(f"measure-{kind}", spec),
+def origin_of(plan: Plan, job: Job) -> dict[str, Any]:
+    return {
+        "spec": json.loads(job.spec),
+        "code": job.code,
         "models": [
-            {"model": name, "seed": at, "weights_sha256": sha256_of(Path(plan.weights(name, at)))}
-            for name, at in models
+            {"model": name, "seed": at, "weights_sha256": sha256_of(Path(plan.layout.weights(name, at)))}
+            for name, at in job.models
         ],
         "data_manifest_sha256": "?",
     }
-    path = Path(f"{plan.folder}/measurements/{kind}/{model}/seed{seed}/{what}.parquet")
-    write_measurement(path, {"index": np.arange(3)}, origin | changed)
+
+
+def computed_elsewhere(plan: Plan, made: Made, **changed: Any) -> Path:
+    """Write a measurement as the plan asks for it, but for some keys of its origin."""
+    measure, subject, seed = made
+    step = "gather" if plan.measure(measure, subject).shards > 1 else "measure"
+    job = plan.job(step, measure=measure, subject=subject, seed=seed)
+    path = Path(plan.layout.measurement(measure, subject, seed))
+    write_measurement(path, {"index": np.arange(3)}, origin_of(plan, job) | changed)
     return path
 
 
-@pytest.mark.parametrize("made", [TRANSFER, AUDIT_TRANSFER, AUDIT], ids=["transfer", "audit transfer", "audit"])
+def shards_elsewhere(plan: Plan, made: Made, **changed: Any) -> list[Path]:
+    """Write all parts of a sharded measurement as the plan asks for them, but for some keys of their origin."""
+    measure, subject, seed = made
+    paths = []
+    for shard in range(3):
+        job = plan.job("measure", measure=measure, subject=subject, seed=seed, shard=shard)
+        paths.append(Path(plan.layout.shard(measure, subject, seed, shard, 3)))
+        write_measurement(paths[-1], {"index": np.arange(1)}, origin_of(plan, job) | changed)
+    return paths
+
+
+@pytest.mark.parametrize(
+    "made", [TRANSFER, AUDIT_TRANSFER, AUDIT, DISTANCE], ids=["transfer", "audit transfer", "audit", "pair"]
+)
 def test_a_measurement_that_is_what_the_plan_asks_for_is_adopted(plan: Plan, recorded: list[Path], made: Made) -> None:
     path = computed_elsewhere(plan, made)
     assert adopt(plan) == recorded == [path]
+    assert path.exists()
 
 
 def retrain(model: str, seed: int) -> Callable[[Plan], object]:
-    return lambda plan: Path(plan.weights(model, seed)).write_text("other weights")
+    return lambda plan: Path(plan.layout.weights(model, seed)).write_text("other weights")
 
 
 def remove(model: str, seed: int) -> Callable[[Plan], object]:
-    return lambda plan: Path(plan.weights(model, seed)).unlink()
+    return lambda plan: Path(plan.layout.weights(model, seed)).unlink()
 
 
 @pytest.mark.parametrize(
@@ -102,6 +129,7 @@ def remove(model: str, seed: int) -> Callable[[Plan], object]:
         (TRANSFER, remove(HRM, 1), f"{HRM}/seed1/weights.safetensors, which it was measured on, is not here"),
         (AUDIT_TRANSFER, retrain(HRM, 0), f"it was measured on other weights than results/quick/models/{HRM}/seed0/"),
         (AUDIT, retrain(HRM, 1), f"it was measured on other weights than results/quick/models/{HRM}/seed1/"),
+        (DISTANCE, retrain("points-hrm", 1), "measured on other weights than results/quick/models/points-hrm/seed1/"),
     ],
 )
 def test_a_measurement_of_other_weights_is_refused(
@@ -118,21 +146,16 @@ def test_a_measurement_of_other_weights_is_refused(
 
 
 def test_models_that_none_of_its_targets_uses_may_differ(plan: Plan, recorded: list[Path]) -> None:
-    path = computed_elsewhere(plan, TRANSFER)  # tried on ERM, seed 0, and HRM, seed 1
+    path = computed_elsewhere(plan, TRANSFER)  # tried on ERM, seeds 0 and 1, and HRM, seed 1
     retrain(HRM, 0)(plan)
-    retrain(ERM, 1)(plan)
+    retrain("points-erm", 1)(plan)
     adopt(plan)
     assert recorded == [path]
 
 
+@pytest.mark.parametrize("made", [TRANSFER, AUDIT])
 @pytest.mark.parametrize(
-    ("made", "key", "reason"),
-    [
-        (TRANSFER, "spec", "its spec is"),
-        (AUDIT, "spec", "its spec is"),
-        (TRANSFER, "code", "it was computed with other sources"),
-        (AUDIT, "code", "it was computed with other sources"),
-    ],
+    ("key", "reason"), [("spec", "its declared_by is null, the plan's"), ("code", "it was computed with other sources")]
 )
 def test_a_measurement_of_another_spec_or_code_is_refused(
     plan: Plan, recorded: list[Path], made: Made, key: str, reason: str
@@ -145,10 +168,19 @@ def test_a_measurement_of_another_spec_or_code_is_refused(
 
 def test_targets_in_another_order_are_refused(plan: Plan, recorded: list[Path]) -> None:
     path = computed_elsewhere(plan, TRANSFER)
-    _, origin = read_measurement(path)
-    source, first, second = origin["models"]
-    computed_elsewhere(plan, TRANSFER, models=[source, second, first])
-    with pytest.raises(UserError, match=f"it was measured on {HRM}, seed 1"):
+    _, origin = read_columns(path)
+    source, *targets = origin["models"]
+    computed_elsewhere(plan, TRANSFER, models=[source, *reversed(targets)])
+    with pytest.raises(UserError, match=f"it was measured on {targets[-1]['model']}, seed {targets[-1]['seed']}"):
+        adopt(plan)
+    assert recorded == []
+
+
+def test_columns_that_were_edited_are_refused(plan: Plan, recorded: list[Path]) -> None:
+    table, origin = read_columns(computed_elsewhere(plan, TRANSFER))
+    edited = table.slice(0, 2).replace_schema_metadata({METADATA_KEY: json.dumps(origin).encode()})
+    pq.write_table(edited, plan.layout.measurement(*TRANSFER))
+    with pytest.raises(UserError, match="its columns are not those that its metadata describe"):
         adopt(plan)
     assert recorded == []
 
@@ -162,47 +194,240 @@ def test_one_file_that_does_not_pass_keeps_all_from_being_adopted(plan: Plan, re
     assert recorded == []
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("papers/small/tables/accuracy.json", "only models and measurements are adopted"),
+        (f"measurements/pgds/{ERM}/seed0.parquet", "pgds"),
+        (f"measurements/pgd/{ERM}/seed9.parquet", f"{ERM} has no seed 9 at this scale"),
+        ("measurements/pgd/image-emr/seed0.parquet", "image-emr"),
+    ],
+)
+def test_a_file_that_the_plan_does_not_make_is_refused(
+    plan: Plan, recorded: list[Path], name: str, reason: str
+) -> None:
+    path = Path(plan.folder) / name
+    write_measurement(path, {"index": np.arange(3)}, {})
+    with pytest.raises(UserError, match=reason) as caught:
+        adopt(plan)
+    assert str(path) in str(caught.value)
+    assert recorded == []
+
+
+# -- measurements whose rows were split over jobs ------------------------------------------------------------
+
+
+def test_parts_are_adopted_with_and_without_what_was_gathered_from_them(plan: Plan, recorded: list[Path]) -> None:
+    parts = shards_elsewhere(plan, IN_PARTS)
+    assert adopt(plan) == parts
+    whole = computed_elsewhere(plan, IN_PARTS)
+    recorded.clear()
+    assert adopt(plan) == recorded == sorted([*parts, whole])
+
+
+def test_what_was_gathered_is_not_adopted_without_its_parts(plan: Plan, recorded: list[Path]) -> None:
+    # Snakemake would measure the parts anew, which adoption is there to spare.
+    computed_elsewhere(plan, IN_PARTS)
+    first = plan.layout.shard(*IN_PARTS, 0, 3)
+    with pytest.raises(UserError, match=f"{first}, which it was gathered from, is not here"):
+        adopt(plan)
+    assert recorded == []
+
+
+def test_a_part_in_the_place_of_another_is_refused(plan: Plan, recorded: list[Path]) -> None:
+    parts = shards_elsewhere(plan, IN_PARTS)
+    parts[2].write_bytes(parts[1].read_bytes())
+    with pytest.raises(UserError, match=r"1 of 3 file\(s\)") as caught:
+        adopt(plan)
+    assert f"{parts[2]}: its shard is [1, 3], the plan's [2, 3]" in str(caught.value)
+    assert recorded == []
+
+
+def test_what_was_gathered_from_parts_of_other_sources_is_refused(
+    plan: Plan, recorded: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        digest = sources._module_digest
+        patched.setattr(sources, "_module_digest", lambda name: f"{digest(name)}{'edited' * name.endswith('fgsm')}")
+        sources._digest_of.cache_clear()
+        shards_elsewhere(plan, IN_PARTS)
+        whole = computed_elsewhere(plan, IN_PARTS)
+    sources._digest_of.cache_clear()
+    anew = Plan(plan.config.model_dump(), plan.declarations.root)
+    with pytest.raises(UserError, match=r"4 of 4 file\(s\)") as caught:
+        adopt(anew)
+    assert f"{whole}: it was computed with other sources" in str(caught.value)
+    assert recorded == []
+
+
+# -- models --------------------------------------------------------------------------------------------------
+
+
+def model_elsewhere(plan: Plan, model: str, **changed: Any) -> list[Path]:
+    """Write a model as the plan asks for it, but for some keys of its card; return its files."""
+    step, names = ("derive", ["card.json"]) if model == CUT else ("train", ["card.json", "history.csv"])
+    job = plan.job(step, model=model, seed=0)
+    weights = Path(plan.layout.weights(model, 0))
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    weights.write_text("weights from elsewhere")
+    paths = [weights.with_name(name) for name in names]
+    for path in paths:
+        path.write_text("epoch,loss\n")
+    card = {"spec": json.loads(job.spec), "code": job.code, "weights_sha256": sha256_of(weights)}
+    card |= {"data_manifest_sha256": "?"}
+    if model == CUT:
+        card["source_weights_sha256"] = sha256_of(Path(plan.layout.weights(ERM, 0)))
+    paths[0].write_text(json.dumps(card | changed))
+    return sorted([*paths, weights]) if model == CUT else paths
+
+
+def test_a_derived_model_is_its_weights_and_its_card(plan: Plan, recorded: list[Path]) -> None:
+    files = model_elsewhere(plan, CUT)
+    assert [path.name for path in files] == ["card.json", "weights.safetensors"]
+    assert adopt(plan) == recorded == files
+
+
+def test_a_trained_model_has_a_history_too(plan: Plan, recorded: list[Path]) -> None:
+    card, history = model_elsewhere(plan, ERM)
+    assert adopt(plan) == recorded == [card, history]  # the fixture has the weights recorded
+    history.unlink()
+    with pytest.raises(UserError, match=r"history\.csv is missing beside it") as caught:
+        adopt(plan)
+    assert str(card) in str(caught.value)
+
+
+def test_a_derived_model_with_a_history_is_refused(plan: Plan, recorded: list[Path]) -> None:
+    history = model_elsewhere(plan, CUT)[0].with_name("history.csv")
+    history.write_text("")
+    with pytest.raises(UserError, match=r"1 of 3 file\(s\)") as caught:
+        adopt(plan)
+    assert f"{history}: such a model consists of card.json, weights.safetensors" in str(caught.value)
+    assert recorded == []
+
+
+@pytest.mark.parametrize("model", [ERM, CUT])
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("code", "other", "it was computed with other sources"),
+        ("spec", {"seed": 1}, "the plan's"),
+        ("weights_sha256", "0" * 64, "the sha256 of weights.safetensors is not the one in card.json"),
+    ],
+)
+def test_a_model_of_another_spec_code_or_other_bytes_is_refused(
+    plan: Plan, recorded: list[Path], model: str, key: str, value: Any, reason: str
+) -> None:
+    model_elsewhere(plan, model, **{key: value})
+    with pytest.raises(UserError, match=reason):
+        adopt(plan)
+    assert recorded == []
+
+
+@pytest.mark.parametrize("text", ["{", "{}"])
+def test_a_card_that_is_none_is_refused(plan: Plan, recorded: list[Path], text: str) -> None:
+    model_elsewhere(plan, CUT)[0].write_text(text)
+    with pytest.raises(UserError, match=r"card\.json is not a model card of this version"):
+        adopt(plan)
+    assert recorded == []
+
+
 # -- the step that takes what was set aside ------------------------------------------------------------------
 
 
-def take_transfer(plan: Plan, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, Path]:
-    """Run ``measure-transfer`` where its output was set aside; return exit status, message and output."""
-    (folder / "data").mkdir()
-    manifest = folder / "data/manifest.json"
-    manifest.write_text("{}")
-    output = computed_elsewhere(plan, TRANSFER, data_manifest_sha256=sha256_of(manifest))
-    (folder / "aside" / output).parent.mkdir(parents=True)
-    output.replace(folder / "aside" / output)
-    monkeypatch.setenv(VARIABLE, str(folder / "aside"))
-    spec = plan.transfer_spec(ERM, 0, "pgd")
-    command = ["measure-transfer", "--spec", spec, "--code", plan.code("measure-transfer", spec), "--model", ERM]
-    command += ["--seed", "0", "--data", str(folder / "data"), "--weights", plan.weights(ERM, 0)]
-    command += [*plan.transfer_options(ERM, 0, "pgd").split(), "--output", str(output)]
+@pytest.fixture
+def aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], None]]:
+    """Set a file aside as adoption does."""
+    monkeypatch.setenv(ADOPT_VARIABLE, str(tmp_path / "aside"))
+
+    def set_aside(path: Path) -> None:
+        target = tmp_path / "aside" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+
+    return set_aside
+
+
+def run(job: Job, *outputs: Path) -> tuple[int, str]:
+    """Run a job's step as its rule does; return exit status and message."""
+    command = ["run", job.step, "--spec", job.spec, "--code", job.code, *job.arguments.split()]
+    for output in outputs:
+        command += ["--output", str(output)]
     done = CliRunner().invoke(app, command)
-    return done.exit_code, str(done.exception or ""), output
+    return done.exit_code, str(done.exception or "")
 
 
-def test_the_step_takes_what_was_set_aside_instead_of_computing_it(
-    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def manifest_of(job: Job) -> Path:
+    """Write something as the manifest that a job reads."""
+    manifest = Path(next(file for role, file in job.inputs if role == "data"))
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    manifest.write_text("{}")
+    return manifest
+
+
+def transfer_aside(plan: Plan, set_aside: Callable[[Path], None]) -> tuple[Job, Path]:
+    """Set the transfer from ERM, seed 0, aside; return its job and where it belongs."""
+    job = plan.job("measure", **dict(zip(("measure", "subject", "seed"), TRANSFER, strict=True)))
+    path = computed_elsewhere(plan, TRANSFER, data_manifest_sha256=sha256_of(manifest_of(job)))
+    set_aside(path)
+    return job, path
+
+
+def test_the_step_takes_what_was_set_aside_instead_of_computing_it(plan: Plan, aside: Callable[[Path], None]) -> None:
     # The checkpoints are no networks: computing anything would fail.
-    status, message, output = take_transfer(plan, tmp_path, monkeypatch)
-    assert (status, message) == (0, "")
-    table, _ = read_measurement(output)
+    job, path = transfer_aside(plan, aside)
+    assert run(job, path) == (0, "")
+    table, _ = read_columns(path)
     assert table.column("index").to_pylist() == [0, 1, 2]
 
 
-def test_the_step_takes_nothing_that_was_made_with_another_targets_weights(
-    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_step_computes_what_was_not_set_aside(plan: Plan, aside: Callable[[Path], None]) -> None:
+    job, path = transfer_aside(plan, aside)
+    other = path.with_name("seed1.parquet")
+    status, message = run(job, other)
+    assert (status, other.exists()) == (1, False)
+    assert "manifest.json: " in message  # it reads the data, which are none
+
+
+@pytest.mark.parametrize("role", ["weights", "data"])
+def test_the_step_takes_nothing_that_was_made_from_other_inputs(
+    plan: Plan, aside: Callable[[Path], None], role: str
 ) -> None:
-    given = plan.transfer_options
-
-    def with_other_weights(model: str, seed: int, measure: str) -> str:
+    job, path = transfer_aside(plan, aside)
+    if role == "weights":
         retrain(HRM, 1)(plan)
-        return given(model, seed, measure)
-
-    monkeypatch.setattr(plan, "transfer_options", with_other_weights)
-    status, message, output = take_transfer(plan, tmp_path, monkeypatch)
+    else:
+        manifest_of(job).write_text('{"other": 1}')
+    status, message = run(job, path)
     assert status != 0
-    assert f"{output}: computed from other inputs: weights_sha256" in message
-    assert not output.exists()
+    assert f"{path}: computed from other {role}: " in message
+    assert not path.exists()
+
+
+def test_the_step_takes_parts_and_what_was_gathered_from_them(plan: Plan, aside: Callable[[Path], None]) -> None:
+    names = dict(zip(("measure", "subject", "seed"), IN_PARTS, strict=True))
+    jobs = [plan.job("measure", **names, shard=shard) for shard in range(3)]
+    parts = shards_elsewhere(plan, IN_PARTS, data_manifest_sha256=sha256_of(manifest_of(jobs[0])))
+    whole = computed_elsewhere(plan, IN_PARTS)
+    content = whole.read_bytes()
+    for path in (*parts, whole):
+        aside(path)
+    assert [run(job, part) for job, part in zip(jobs, parts, strict=True)] == [(0, "")] * 3
+    assert run(plan.job("gather", **names), whole) == (0, "")
+    assert whole.read_bytes() == content  # the parts have one row each: gathering them would give other columns
+
+
+def test_the_step_takes_a_derived_model_and_checks_its_source(plan: Plan, aside: Callable[[Path], None]) -> None:
+    job = plan.job("derive", model=CUT, seed=0)
+    card, weights = model_elsewhere(plan, CUT, data_manifest_sha256=sha256_of(manifest_of(job)))
+    for path in (card, weights):
+        aside(path)
+    retrained = Path(plan.layout.weights(ERM, 0))
+    before = retrained.read_text()
+    retrain(ERM, 0)(plan)
+    status, message = run(job, weights, card)
+    assert (status, weights.exists()) == (1, False)
+    assert f"{weights}: computed from other weights: " in message
+    retrained.write_text(before)
+    assert run(job, weights, card) == (0, "")
+    assert card.exists()
+    assert weights.exists()

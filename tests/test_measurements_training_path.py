@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +9,24 @@ import numpy as np
 import pytest
 import torch
 from conftest import TRAIN_POINTS
+from measuring import MLP, described, measured
 from objective_cases import step_of
 from safetensors.torch import load_file, save_file
-from typer.testing import CliRunner
 
-from robustrepro.command_line import app
 from robustrepro.datasets.tensors import load
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
-from robustrepro.measurements.store import read_measurement
-from robustrepro.measurements.training_path import measure_training_path
+from robustrepro.measurements.store import as_arrays, read_columns
 from robustrepro.models.build import build_network
 from robustrepro.objectives.hrm import HollowRisk
 from robustrepro.seeds import derive_seed
 from robustrepro.spec.networks import Network
-from robustrepro.spec.sources import code_digest
 from robustrepro.steps import Work
 from robustrepro.training import step
 
-MLP: dict[str, Any] = {"name": "mlp", "hidden": [4]}
 TRAINING: dict[str, Any] = {
     "dataset": "two_moons",
-    "network": {"architecture": MLP},
+    "network": MLP,
     "objective": {"name": "hrm", "guard": 1e-8},
     "optimizer": {"name": "adam", "learning_rate": 0.01},
     "epochs": 3,
@@ -40,6 +35,7 @@ TRAINING: dict[str, Any] = {
 PARAMETERS = 2 * 4 + 4 + 4 * 2 + 2
 UPDATES = 3 * (TRAIN_POINTS // 16)
 SEED = 5
+TYPES = {"update": np.int32, "parameter": np.int32, "value": np.float32, "gradient": np.float32}
 
 
 def trained(folder: Path, data: Path, training: dict[str, Any], *, seed: int = SEED) -> Path:
@@ -52,11 +48,10 @@ def trained(folder: Path, data: Path, training: dict[str, Any], *, seed: int = S
 def path_of(
     data: Path, weights: Path, *, every: int = 1, training: dict[str, Any] = TRAINING
 ) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
-    output = weights.with_name("path.parquet")
-    spec = {"training": training, "every": every}
-    measure_training_path(spec, "c0de", model_name="m", seed=SEED, data=data, weights=weights, output=output)
-    table, origin = read_measurement(output)
-    return {name: table.column(name).to_numpy() for name in table.column_names}, origin
+    declared = {"training_path": {"every": every}}
+    subject = described(weights, seed=SEED, training=training)
+    columns, origin = measured(weights.parent / "path/m/seed5.parquet", data, declared, [subject])
+    return {name: np.array(values, dtype=TYPES[name]) for name, values in columns.items()}, origin
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +61,11 @@ def weights(moons: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_path_starts_at_the_initialisation_with_the_gradient_of_the_first_batch(moons: Path, weights: Path) -> None:
     column, origin = path_of(moons, weights)
-    assert {name: values.dtype.str[1:] for name, values in column.items()} == {
-        "update": "i4",
-        "parameter": "i4",
-        "value": "f4",
-        "gradient": "f4",
-    }
+    stored, _ = read_columns(weights.parent / "path/m/seed5.parquet")
+    assert {name: values.dtype for name, values in as_arrays(stored).items()} == TYPES
     assert column["update"].tolist() == np.repeat(np.arange(UPDATES), PARAMETERS).tolist()
     assert column["parameter"].tolist() == list(range(PARAMETERS)) * UPDATES
-    model, split = build_network(Network(architecture=MLP), (2,), 2, seed=SEED), load(moons, "train")
+    model, split = build_network(Network.model_validate(MLP), (2,), 2, seed=SEED), load(moons, "train")
     order = torch.Generator().manual_seed(derive_seed(SEED, "data order", 1))
     batch = torch.randperm(TRAIN_POINTS, generator=order)[:16]
     HollowRisk(1e-8)(model, step_of(split.inputs[batch], split.labels[batch])).value.backward()  # type: ignore[no-untyped-call]
@@ -82,11 +73,9 @@ def test_a_path_starts_at_the_initialisation_with_the_gradient_of_the_first_batc
     gradient = torch.cat([each.grad.reshape(-1) for each in parameters if each.grad is not None])
     assert column["value"][:PARAMETERS].tolist() == torch.nn.utils.parameters_to_vector(parameters).tolist()
     assert column["gradient"][:PARAMETERS].tolist() == gradient.tolist()
-    assert (origin["kind"], origin["spec"], origin["code"]) == (
-        "training_path",
-        {"training": TRAINING, "every": 1},
-        "c0de",
-    )
+    assert origin["kind"] == "training_path"
+    assert origin["spec"]["measure"] == {"kind": "training_path", "every": 1}
+    assert origin["spec"]["subjects"] == [{"model": "m", "seed": SEED, "training": TRAINING}]
     assert origin["models"] == [{"model": "m", "seed": SEED, "weights_sha256": sha256_of(weights)}]
     assert origin["data_manifest_sha256"] == split.manifest_sha256
 
@@ -104,18 +93,9 @@ def test_every_update_of_a_path_is_one_step_of_adam_and_the_last_ends_at_the_che
         optimizer.step()
     stored = load_file(weights)
     end = torch.cat(
-        [stored[name].reshape(-1) for name, _ in build_network(Network(architecture=MLP), (2,), 2).named_parameters()]
+        [stored[name].reshape(-1) for name, _ in build_network(Network.model_validate(MLP), (2,), 2).named_parameters()]
     )
     torch.testing.assert_close(point.detach(), end)
-
-
-def test_the_command_records_the_same_path(moons: Path, weights: Path, tmp_path: Path) -> None:
-    spec, output = {"training": TRAINING, "every": 1}, tmp_path / "path.parquet"
-    code = code_digest("measure-training-path", spec)
-    command = ["measure-training-path", "--spec", json.dumps(spec), "--code", code, "--model", "m"]
-    command += ["--seed", str(SEED), "--data", str(moons), "--weights", str(weights), "--output", str(output)]
-    assert CliRunner().invoke(app, command, catch_exceptions=False).exit_code == 0
-    assert read_measurement(output)[1]["columns_sha256"] == path_of(moons, weights)[1]["columns_sha256"]
 
 
 def test_only_every_nth_update_is_recorded(moons: Path, weights: Path) -> None:
@@ -139,7 +119,7 @@ def test_the_path_of_another_model_than_the_checkpoint_is_refused(
     save_file(stored, other)
     with pytest.raises(UserError, match=f"model m, seed 5: trained anew, it does not end at {other}: {name} differ"):
         path_of(moons, other)
-    assert not other.with_name("path.parquet").exists()
+    assert not (other.parent / "path").exists()
 
 
 def test_a_checkpoint_of_another_seed_is_refused(moons: Path, tmp_path: Path) -> None:

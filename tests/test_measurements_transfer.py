@@ -6,19 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
-from test_measurements import LENET, MLP, checkpoint
+from measuring import LENET, MLP, Model, checkpoint, described, measure, measured
 
 from robustrepro.attacks.craft import craft
 from robustrepro.attacks.subject import predictions
 from robustrepro.datasets.tensors import Split, as_float, load
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
-from robustrepro.measurements.store import read_measurement
-from robustrepro.measurements.transfer import measure_transfer
 from robustrepro.spec.attacks import crafting_attack_adapter
+from robustrepro.spec.measurements import AuditTransfer
 
 SEED = 3
 EXAMPLES = 12
@@ -31,31 +29,31 @@ AUTOATTACK = {"name": "autoattack", "norm": "linf", "epsilon": 0.2, "steps": 3, 
 TARGETS = [("source", SEED), ("source", 4), ("other", 0)]
 
 
+Columns = dict[str, list[Any]]
+
+
 def transferred(
-    folder: Path, data: Path, attacks: list[dict[str, Any]], **spec: Any
-) -> tuple[pa.Table, dict[str, Any], list[Path]]:
-    """Measure transfer between three small networks; return the rows, their origin and the targets' checkpoints."""
-    weights = [checkpoint(folder / f"{name}{seed}", LENET, seed=seed + len(name))[0] for name, seed in TARGETS]
-    targets = [{"model": name, "seed": seed, "architecture": LENET} for name, seed in TARGETS]
-    spec = {"split": "test", "examples": EXAMPLES, "architecture": LENET, "attacks": attacks, "targets": targets} | spec
-    measure_transfer(
-        spec,
-        "c0de",
-        model_name="source",
-        seed=SEED,
-        data=data,
-        weights=weights[0],
-        target_weights=weights,
-        output=folder / "out.parquet",
-    )
-    table, origin = read_measurement(folder / "out.parquet")
-    return table, origin, weights
+    folder: Path, data: Path, attacks: list[dict[str, Any]], **parts: Any
+) -> tuple[Columns, dict[str, Any], list[Path]]:
+    """Measure transfer between three small networks; return the columns, their origin and the targets' checkpoints."""
+    targets = [
+        described(checkpoint(folder / f"{name}{seed}", LENET, seed=seed + len(name))[0], name, seed, network=LENET)
+        for name, seed in TARGETS
+    ]
+    source: Model = ({**targets[0][0], **parts}, targets[0][1])
+    declared: Any = AuditTransfer.model_validate({"kind": "audit_transfer", "attacks": attacks, "examples": EXAMPLES})
+    if len(attacks) == 1:
+        names = sorted({name for name, _ in TARGETS})
+        declared = {"transfer": {"attack": attacks[0], "targets": names}, "examples": EXAMPLES}
+    columns, origin = measured(folder / "transfer/source/seed3.parquet", data, declared, [source], targets)
+    return columns, origin, [weights for _, weights in targets]
 
 
-def of_target(table: pa.Table, name: str, seed: int, norm: str = "linf") -> dict[str, list[Any]]:
+def of_target(columns: Columns, name: str, seed: int, norm: str = "linf") -> Columns:
     """Return the columns of one target under the attack in one norm."""
-    rows = [row for row in table.to_pylist() if (row["target"], row["target_seed"], row["norm"]) == (name, seed, norm)]
-    return {column: [row[column] for row in rows] for column in table.column_names}
+    keys = zip(columns["target"], columns["target_seed"], columns["norm"], strict=True)
+    kept = [key == (name, seed, norm) for key in keys]
+    return {key: [value for value, keep in zip(column, kept, strict=True) if keep] for key, column in columns.items()}
 
 
 def images_of(data: Path) -> tuple[Split, torch.Tensor, torch.Tensor]:
@@ -71,10 +69,12 @@ def made_by_hand(folder: Path, data: Path, attack: dict[str, Any], **options: An
     return craft(source, images, labels, torch.arange(EXAMPLES), declared, seed=SEED, **options)
 
 
-def test_there_is_a_row_an_image_attack_and_target(digits: Path, tmp_path: Path) -> None:
-    table, _, _ = transferred(tmp_path, digits, [PGD, FGSM])
+def test_there_is_a_row_per_image_attack_and_target_in_the_order_of_attacks_and_targets(
+    digits: Path, tmp_path: Path
+) -> None:
+    rows, _, _ = transferred(tmp_path, digits, [PGD, FGSM])
     _, _, labels = images_of(digits)
-    assert table.column_names == [
+    assert list(rows) == [
         "target",
         "target_seed",
         "norm",
@@ -84,10 +84,12 @@ def test_there_is_a_row_an_image_attack_and_target(digits: Path, tmp_path: Path)
         "clean_prediction",
         "prediction",
     ]
-    assert len(table) == EXAMPLES * 2 * len(TARGETS)
+    parts = list(dict.fromkeys(zip(rows["norm"], rows["target"], rows["target_seed"], strict=True)))
+    assert parts == [(norm, *target) for norm in ("linf", "l2") for target in TARGETS]
+    assert len(rows["index"]) == EXAMPLES * len(parts)
     for name, seed in TARGETS:
         for norm, epsilon in (("linf", 0.2), ("l2", 2.0)):
-            columns = of_target(table, name, seed, norm)
+            columns = of_target(rows, name, seed, norm)
             assert columns["index"] == list(range(EXAMPLES))
             assert columns["label"] == labels.tolist()
             assert set(columns["epsilon"]) == {epsilon}
@@ -99,13 +101,13 @@ def test_there_is_a_row_an_image_attack_and_target(digits: Path, tmp_path: Path)
 def test_every_target_gets_its_own_predictions_of_the_sources_examples(
     digits: Path, tmp_path: Path, attack: dict[str, Any]
 ) -> None:
-    table, _, _ = transferred(tmp_path, digits, [attack])
+    rows, _, _ = transferred(tmp_path, digits, [attack])
     made = made_by_hand(tmp_path, digits, attack)
     _, images, _ = images_of(digits)
     found = []
     for name, seed in TARGETS:
         _, target = checkpoint(tmp_path / "by hand", LENET, seed=seed + len(name))
-        columns = of_target(table, name, seed, attack["norm"])
+        columns = of_target(rows, name, seed, attack["norm"])
         assert columns["clean_prediction"] == predictions(target, images, torch.device("cpu")).tolist()
         assert columns["prediction"] == predictions(target, made, torch.device("cpu")).tolist()
         found.append(columns["prediction"])
@@ -116,10 +118,10 @@ def test_an_image_is_attacked_whether_the_source_and_the_target_get_it_right_or_
     digits: Path, tmp_path: Path
 ) -> None:
     # Untrained networks get nearly everything wrong; what an attack does to such an image is written down all the same.
-    table, _, _ = transferred(tmp_path, digits, [{**PGD, "epsilon": 0.5, "step_size": 0.5}])
-    columns = {name: table.column(name).to_numpy() for name in table.column_names}
+    rows, _, _ = transferred(tmp_path, digits, [{**PGD, "epsilon": 0.5, "step_size": 0.5}])
+    columns = {name: np.array(values) for name, values in rows.items()}
     wrong = columns["clean_prediction"] != columns["label"]
-    assert wrong.sum() > len(table) / 2
+    assert wrong.sum() > len(wrong) / 2
     assert (columns["prediction"] != columns["clean_prediction"])[wrong].any()
 
 
@@ -132,7 +134,8 @@ def test_the_origin_lists_the_source_and_then_the_targets_with_their_weights(dig
     ]
     assert len({model["weights_sha256"] for model in origin["models"]}) == len(TARGETS)
     assert (origin["kind"], origin["code"], origin["device"]) == ("transfer", "c0de", "cpu")
-    assert origin["spec"]["attacks"] == [PGD]
+    assert origin["spec"]["measure"]["attack"].items() >= PGD.items()
+    assert [(target["model"], target["seed"]) for target in origin["spec"]["targets"]] == TARGETS
     assert (origin["data_manifest_sha256"], origin["data_verified"]) == (split.manifest_sha256, split.verified)
 
 
@@ -155,40 +158,37 @@ def test_the_sources_objective_is_what_an_attack_with_the_training_loss_ascends(
 
 def test_points_of_the_plane_may_leave_the_range_of_pixels(moons: Path, tmp_path: Path) -> None:
     weights, model = checkpoint(tmp_path / "weights", MLP)
-    spec = {
-        "split": "train",
-        "examples": None,
-        "architecture": MLP,
-        "attacks": [{"name": "fgsm", "norm": "linf", "epsilon": 0.5}],
-        "targets": [{"model": "m", "seed": 0, "architecture": MLP}],
-    }
-    output = tmp_path / "out.parquet"
-    measure_transfer(
-        spec, "", model_name="m", seed=0, data=moons, weights=weights, target_weights=[weights], output=output
-    )
+    fgsm = {"name": "fgsm", "norm": "linf", "epsilon": 0.5}
+    declared = {"transfer": {"attack": fgsm, "targets": ["m"]}, "split": "train"}
+    subject = described(weights, seed=0, network=MLP)
+    rows, _ = measured(tmp_path / "transfer/m/seed0.parquet", moons, declared, [subject], [subject])
     split = load(moons, "train")
-    attack = crafting_attack_adapter.validate_python(spec["attacks"][0])
+    attack = crafting_attack_adapter.validate_python(fgsm)
     indices = torch.arange(len(split.labels))
     made = craft(model, split.inputs, split.labels, indices, attack, seed=0, box=None)
     assert made.min() < 0
-    table, _ = read_measurement(output)
-    assert table.column("prediction").to_pylist() == predictions(model, made, torch.device("cpu")).tolist()
+    assert rows["prediction"] == predictions(model, made, torch.device("cpu")).tolist()
 
 
 def test_a_target_whose_checkpoint_is_missing_is_named(digits: Path, tmp_path: Path) -> None:
     weights, _ = checkpoint(tmp_path / "weights", LENET)
-    targets = [{"model": "other", "seed": 0, "architecture": LENET}]
-    spec = {"split": "test", "examples": 4, "architecture": LENET, "attacks": [PGD], "targets": targets}
-    missing = tmp_path / "missing"
+    declared = {"transfer": {"attack": PGD, "targets": ["other"]}, "examples": 4}
+    missing, output = tmp_path / "missing", tmp_path / "transfer/m/seed0.parquet"
+    target = described(missing, "other", 0, network=LENET)
     with pytest.raises(UserError, match=f"{missing}: there is no such checkpoint"):
-        measure_transfer(
-            spec,
-            "",
-            model_name="m",
-            seed=0,
-            data=digits,
-            weights=weights,
-            target_weights=[missing],
-            output=tmp_path / "out.parquet",
-        )
-    assert not (tmp_path / "out.parquet").exists()
+        measure(output, digits, declared, [described(weights, network=LENET)], [target])
+    assert not output.exists()
+
+
+def test_the_rows_of_all_shards_are_those_of_one_piece(digits: Path, tmp_path: Path) -> None:
+    whole, _, weights = transferred(tmp_path, digits, [PGD])
+    subjects = [described(path, *target, network=LENET) for path, target in zip(weights, TARGETS, strict=True)]
+    declared = {"transfer": {"attack": PGD, "targets": ["other", "source"]}, "examples": EXAMPLES}
+    parts = [
+        measured(tmp_path / f"{number}.parquet", digits, declared, subjects[:1], subjects, (number, 5))[0]
+        for number in range(5)
+    ]
+    for target in TARGETS:
+        expected = of_target(whole, *target)
+        together = {name: [value for part in parts for value in of_target(part, *target)[name]] for name in whole}
+        assert together == expected

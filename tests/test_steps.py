@@ -1,8 +1,10 @@
-"""What surrounds every step: its log, its progress, an orderly stop, and what a card says about the run."""
+"""What surrounds every step: its log, its progress, a clean shutdown, and what a card says about the run."""
 
 from __future__ import annotations
 
+import inspect
 import io
+import json
 import logging
 import os
 import re
@@ -16,16 +18,18 @@ import pytest
 
 from robustrepro import command_line, provenance, steps
 from robustrepro.errors import UserError
-from robustrepro.spec.sources import code_digest
-from robustrepro.steps import LOGGER, ProgressBar, running
+from robustrepro.implementations import resolve
+from robustrepro.spec.sources import STATE, STEPS, code_digest
+from robustrepro.steps import LOGGER, Progress, ProgressBar, Work, running
 
-SPEC = '{"models":["a","b"]}'
-STEP = "measure-parameter-distance"
+RUNS = ["robustrepro.measurements.parameter_distance:measure"]
+SPEC = json.dumps({"measure": {"kind": "parameter_distance"}, "runs": RUNS})
+STEP = "measure"
 
 
 @pytest.fixture(scope="module")
 def code() -> str:
-    return code_digest(STEP, {"models": ["a", "b"]})
+    return code_digest(STEP, RUNS)
 
 
 def test_a_step_gets_its_spec_and_writes_to_terminal_and_log(
@@ -33,23 +37,31 @@ def test_a_step_gets_its_spec_and_writes_to_terminal_and_log(
 ) -> None:
     log = tmp_path / "logs" / "step.log"
     with running(STEP, SPEC, code, log) as resolved:
-        assert resolved == {"models": ["a", "b"]}
+        assert resolved == json.loads(SPEC)
         LOGGER.info("half way")
     assert capsys.readouterr().err == "half way\n"
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d half way\n", log.read_text())
     assert LOGGER.handlers == []
 
 
-def test_a_step_of_other_sources_does_not_start(tmp_path: Path) -> None:
+def test_a_step_of_other_sources_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(STATE, raising=False)
     with (
         pytest.raises(UserError, match=f"step {STEP}: its sources under robustrepro/ were edited"),
         running(STEP, SPEC, "0" * 64, tmp_path / "step.log"),
     ):
         pytest.fail("the step ran")
-    assert "stopped: step measure-parameter-distance: its sources" in (tmp_path / "step.log").read_text()
+    assert "stopped: step measure: its sources" in (tmp_path / "step.log").read_text()
 
 
-def test_a_termination_signal_stops_a_step_in_order(code: str, tmp_path: Path) -> None:
+def test_the_digest_is_that_of_what_the_spec_says_it_runs(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(STATE, raising=False)
+    other = json.dumps({"measure": {"kind": "losses"}, "runs": ["robustrepro.measurements.losses:measure"]})
+    with pytest.raises(UserError, match="its sources"), running(STEP, other, code, None):
+        pytest.fail("the step ran")
+
+
+def test_a_termination_signal_shuts_a_step_down_cleanly(code: str, tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt), running(STEP, SPEC, code, tmp_path / "step.log"):
         os.kill(os.getpid(), signal.SIGTERM)
@@ -77,7 +89,88 @@ def test_the_command_line_says_in_one_line_why_it_stopped(
         command_line.main()
     assert caught.value.code == status
     assert capsys.readouterr().err == said
-    assert len(command_line.app.registered_commands) > 10  # left out for that call only
+    assert len(command_line.app.registered_commands) == 4  # left out for that call only
+
+
+# -- the one command of all steps ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[Work]:
+    """What the step ``measure`` is asked to do, which it does not do."""
+    asked: list[Work] = []
+    monkeypatch.setattr("robustrepro.measurements.step.run", asked.append)
+    monkeypatch.delenv(command_line.ADOPT_VARIABLE, raising=False)
+    return asked
+
+
+def status_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Return the exit status of the command line."""
+    monkeypatch.setattr("sys.argv", ["robustrepro", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        command_line.main()
+    return int(caught.value.code or 0)
+
+
+def command(code: str, *arguments: str, step: str = STEP) -> list[str]:
+    return ["run", step, "--spec", SPEC, "--code", code, *arguments]
+
+
+def test_a_step_gets_its_inputs_by_role_and_its_outputs_in_order(
+    code: str, done: list[Work], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = ["--input", "weights=b", "--input", "data=d/manifest.json", "--input", "weights=a=1"]
+    outputs = ["--output", "second", "--output", "first"]
+    log = tmp_path / "logs/step.log"
+    assert status_of(monkeypatch, *command(code, *inputs, *outputs, "--log", str(log))) == 0
+    assert done == [
+        Work(
+            json.loads(SPEC),
+            code,
+            {"weights": [Path("b"), Path("a=1")], "data": [Path("d/manifest.json")]},
+            [Path("second"), Path("first")],
+        )
+    ]
+    assert "processor time" in log.read_text()
+
+
+def test_an_unknown_step_is_named_with_the_nearest_one(
+    code: str, done: list[Work], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(monkeypatch, *command(code, "--output", "out", step="measures")) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("robustrepro: unknown step: 'measures'; did you mean 'measure'? (known: audit, data,")
+    assert not done
+
+
+@pytest.mark.parametrize("text", ["weights", "=weights", "weights="])
+def test_an_input_without_a_role_or_a_path_is_refused(
+    code: str, done: list[Work], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    assert status_of(monkeypatch, *command(code, "--input", text, "--output", "out")) == 2
+    assert capsys.readouterr().err.endswith(f"robustrepro: --input {text}: expected ROLE=PATH\n")
+    assert not done
+
+
+@pytest.mark.parametrize(("error", "status"), [(UserError("the key is wrong"), 2), (KeyboardInterrupt(), 130)])
+def test_the_exit_status_of_a_step_tells_a_mistake_from_an_interrupt(
+    code: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: BaseException, status: int
+) -> None:
+    def fail(_: Work) -> None:
+        raise error
+
+    monkeypatch.setattr("robustrepro.measurements.step.run", fail)
+    log = tmp_path / "step.log"
+    assert status_of(monkeypatch, *command(code, "--output", "out", "--log", str(log))) == status
+    assert f"stopped: {str(error) or 'KeyboardInterrupt'}\n" in log.read_text()
+
+
+def test_every_step_is_a_function_of_its_work() -> None:
+    for target in STEPS.values():
+        assert list(inspect.signature(resolve(target)).parameters) == ["work"], target
+
+
+# -- progress ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -116,6 +209,20 @@ def test_without_a_terminal_progress_is_a_line_now_and_then_and_every_line_in_th
         ("a model: 7 of 8", True),
         ("a model: 8 of 8", False),
     ]
+
+
+def test_the_progress_of_a_measurement_counts_to_what_its_kind_expects(lines: list[tuple[str, bool]]) -> None:
+    with Progress("m, seed 3, clean") as progress:
+        progress.expect(5)
+        progress.advance(2)
+        progress.advance(3, "margin 0.1")
+    assert lines == [("m, seed 3, clean: 2 of 5", True), ("m, seed 3, clean: 5 of 5, margin 0.1", False)]
+
+
+def test_a_measurement_that_expects_nothing_says_nothing(lines: list[tuple[str, bool]]) -> None:
+    with Progress("m, seed 3, grid") as progress:
+        progress.advance(1)
+    assert lines == []
 
 
 @pytest.mark.parametrize("asked", ["", "lines"])

@@ -137,6 +137,9 @@ def _measurement_refusal(plan: Plan, step: str, match: re.Match[str], file: Path
         return differing
     if origin["columns_sha256"] != columns_digest(table):
         return "its columns are not those that its metadata describe"
+    parts = [part for role, part in job.inputs if role == "shard" and not Path(part).exists()]
+    if parts:
+        return f"{parts[0]}, which it was gathered from, is not here"
     for used, (name, seed) in zip(origin["models"], job.models, strict=True):
         weights = Path(plan.layout.weights(name, seed))
         if (used["model"], used["seed"]) != (name, seed):

@@ -59,8 +59,8 @@ def _by_role(inputs: list[str]) -> dict[str, list[Path]]:
     """Return the inputs by role, in their order."""
     by_role: dict[str, list[Path]] = {}
     for text in inputs:
-        role, separator, path = text.partition("=")
-        if not separator:
+        role, _, path = text.partition("=")
+        if not role or not path:
             raise UserError(f"--input {text}: expected ROLE=PATH")
         by_role.setdefault(role, []).append(Path(path))
     return by_role

@@ -2,7 +2,7 @@
 Make data sets: fetched and checked against the official checksums, drawn, generated from one another, or crafted.
 
 reads    a mirror or the official hosts; the data set or the model that one is made from
-writes   data/{dataset}/ manifest.json, train.safetensors, test.safetensors
+writes   data/{dataset}/ manifest.json, test.safetensors, train.safetensors of one that can be trained on
          results/{scale}/data/{dataset}/seed{seed}/ manifest.json, test.safetensors of one that is made from a model
 """
 
@@ -18,6 +18,8 @@ rule data:
         f"{plan.folder}/logs/data/{{dataset}}.log",
     benchmark:
         f"{plan.folder}/benchmarks/data/{{dataset}}.tsv"
+    wildcard_constraints:
+        dataset=plan.pattern("trainable"),
     conda:
         "../environment.yaml"
     threads: plan.part("data", "threads")
@@ -32,6 +34,14 @@ rule data:
     shell:
         "python -m robustrepro run data --log {log} --spec {params.spec:q} --code {params.code}"
         " {params.inputs} --output {output.manifest}"
+
+
+use rule data as data_test_only with:
+    output:
+        manifest="data/{dataset}/manifest.json",
+        test="data/{dataset}/test.safetensors",
+    wildcard_constraints:
+        dataset=plan.pattern("test_only"),
 
 
 rule data_from_model:

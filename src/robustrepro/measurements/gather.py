@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ from robustrepro.measurements.store import as_arrays, read_columns, write_measur
 from robustrepro.steps import Work
 
 SUMMED = ("seconds", "cpu_seconds")
-SHARED = ("kind", "models", "data_manifest_sha256", "data_verified", "versions")
+SHARED = ("kind", "code", "models", "data_manifest_sha256", "data_verified", "versions", "notes")
 """What all parts must say alike of where they came from."""
 
 
@@ -26,11 +27,14 @@ def run(work: Work) -> None:
     Raises
     ------
     UserError
-        If the parts were measured on different models, data or versions of libraries.
+        If a part is of another measurement, or the parts were measured with different sources, models, data or
+        versions of libraries.
     """
     read = [read_columns(path) for path in work.inputs["shard"]]
     tables, origins = [table for table, _ in read], [origin for _, origin in read]
-    for path, origin in zip(work.inputs["shard"], origins, strict=True):
+    for number, (path, origin) in enumerate(zip(work.inputs["shard"], origins, strict=True)):
+        if _content(origin["spec"]) != {**_content(work.spec), "shard": [number, len(origins)]}:
+            raise UserError(f"{path}: not part {number} of {len(origins)} of this measurement; delete it and run again")
         differing = [key for key in SHARED if origin.get(key) != origins[0].get(key)]
         if differing:
             raise UserError(f"{path}: its {differing[0]} differs from the first part's; delete it and run again")
@@ -38,6 +42,11 @@ def run(work: Work) -> None:
     write_measurement(
         work.outputs[0], as_arrays(together), {**_account(origins), "spec": dict(work.spec), "code": work.code}
     )
+
+
+def _content(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a spec without what the step runs."""
+    return {key: value for key, value in spec.items() if key != "runs"}
 
 
 def _account(origins: list[dict[str, Any]]) -> dict[str, Any]:

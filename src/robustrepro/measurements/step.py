@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,7 +50,8 @@ def run(work: Work) -> None:
     # Float32 means float32 wherever something is measured: TF32 would decide close calls otherwise.
     with claimed_device() as device, true_float32():
         trained = _trained(work, device)
-        with Progress(f"{trained.model}, seed {trained.seed}, {_name_of(output)}") as progress:
+        measure_name = output.parents[2 if "shard" in spec else 1].name  # .../<measure>/<subject>/seed<k>[/<shard>]
+        with Progress(f"{trained.model}, seed {trained.seed}, {measure_name}") as progress:
             result = measure(trained, declared, progress)
         used = device_name(device)
     columns, notes = result if isinstance(result, Measured) else (result, {})
@@ -75,8 +75,3 @@ def _origin(work: Work, trained: Trained, usage: provenance.Usage, device: str) 
     models = [(each.model, each.seed, each.weights) for each in (trained, *trained.others)]
     manifest = next(iter(work.inputs.get("data", [])), None)
     return provenance.origin_of(work.spec, work.code, models, manifest, device) | usage.measured()
-
-
-def _name_of(output: Path) -> str:
-    """Return the measure's name, from ``measurements/<measure>/<subject>/seed<k>.parquet``."""
-    return output.parents[1].name

@@ -25,6 +25,7 @@ from robustrepro.spec.jobs import Job, Seeded, spec_of
 from robustrepro.spec.measurements import AuditTransfer, Cost, Measurement, Transfer, runs_of
 from robustrepro.spec.models import DerivedModel, GivenModel, TrainedModel
 from robustrepro.spec.paper import Paper
+from robustrepro.spec.sources import STEPS
 from robustrepro.words import measure_in_words
 
 NOTHING = "(?!)"
@@ -188,8 +189,10 @@ class Plan:
             for number in range(declared.shards)
         )
         content = json.loads(shards[0].spec)
-        del content["shard"], content["runs"]
-        return Job("gather", spec_of([], **content), inputs, shards[0].models)
+        del content["shard"]
+        # Not run again, but a gathered file's digest must tell what its rows were measured with.
+        runs = sorted([*content.pop("runs"), STEPS["measure"]])
+        return Job("gather", spec_of(runs, **content), inputs, shards[0].models)
 
     def _table_job(self, paper: str, table: str) -> Job:
         models = sorted(set(self.contents.table_models(paper, table)))
@@ -313,14 +316,28 @@ class Plan:
         return targets
 
     def pattern(self, of: str) -> str:
-        """Return the regular expression of some names: ``trained`` or ``derived`` models, ``sharded`` measures."""
-        models = self.declarations.models
+        """Return the regular expression of some names, for the rules that are for these alone.
+
+        Models are ``trained`` or ``derived``, measures ``sharded``, and data sets that are not made from a model have a
+        training split (``trainable``) or are ``test_only``.
+        """
+        models, datasets = self.declarations.models, self.declarations.datasets
         trained = [name for name, model in models.items() if isinstance(model, TrainedModel)]
-        sharded = [name for name, measure in self.declarations.measures.items() if measure.shards > 1]
-        names = {"trained": trained, "derived": [name for name in models if name not in trained], "sharded": sharded}[
-            of
+        test_only = [
+            name for name, made in datasets.items() if isinstance(made, GeneratedDataset) and made.split == "test"
         ]
-        return "|".join(map(re.escape, sorted(names))) or NOTHING
+        names = {
+            "trained": trained,
+            "derived": [name for name in models if name not in trained],
+            "sharded": [name for name, measure in self.declarations.measures.items() if measure.shards > 1],
+            "test_only": test_only,
+            "trainable": [
+                name
+                for name, made in datasets.items()
+                if name not in test_only and not isinstance(made, AdversarialDataset)
+            ],
+        }
+        return "|".join(map(re.escape, sorted(names[of]))) or NOTHING
 
     # -- honesty -------------------------------------------------------------------------------------------------
 
