@@ -129,7 +129,7 @@ AROUND_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     ),
     "unknown option of an attack of the audit": (
         audit(3, "attacks", "pgd-margin", "step"),
-        ["workflow/audit.yaml: attacks.pgd-margin: ", "'step': 3"],
+        ["workflow/audit.yaml: attacks.pgd-margin: step: unknown key; did you mean 'steps'?"],
     ),
     "shares that do not increase": (
         audit([0.5, 0.25], "smaller", "shares"),

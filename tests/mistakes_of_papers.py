@@ -1,81 +1,145 @@
-"""What can be done wrong in a paper's own declaration, each with what its message says."""
+"""What can be done wrong where a paper declares models, measures and data sets, each with what its message says."""
 
 from __future__ import annotations
 
-from conftest import PUBLISHED, Declarations
-from mistakes import Change, both, put, without
+from typing import Any
 
+from conftest import Declarations
+from mistakes import Change, both, configure, put, scale, without
 
-def differently_in_a_second_paper(declared: Declarations) -> None:
-    other = {**declared.paper["models"]["image-erm"], "epochs": 7}
-    declared.papers["second"] = {**declared.paper, "models": {"image-erm": other}}
-
-
-def transfer(**changed: object) -> Change:
-    """Let the table of distances be one of transfer from both networks to image-erm, with some keys changed."""
-
-    def change(declared: Declarations) -> None:
-        column = {"label": "Transfer", "transfer": {"target": "image-erm", "measure": "pgd", **changed}}
-        declared.paper["tables"]["distances"] = {**declared.paper["tables"]["accuracy"], "columns": {"erm": column}}
-        del declared.paper["tables"]["distances"]["published"]
-
-    return change
-
-
-def attack_by_transfer(source: str, **changed: object) -> Change:
-    """Let the measure pgd attack with a model's examples, made by its own attack with some keys changed."""
-
-    def change(declared: Declarations) -> None:
-        measure = declared.paper["measures"]["pgd"]
-        measure["attack"] = {"name": "transfer", "source": source, "attack": {**measure["attack"], **changed}}
-
-    return change
-
-
+ERM, HRM = "image-erm", "image-hrm"
 PGD = ("measures", "pgd", "attack")
-BATCHES = [{"batch_size": size, "losses": "image-hrm", "accuracy": {"HRM": "image-hrm"}} for size in (8, 16)]
-CLAIM = ("claims", "hrm-is-better", "holds_if")
+TRANSFER = ("measures", "transfer-pgd")
 PAPER = "papers/small/paper.yaml"
+CHANGE = {"name": "truncate_singular_values", "layer": "classifier.3", "percent": 10}
+CUT = {"from": ERM, "change": CHANGE}
+GIVEN = {"file": "erm.safetensors", "sha256": "0" * 64}
+NOISE = {"name": "gaussian_noise", "standard_deviation": 0.1}
+FGSM = {"name": "fgsm", "epsilon": "8/255"}
+
+
+def differently_in_a_second_paper(kind: str, name: str, key: str, value: object) -> Change:
+    """Declare a model or measure of the small paper in a second one, with one key changed."""
+
+    def change(declared: Declarations) -> None:
+        other = {**declared.paper[kind][name], key: value}
+        declared.papers["second"] = {**declared.paper, kind: {name: other}}
+
+    return change
+
+
+def transfer(declared: Declarations) -> None:
+    """Add a table of transfer between the two networks on images."""
+    declared.add_transfer("transfer", white_box=True)
+
+
+def derived(*keys: str, value: object = None) -> Change:
+    """Add the models `cut`, derived from image-erm, and `given`; then change the paper."""
+
+    def change(declared: Declarations) -> None:
+        network = {"architecture": "lenet5"}
+        declared.paper["models"] |= {
+            "cut": {"derived": {**CUT}},
+            "given": {"given": {**GIVEN}, "dataset": "mnist", "network": network},
+        }
+        if keys:
+            put(value, *keys)(declared)
+
+    return change
+
+
+def dataset(origin: str, **options: object) -> Change:
+    """Add a data set `other`."""
+    defaults: dict[str, Any] = {
+        "generated": {"from": "mnist", "by": NOISE},
+        "adversarial": {"model": ERM, "attacks": [FGSM]},
+    }
+    return put({origin: {**defaults[origin], **options}}, "datasets", "other")
+
+
+def shown(measure: object, model: str = ERM) -> Change:
+    """Declare a measure `extra` and show it of one model, in a table of its own."""
+
+    def change(declared: Declarations) -> None:
+        declared.paper["measures"]["extra"] = measure
+        declared.paper["tables"]["extra"] = {
+            "where": "Table 9",
+            "caption": "Extra",
+            "rows": {"row": {"label": "Row", "model": model}},
+            "columns": {"extra": {"label": "Extra", "measure": "extra"}},
+        }
+
+    return change
+
+
+EXTRA = f"{PAPER}: tables.extra.rows.row: column extra: extra"
 # What was done wrong: (the change, what the message says).
 IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     "syntax error": (
         lambda declared: declared.papers.update(small="title: [unclosed\nmodels: {"),
         [PAPER, "not valid YAML", "line"],
     ),
-    "missing key": (without("title"), [f"{PAPER}: title: this key is missing"]),
-    "no models": (without("models"), [f"{PAPER}: models: expected a mapping of names to declarations"]),
-    "model of a wrong type": (
-        put(3, "models", "image-erm"),
-        [f"{PAPER}: models.image-erm: expected a mapping, found 3"],
+    "a key that is there twice": (
+        lambda declared: declared.papers.update(small="title: a\nmodels: {}\ntitle: b\n"),
+        [PAPER, "not valid YAML: the key 'title' is there twice", "line 3"],
     ),
+    "a key that is a number": (
+        lambda declared: declared.papers.update(small="title: a\nmodels: {8: {}}\n"),
+        [PAPER, "models: the key 8 is no text; expected it in quotes: '8'"],
+    ),
+    "a mapping that contains itself": (
+        lambda declared: declared.papers.update(small="title: a\nmodels: &all\n  erm: *all\n"),
+        [f"{PAPER}: models.erm: this contains itself"],
+    ),
+    "missing key": (without("title"), [f"{PAPER}: title: this key is missing"]),
+    "models that are none": (put(None, "models"), [f"{PAPER}: models: expected a mapping of names to declarations"]),
+    "model of a wrong type": (put(3, "models", ERM), [f"{PAPER}: models.{ERM}: expected a mapping, found 3"]),
+    "a model's name that is no part of a path": (
+        put({}, "models", "../erm"),
+        [f"{PAPER}: models: the name '../erm' cannot be part of a path; expected at most 100 letters, digits"],
+    ),
+    # Models
     "unknown architecture": (
-        put("lenet", "models", "image-erm", "architecture", "name"),
-        ["models.image-erm: architecture.name: unknown name 'lenet'; did you mean 'lenet5'?", "lenet5, mlp"],
+        put("lenet", "models", ERM, "network", "architecture", "name"),
+        [f"{PAPER}: models.{ERM}: network.architecture.name: unknown name 'lenet'; did you mean 'lenet5'?", "mlp"],
+    ),
+    "unknown architecture, in short": (
+        put("lenet", "models", ERM, "network", "architecture"),
+        [f"models.{ERM}: network.architecture.name: unknown name 'lenet'; did you mean 'lenet5'?"],
+    ),
+    "unknown preprocessing": (
+        put([{"name": "standardize"}], "models", ERM, "network", "preprocessing"),
+        [f"models.{ERM}: network.preprocessing[0].name: unknown name 'standardize'; did you mean 'standardise'?"],
+    ),
+    "architecture outside the network": (
+        put("lenet5", "models", ERM, "architecture"),
+        [f"models.{ERM}: architecture: unknown key (known: augmentation, batch_size, dataset, epochs, network"],
     ),
     "unknown objective": (
-        put("hrn", "models", "image-hrm", "objective", "name"),
-        ["models.image-hrm: objective.name: unknown name 'hrn'; did you mean 'hrm'?", "cem, erm, hrm"],
+        put("hrn", "models", HRM, "objective", "name"),
+        [f"{PAPER}: models.{HRM}: objective.name: unknown name 'hrn'; did you mean 'hrm'?", "cem, erm, hrm"],
     ),
     "objective as text": (
-        put("hrm", "models", "image-hrm", "objective"),
-        ["models.image-hrm: objective: found 'hrm'", "dictionary"],
+        put("hrm", "models", HRM, "objective"),
+        [f"models.{HRM}: objective: expected a mapping, found 'hrm'"],
     ),
     "objective without a name": (
-        without("models", "image-hrm", "objective", "name"),
-        ["models.image-hrm: objective: expected a mapping with a key 'name', found {'guard': 1e-08}"],
+        without("models", HRM, "objective", "name"),
+        [f"models.{HRM}: objective: expected a mapping with a key 'name', found {{'guard': 1e-08}}"],
     ),
     "option of another objective": (
-        put(0.1, "models", "image-erm", "objective", "guard"),
-        ["models.image-erm: objective.guard: unknown key"],
+        put(0.1, "models", ERM, "objective", "guard"),
+        [f"models.{ERM}: objective.guard: unknown key"],
     ),
     "unknown optimizer": (
-        put("sgd", "models", "image-erm", "optimizer", "name"),
-        ["models.image-erm: optimizer.name: found 'sgd'", "adam"],
+        put("sgdd", "models", ERM, "optimizer", "name"),
+        [f"models.{ERM}: optimizer.name: unknown name 'sgdd'; did you mean 'sgd'?", "adam, sgd"],
     ),
     "unknown data set": (
-        put("mnits", "models", "image-erm", "dataset"),
-        ["data set of model image-erm: 'mnits'; did you mean 'mnist'?"],
+        put("mnits", "models", ERM, "dataset"),
+        [f"data set of model {ERM}: 'mnits'; did you mean 'mnist'?"],
     ),
+    "a mapping as data set": (put({}, "models", ERM, "dataset"), [f"{PAPER}: models.{ERM}: dataset: found {{}}"]),
     "no epochs": (put(0, "models", "points-erm", "epochs"), ["models.points-erm: epochs: found 0"]),
     "epochs as text": (
         put("4", "models", "points-erm", "epochs"),
@@ -87,170 +151,257 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     ),
     "learning rate of zero": (
         put(0.0, "models", "points-erm", "optimizer", "learning_rate"),
-        ["models.points-erm: optimizer.learning_rate: found 0.0", "greater than 0"],
+        ["models.points-erm: optimizer.learning_rate: expected a positive rate", "found 0.0"],
+    ),
+    "unknown schedule": (
+        put({"name": "rmap"}, "models", "points-erm", "optimizer", "learning_rate"),
+        ["models.points-erm: optimizer.learning_rate.name: unknown name 'rmap'; did you mean 'ramp'?"],
     ),
     "guard of infinity": (
-        put(float("inf"), "models", "image-hrm", "objective", "guard"),
-        ["models.image-hrm: objective.guard: found inf", "finite"],
+        put(float("inf"), "models", HRM, "objective", "guard"),
+        [f"models.{HRM}: objective.guard: found inf", "finite"],
     ),
-    "batches of one": (put(1, "models", "image-erm", "batch_size"), ["models.image-erm: batch_size: found 1"]),
-    "no seeds of a model": (put(0, "models", "image-erm", "seeds"), ["models.image-erm: seeds: found 0"]),
-    "declared twice": (
-        differently_in_a_second_paper,
-        ["models.image-erm: declared differently in papers/", "names are global"],
+    "batches of one": (put(1, "models", ERM, "batch_size"), [f"models.{ERM}: batch_size: found 1"]),
+    "no seeds of a model": (put(0, "models", ERM, "seeds"), [f"models.{ERM}: seeds: found 0"]),
+    "a model that is declared twice": (
+        differently_in_a_second_paper("models", ERM, "epochs", 7),
+        [f"models.{ERM}: declared differently in papers/", "names are global"],
     ),
-    "a table where the report has the departures": (
-        lambda project: project.paper["tables"].update(departures=project.paper["tables"]["accuracy"]),
-        [f"{PAPER}: ", "'departures' names two places of the report"],
+    "a measure that is declared twice": (
+        differently_in_a_second_paper("measures", "pgd", "examples", 7),
+        ["measures.pgd: declared differently in papers/", "names are global"],
     ),
-    "a figure with the key of a table": (
-        lambda project: project.paper["figures"].update(accuracy=project.paper["figures"]["regions"]),
-        [f"{PAPER}: ", "'accuracy' names two places of the report"],
+    "derived from an unknown model": (
+        derived("models", "cut", "derived", "from", value="image-emr"),
+        ["model in models.cut: derived.from: 'image-emr'; did you mean 'image-erm'?"],
     ),
+    "derived in a circle": (
+        both(
+            derived("models", "again", value={"derived": {**CUT, "from": "cut"}}),
+            put("again", "models", "cut", "derived", "from"),
+        ),
+        ["models.cut: derived in a circle: cut from again from cut"],
+    ),
+    "derived from itself": (
+        derived("models", "cut", "derived", "from", value="cut"),
+        ["models.cut: derived in a circle: cut from cut"],
+    ),
+    "a derived model of more percent than there are": (
+        derived("models", "cut", "derived", "change", value={**CHANGE, "percent": "200/1"}),
+        [f"{PAPER}: models.cut: derived.change.percent: found '200/1'", "less than or equal to 100"],
+    ),
+    "a checksum that is none": (
+        derived("models", "given", "given", "sha256", value="abc"),
+        [f"{PAPER}: models.given: given.sha256: found 'abc'"],
+    ),
+    "epochs of a derived model, by its name": (
+        both(derived(), scale({"epochs": 3}, "models", "cut")),
+        ["workflow/scales/quick.yaml or config.yaml: models.cut: epochs: unknown key (known: derived, seeds)"],
+    ),
+    "a misspelt key for a pattern that a derived model fits": (
+        both(derived(), scale({"epoch": 3}, "models", "cu*")),
+        ["models.cut: epoch: unknown key"],
+    ),
+    # Measures
     "unknown attack": (
         put("pdg", *PGD, "name"),
-        ["measures.pgd: attack.name: unknown name 'pdg'; did you mean 'pgd'?", "fgsm, noise, pgd"],
+        [f"{PAPER}: measures.pgd: attack.name: unknown name 'pdg'; did you mean 'pgd'?", "fgsm, noise, pgd"],
     ),
     "negative epsilon": (put(-0.1, *PGD, "epsilon"), ["measures.pgd: attack.epsilon: found -0.1", "greater than or"]),
+    "a ratio over zero": (
+        put("8/0", *PGD, "epsilon"),
+        ["measures.pgd: attack.epsilon: found '8/0'", "number"],
+    ),
+    "a ratio of letters": (put("8/x", *PGD, "epsilon"), ["measures.pgd: attack.epsilon: found '8/x'", "number"]),
+    "epsilons that do not increase": (
+        put({"curve": {"epsilons": ["8/255", "4/255"], "attack": {"name": "fgsm"}}}, "measures", "pgd"),
+        ["measures.pgd: curve: epsilons are [0.031", "expected each larger than the one before"],
+    ),
     "unknown option of an attack": (
         put(3, *PGD, "step"),
         ["measures.pgd: attack.step: unknown key; did you mean 'steps'?"],
     ),
-    "unknown norm": (put("l3", *PGD, "norm"), ["measures.pgd: attack.norm: found 'l3'", "'linf' or 'l2'"]),
+    "unknown norm": (put("l3", *PGD, "norm"), ["measures.pgd: attack.norm: found 'l3'", "'linf', 'l2' or 'l1'"]),
     "restarts that are all the same": (
         put({"name": "pgd", "epsilon": 0.3, "steps": 5, "step_size": 0.1, "restarts": 3, "random_start": False}, *PGD),
         ["measures.pgd: attack", "restarts is 3, but without random_start they would all be the same"],
     ),
     "unknown split": (put("valid", "measures", "clean", "split"), ["measures.clean: split: found 'valid'"]),
-    "unknown model of a row": (
-        put("image-hmr", "tables", "accuracy", "rows", "hrm", "model"),
-        [f"model in {PAPER}: tables.accuracy.rows.hrm: 'image-hmr'; did you mean 'image-hrm'?"],
+    "no examples": (put(0, "measures", "clean", "examples"), ["measures.clean: examples: found 0"]),
+    "two kinds in one measure": (
+        put({}, "measures", "pgd", "losses"),
+        [f"{PAPER}: measures.pgd: expected one kind of measurement (attack, curve, ", "found attack, losses"],
     ),
-    "unknown measure of a column": (
-        put("pgd40", "tables", "accuracy", "columns", "pgd", "measure"),
-        [f"measure in {PAPER}: tables.accuracy.columns.pgd: 'pgd40'; did you mean 'pgd'?"],
+    "no kind of measurement": (
+        put({"examples": 5}, "measures", "pgd"),
+        [f"{PAPER}: measures.pgd: expected one kind of measurement (attack, curve, ", "found none"],
     ),
-    "a row without a model": (
-        put({"label": "ERM"}, "tables", "accuracy", "rows", "erm"),
-        [f"{PAPER}: tables.accuracy.rows.erm: expected either 'model' or 'models'"],
+    "unknown kind of measurement": (
+        put({"loses": {}, "examples": 5}, "measures", "pgd"),
+        [f"kind of measurement in {PAPER}: measures.pgd: 'loses'; did you mean 'losses'?"],
     ),
-    "a column of both kinds": (
-        put(["a", "b"], "tables", "accuracy", "columns", "pgd", "distance"),
-        [f"{PAPER}: tables.accuracy.columns.pgd: expected either 'measure', 'distance' or 'transfer'"],
+    "two unknown kinds of measurement": (
+        put({"atack": {}, "exampels": 5}, "measures", "pgd"),
+        [f"kind of measurement in {PAPER}: measures.pgd: 'atack'; did you mean 'attack'?"],
     ),
-    "an attack on two models": (
-        put({"label": "PGD", "measure": "pgd"}, "tables", "distances", "columns", "pgd"),
-        [f"{PAPER}: tables.distances.rows.8: column pgd measures one model; expected 'model'"],
+    "a kind of which papers declare none": (
+        put({"audit": {}}, "measures", "pgd"),
+        [f"kind of measurement in {PAPER}: measures.pgd: 'audit'"],
     ),
-    "distance of an unknown model": (
-        put(["erm", "cem"], "tables", "distances", "columns", "erm-hrm", "distance"),
-        [f"model of row 8 in {PAPER}: tables.distances.columns.erm-hrm: 'cem'", "known: erm, hrm"],
+    "options that are no mapping": (
+        put({"losses": [1]}, "measures", "pgd"),
+        [f"{PAPER}: measures.pgd: losses: expected a mapping of options, found [1]"],
     ),
-    "a name that is no part of a path": (
-        put({"label": "a", "model": "image-erm"}, "tables", "accuracy", "rows", "../a"),
-        [PAPER, "tables.accuracy.rows", "../a"],
+    "an attack that is a list": (
+        put([1], *PGD),
+        [f"{PAPER}: measures.pgd: attack: expected a mapping, found [1]"],
     ),
-    "unknown model of a panel": (
-        put("points-emr", "figures", "regions", "figure", "panels", 0, "model"),
-        [f"model in {PAPER}: figures.regions: 'points-emr'; did you mean 'points-erm'?"],
+    "a kind that says its kind": (
+        put({"losses": {"kind": "attack"}}, "measures", "pgd"),
+        [f"{PAPER}: measures.pgd: losses.kind: unknown key"],
     ),
-    "unknown figure": (
-        put("boundaries", "figures", "regions", "figure", "name"),
-        [f"{PAPER}: figures.regions.figure.name: unknown name 'boundaries'", "did you mean 'decision_boundaries'"],
+    "an option that is there twice": (
+        put({"losses": {"split": "train"}, "split": "test"}, "measures", "pgd"),
+        [f"{PAPER}: measures.pgd: split is there twice, under losses and beside it"],
     ),
-    "heat map of an unknown table": (
-        put({"name": "heat_map", "table": "acuracy"}, "figures", "regions", "figure"),
-        [f"table in {PAPER}: figures.regions: 'acuracy'; did you mean 'accuracy'?"],
+    "shards of what is one piece": (
+        put(2, "measures", "grid", "shards"),
+        [f"{PAPER}: measures.grid: shards is 2, but a measurement of kind 'decision_boundary' is one piece"],
     ),
-    "figure of an unknown measure": (
-        put({"name": "diagonal_dominance", "measure": "pdg", "batches": BATCHES}, "figures", "regions", "figure"),
-        [f"measure in {PAPER}: figures.regions: 'pdg'; did you mean 'pgd'?"],
+    "a measure with the audit's name": (
+        put({"attack": {"name": "clean"}}, "measures", "audit-linf-0.3"),
+        [f"{PAPER}: measures.audit-linf-0.3: names that begin with 'audit-' are the audit's own; take another"],
     ),
-    "transfer to an unknown model": (
-        transfer(target="image-emr"),
-        [f"model in {PAPER}: tables.distances.columns.erm: 'image-emr'; did you mean 'image-erm'?"],
+    "a measure on an unknown data set": (
+        put("mnits", "measures", "pgd", "data"),
+        [f"data set in {PAPER}: measures.pgd: 'mnits'; did you mean 'mnist'?"],
     ),
-    "transfer by an unknown measure": (
-        transfer(measure="pdg"),
-        [f"measure in {PAPER}: tables.distances.columns.erm: 'pdg'; did you mean 'pgd'?"],
-    ),
-    "transfer of clean images": (
-        transfer(measure="clean"),
+    "a measure on images of another shape": (
+        put("cifar10", "measures", "pgd", "data"),
         [
-            f"{PAPER}: tables.distances.columns.erm",
-            "an attack that makes them (autoattack, bim, fgsm, noise, pgd)",
-            "clean is not",
+            f"{PAPER}: tables.accuracy.rows.erm: column pgd: pgd is of cifar10, with 10 classes of shape (3, 32, 32); "
+            f"{ERM} is of digits, with 10 of (1, 28, 28)"
         ],
     ),
-    "transfer to the only seed": (
-        both(transfer(), put(1, "models", "image-erm", "seeds")),
-        [f"{PAPER}: tables.distances.columns.erm: image-erm has one seed", "needs two or more", "seeds"],
+    "a decision boundary of images": (
+        shown({"decision_boundary": {}}),
+        [f"{EXTRA} is for points of the plane; {ERM} is of digits"],
     ),
-    "white box of another model's only seed": (
-        both(transfer(white_box=True), put(1, "models", "image-erm", "seeds")),
-        [f"{PAPER}: tables.distances.columns.erm: image-erm has one seed", "needs two or more"],
+    "training losses of a test set": (
+        both(dataset("generated"), shown({"losses": {"split": "train"}, "data": "other"})),
+        [f"{EXTRA} reads the training images of other, which has a test split only"],
     ),
-    "transfer from several models": (
-        put(
-            {"label": "T", "transfer": {"target": "points-erm", "measure": "pgd"}},
-            "tables",
-            "distances",
-            "columns",
-            "t",
-        ),
-        [f"{PAPER}: tables.distances.rows.8: column t attacks with one model; expected 'model'"],
+    "the training objective of a given model": (
+        both(derived(), shown({"attack": {**FGSM, "loss": "training"}}, "given")),
+        [f"{EXTRA} needs the training objective of given, whose weights are given"],
     ),
-    "attack by transfer from an unknown model": (
-        attack_by_transfer("image-emr"),
-        ["source in measures.pgd: 'image-emr'; did you mean 'image-erm'?"],
+    "the training of a derived model": (
+        both(derived(), shown({"training_path": {}}, "cut")),
+        [f"{EXTRA} needs the training of cut, which is derived from another model"],
     ),
-    "attack by transfer on other data": (
-        attack_by_transfer("points-erm"),
-        [f"{PAPER}: tables.accuracy.columns.pgd", "points-erm is of two_moons, image-erm of digits"],
+    # Transfer
+    "transfer to an unknown model": (
+        both(transfer, put(["image-emr"], *TRANSFER, "transfer", "targets")),
+        [f"model in {PAPER}: measures.transfer-pgd: 'image-emr'; did you mean 'image-erm'?"],
     ),
-    "attack by transfer from the only seed": (
-        both(attack_by_transfer("image-erm"), put(1, "models", "image-erm", "seeds")),
-        [f"{PAPER}: tables.accuracy.columns.pgd: image-erm has one seed", "independently trained source"],
+    "transfer to no model": (
+        both(transfer, put([], *TRANSFER, "transfer", "targets")),
+        [f"{PAPER}: measures.transfer-pgd: targets: found []", "at least 1 item"],
     ),
-    "attack by transfer with restarts that are all the same": (
-        attack_by_transfer("image-erm", restarts=2, random_start=False),
-        ["measures.pgd: attack", "restarts is 2, but without random_start they would all be the same"],
+    "transfer from an unknown model": (
+        both(transfer, put("image-emr", *TRANSFER, "transfer", "source")),
+        [f"model in {PAPER}: measures.transfer-pgd: 'image-emr'; did you mean 'image-erm'?"],
     ),
-    "attack by transfer with clean images": (
-        attack_by_transfer("image-erm", name="clean"),
-        ["measures.pgd: ", "'clean'"],
+    "transfer between data sets": (
+        both(transfer, put([ERM, "points-erm"], *TRANSFER, "transfer", "targets")),
+        ["measures.transfer-pgd: examples are transferred between models of one data set", "'digits', 'two_moons'"],
     ),
-    "figure of an attack by transfer": (
+    "transfer of clean images": (
+        both(transfer, put({"name": "clean"}, *TRANSFER, "transfer", "attack")),
+        [
+            f"{PAPER}: measures.transfer-pgd: attack.name: unknown name 'clean'",
+            "known: autoattack, bim, fgsm, noise, pgd",
+        ],
+    ),
+    "transfer with restarts that are all the same": (
         both(
-            attack_by_transfer("image-erm"),
-            put({"name": "diagonal_dominance", "measure": "pgd", "batches": BATCHES}, "figures", "regions", "figure"),
+            transfer,
+            put(
+                {"name": "pgd", "epsilon": 0.3, "steps": 5, "step_size": 0.1, "restarts": 2, "random_start": False},
+                *TRANSFER,
+                "transfer",
+                "attack",
+            ),
         ),
-        [f"{PAPER}: figures.regions: pgd attacks by transfer"],
+        ["measures.transfer-pgd: attack: restarts is 2, but without random_start they would all be the same"],
     ),
-    "claim about an unknown table": (
-        put(["acuracy[hrm, pgd] >= 1"], *CLAIM),
-        [f"table in {PAPER}: claims.hrm-is-better: 'acuracy'; did you mean 'accuracy'?"],
+    # Data sets
+    "a data set with a built-in name": (
+        put({"generated": {"from": "mnist", "by": NOISE}}, "datasets", "digits"),
+        [f"{PAPER}: datasets.digits: a data set of this name is built in; give it another name"],
     ),
-    "claim about an unknown row": (
-        put(["accuracy[hmr, pgd] >= 1"], *CLAIM),
-        [f"row of accuracy in {PAPER}: claims.hrm-is-better: 'hmr'; did you mean 'hrm'?"],
+    "a data set of no origin": (
+        put({}, "datasets", "other"),
+        [f"{PAPER}: datasets.other: found no key; expected exactly one of the keys adversarial, generated"],
     ),
-    "claim about an unknown column": (
-        put(["accuracy[hrm, pdg] >= 1"], *CLAIM),
-        [f"column of accuracy in {PAPER}: claims.hrm-is-better: 'pdg'; did you mean 'pgd'?"],
+    "a generated data set of an unknown one": (
+        dataset("generated", **{"from": "mnits"}),
+        ["data set in datasets.other: generated.from: 'mnits'; did you mean 'mnist'?"],
     ),
-    "claim that cannot be read": (
-        put(["accuracy[hrm, pgd] > 1"], *CLAIM),
-        [f"{PAPER}: claims.hrm-is-better", "condition 'accuracy[hrm, pgd] > 1': cannot read '> 1'"],
+    "a data set that is generated from itself": (
+        dataset("generated", **{"from": "other"}),
+        ["datasets.other: generated in a circle: other from other"],
     ),
-    "claim without a condition": (put([], *CLAIM), [f"{PAPER}: claims.hrm-is-better.holds_if: found []"]),
-    # published/
-    "missing printed numbers": (
-        lambda declared: declared.published.clear(),
-        ["papers/small/published/accuracy.csv: there is no such file, though a table names it under 'published'"],
+    "a data set that stands in for what it is generated from": (
+        both(dataset("generated"), scale("other", "datasets", "mnist")),
+        ["datasets.other: generated in a circle: other from other"],
     ),
-    "printed numbers of another table": (
-        lambda declared: declared.published.update({"accuracy.csv": PUBLISHED.replace("Clean", "Test")}),
-        ["papers/small/published/accuracy.csv: column names ['Test', 'PGD'] differ from the declared labels"],
+    "noise on points": (
+        dataset("generated", **{"from": "two_moons"}),
+        ["datasets.other: generated.from: two_moons has points of the plane; expected images"],
     ),
+    "noise on adversarial examples": (
+        both(
+            dataset("adversarial"),
+            put({"generated": {"from": "other", "by": NOISE, "split": "test"}}, "datasets", "more"),
+        ),
+        ["datasets.more: generated.from: other is made from a model", "expected images"],
+    ),
+    "a training split of a test split": (
+        both(
+            dataset("generated"),
+            put({"generated": {"from": "other", "by": NOISE, "split": "both"}}, "datasets", "more"),
+        ),
+        ["datasets.more: generated.from: other has a test split only, so that 'split: both' cannot be made of it"],
+    ),
+    "noise of no strength": (
+        dataset("generated", by={**NOISE, "standard_deviation": 0}),
+        [f"{PAPER}: datasets.other.generated: by.standard_deviation: found 0", "greater than 0"],
+    ),
+    "adversarial examples for an unknown model": (
+        dataset("adversarial", model="image-emr"),
+        ["model in datasets.other: adversarial.model: 'image-emr'; did you mean 'image-erm'?"],
+    ),
+    "adversarial examples by the training objective": (
+        dataset("adversarial", attacks=[{**FGSM, "loss": "training"}]),
+        [f"{PAPER}: datasets.other.adversarial: attacks[0].loss is 'training'; name the loss itself"],
+    ),
+    "a box around points": (
+        dataset("adversarial", model="points-erm"),
+        ["datasets.other: adversarial.box: the points of two_moons have no unit box; expected null"],
+    ),
+    "a model that is trained on a test split": (
+        both(dataset("generated"), put("other", "models", ERM, "dataset")),
+        [f"models.{ERM}: dataset: other has a test split only, so none can be trained on it"],
+    ),
+    "a model that is trained on adversarial examples": (
+        both(dataset("adversarial"), put("other", "models", HRM, "dataset")),
+        [f"models.{HRM}: dataset: other is made from a model, so no model can be of it"],
+    ),
+    # Extensions
+    "an extension that is not there": (
+        configure(["no_such_module"], "extensions"),
+        ["config.yaml: extensions: no_such_module cannot be imported (ModuleNotFoundError: No module named"],
+    ),
+    "an extension without a name": (configure([""], "extensions"), ["config.yaml: extensions:  cannot be imported"]),
 }

@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from robustrepro.attacks.measure import measure
+from robustrepro.attacks.norms import NORMS
 from robustrepro.attacks.outcome import AttackOutcome
-from robustrepro.attacks.threat_models import norm_of
 from robustrepro.datasets import adversarial
 from robustrepro.datasets.examples import AttackedModel
 from robustrepro.datasets.manifest import Manifest, read_manifest
@@ -111,7 +111,7 @@ def test_each_row_lies_in_the_ball_of_the_attack_that_it_names(baseline: Baselin
     for number, attack in enumerate(made.origins.attacks):
         rows = made.origins.attack == number
         assert attack.kept == int(rows.sum()) > 0
-        assert float(norm_of(difference[rows], attack.norm).max()) <= attack.epsilon * (1 + 1e-5)
+        assert float(NORMS[attack.norm].length(difference[rows]).max()) <= attack.epsilon * (1 + 1e-5)
         assert (made.origins.index[rows].diff() > 0).all()
     attacked = int(right(baseline.network(), as_float(original.inputs), original.labels).sum())
     assert 0 < attacked < len(original.labels)

@@ -10,7 +10,7 @@ from robustrepro.errors import UserError
 from robustrepro.implementations import resolve
 from robustrepro.spec.datasets import DATASETS, AdversarialDataset, GaussianNoise, GeneratedDataset, dataset_of
 
-KINDS = (*{type(spec) for spec in DATASETS.values()}, GeneratedDataset, AdversarialDataset, GaussianNoise)
+KINDS = (*dict.fromkeys(type(spec) for spec in DATASETS.values()), GeneratedDataset, AdversarialDataset, GaussianNoise)
 FGSM = {"name": "fgsm", "epsilon": 0.1}
 MAKERS = {kind.implementation.partition(":")[0] for kind in KINDS}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 from conftest import REPOSITORY, Declarations
+from planned_jobs import jobs_of
 
 from robustrepro.canonical import canonical_json
 from robustrepro.spec.config import merged
-from robustrepro.spec.jobs import Job
 from robustrepro.spec.plan import Plan
 
 
@@ -269,31 +268,6 @@ def test_the_specs_of_a_paper_do_not_depend_on_which_papers_are_asked_for(declar
         assert {file for file in shared if part[file] != both[file]} == set()
     assert {file for file in both if both[file] != turned[file]} <= of_the_scale
     assert set(alone) | set(other) == set(both) == set(turned)
-
-
-def jobs_of(plan: Plan) -> dict[str, Job]:
-    """Return the job of every file that a run makes, as Snakemake finds them: from the report backwards."""
-    patterns = {
-        "data": r"data/(?P<dataset>[\w.-]+)/manifest.json",
-        "train": r".*/models/(?P<model>[\w.-]+)/seed(?P<seed>\d+)/weights.safetensors",
-        "measure": r".*/measurements/(?P<measure>[\w.-]+)/(?P<subject>[\w.+-]+)/seed(?P<seed>\d+).parquet",
-        "table": r".*/papers/(?P<paper>\w+)/tables/(?P<table>[\w.-]+).json",
-        "figure": r".*/papers/(?P<paper>\w+)/figures/(?P<figure>[\w.-]+).png",
-        "audit": r".*/papers/(?P<paper>\w+)/audit.json",
-        "scorecard": r".*/papers/(?P<paper>\w+)/scorecard.json",
-        "summary": r"results/\w+/scorecard.csv",
-        "report": r".*/report/index.html",
-    }
-    jobs: dict[str, Job] = {}
-    waiting = [f"{plan.folder}/scorecard.csv", f"{plan.folder}/report/index.html"]
-    while waiting:
-        file = waiting.pop()
-        if file in jobs:
-            continue
-        step, match = next((step, found) for step, text in patterns.items() if (found := re.fullmatch(text, file)))
-        jobs[file] = plan.job(step, **match.groupdict())
-        waiting += jobs[file].files
-    return jobs
 
 
 def test_a_paper_may_make_claims_on_models_that_another_paper_declares(declarations: Declarations) -> None:

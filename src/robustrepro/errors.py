@@ -26,7 +26,7 @@ def unknown_name(what: str, found: str, known: Iterable[str]) -> UserError:
     known
         Every name that would have been accepted.
     """
-    names = sorted(known)
+    found, names = " ".join(found.split()), sorted(known)
     near = difflib.get_close_matches(found, names, n=1, cutoff=0.5)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     return UserError(f"unknown {what}: '{found}'{hint} (known: {', '.join(names) or 'none'})")

@@ -14,6 +14,8 @@ from typing import Any
 from robustrepro.errors import UserError
 
 COMPARISONS = (">=", "<=")
+LONGEST = 500
+"""Characters that someone may still follow, and that a reader which calls itself can."""
 ENDS = "an expression ends where a cell or a number is expected"
 _OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
@@ -75,6 +77,8 @@ class Reader:
             rf"\s*(?:(?P<cell>{cell.pattern})|(?P<number>\d+(?:\.\d+)?)|(?P<symbol>>=|<=|[-+*/()]))\s*", re.ASCII
         )
         self.tokens: list[Token] = []
+        if len(text) > LONGEST:
+            raise UserError(f"{what} '{text[:40]}...': it has {len(text)} characters; expected at most {LONGEST}")
         position = 0
         while position < len(text):
             match = pattern.match(text, position)

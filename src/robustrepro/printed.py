@@ -90,6 +90,8 @@ def read_published(path: Path, rows: Mapping[str, str], columns: Mapping[str, st
             lines = [(reader.line_num, line) for line in reader if line]
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file, though a table names it under 'published'") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a CSV file in UTF-8 ({error})") from error
     if not lines:

@@ -2,8 +2,9 @@
 Make data sets: fetched and checked against the official checksums, drawn, generated from one another, or crafted.
 
 reads    a mirror or the official hosts; the data set or the model that one is made from
-writes   data/{dataset}/ manifest.json, test.safetensors, train.safetensors of one that can be trained on
-         results/{scale}/data/{dataset}/seed{seed}/ manifest.json, test.safetensors of one that is made from a model
+writes   data/{dataset}/ manifest.json, test.safetensors and, unless the data set is for tests only, train.safetensors
+         results/{scale}/data/{dataset}/seed{seed}/ the same of a data set that is made from a model, or generated from
+         one that stands in for another at this scale
 """
 
 
@@ -19,7 +20,7 @@ rule data:
     benchmark:
         f"{plan.folder}/benchmarks/data/{{dataset}}.tsv"
     wildcard_constraints:
-        dataset=plan.pattern("trainable"),
+        dataset=plan.pattern("both_splits"),
     conda:
         "../environment.yaml"
     threads: plan.part("data", "threads")
@@ -44,27 +45,20 @@ use rule data as data_test_only with:
         dataset=plan.pattern("test_only"),
 
 
-rule data_from_model:
-    input:
-        plan.part("data", "files"),
+use rule data as data_of_scale with:
     output:
         manifest="results/{scale}/data/{dataset}/seed{seed}/manifest.json",
+        train="results/{scale}/data/{dataset}/seed{seed}/train.safetensors",
         test="results/{scale}/data/{dataset}/seed{seed}/test.safetensors",
     log:
         "results/{scale}/logs/data/{dataset}/seed{seed}.log",
     benchmark:
         "results/{scale}/benchmarks/data/{dataset}/seed{seed}.tsv"
-    conda:
-        "../environment.yaml"
-    threads: plan.part("data", "threads")
-    resources:
-        gpu=plan.part("data", "gpu"),
-        mem_mb=plan.part("data", "memory_mb"),
-        runtime=plan.part("data", "minutes"),
-    params:
-        spec=plan.part("data", "spec"),
-        code=plan.part("data", "code"),
-        inputs=plan.part("data", "arguments"),
-    shell:
-        "python -m robustrepro run data --log {log} --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --output {output.manifest}"
+
+
+use rule data_of_scale as data_of_scale_test_only with:
+    output:
+        manifest="results/{scale}/data/{dataset}/seed{seed}/manifest.json",
+        test="results/{scale}/data/{dataset}/seed{seed}/test.safetensors",
+    wildcard_constraints:
+        dataset=plan.pattern("test_only"),

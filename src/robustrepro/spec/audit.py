@@ -21,6 +21,7 @@ from robustrepro.spec.attacks import (
     crafting_attack_adapter,
 )
 from robustrepro.spec.base import Declaration, Key
+from robustrepro.spec.messages import explain
 
 AUDIT_ATTACKS = ("autoattack", "bim", "fgsm", "noise", "pgd")
 """What the audit can attack a model with, by name."""
@@ -127,7 +128,7 @@ def _check_attack(where: str, template: Template, names: Sequence[str]) -> None:
     try:
         attack_at(template, "linf", 0.1)
     except ValidationError as error:
-        raise ValueError(f"{where}: {error.errors()[0]['msg']}, found {template}") from None
+        raise ValueError(explain(error, CraftingSpec, where)) from None
 
 
 def attack_at(template: Template, norm: Norm, epsilon: float) -> CraftingAttack:
@@ -142,7 +143,9 @@ def attack_at(template: Template, norm: Norm, epsilon: float) -> CraftingAttack:
     """
     attack = {**template, "norm": norm, "epsilon": epsilon}
     if template.get("name") in {"bim", "pgd"} and "step_size" not in template:
-        attack["step_size"] = OVERSHOOT * epsilon / template.get("steps", 1)
+        steps = template.get("steps")
+        # Steps that are no such number are for validation to refuse.
+        attack["step_size"] = OVERSHOOT * epsilon / (steps if isinstance(steps, int) and steps > 0 else 1)
     return crafting_attack_adapter.validate_python(attack)
 
 

@@ -6,15 +6,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import cached_property
 
+from pydantic import ValidationError
+
 from robustrepro.errors import UserError
 from robustrepro.grammar import Cell, parse_condition
 from robustrepro.layout import Layout
-from robustrepro.spec.attacks import Norm
+from robustrepro.spec.attacks import CraftingSpec, Norm
 from robustrepro.spec.audit import attack_at, ball_of
 from robustrepro.spec.config import Tree
-from robustrepro.spec.declarations import RESERVED, Declarations
+from robustrepro.spec.declarations import AUDIT_FILE, RESERVED, Declarations
 from robustrepro.spec.jobs import Seeded
 from robustrepro.spec.measurements import Attack, AuditOfBall, AuditTransfer, Measurement
+from robustrepro.spec.messages import explain
 from robustrepro.spec.paper import Row, Table
 
 Ball = tuple[Norm, float]
@@ -50,14 +53,26 @@ class PaperAudit:
     def battery(self, ball: Ball) -> AuditOfBall:
         """Return the measure of a model under every attack in a ball."""
         audit = self._declarations.audit
-        return AuditOfBall(kind="audit", ball=ball_of(audit, *ball), examples=audit.examples)
+        try:
+            return AuditOfBall(kind="audit", ball=ball_of(audit, *ball), examples=audit.examples)
+        except ValidationError as error:
+            raise self._not_in(ball, error) from None
 
     def transfer(self, source: str) -> AuditTransfer:
         """Return the measure that makes a model's examples in every ball in which one on the same data is audited."""
         audit = self._declarations.audit
         balls = sorted({ball for target in self._targets_of(source) for ball in self.balls[target]})
-        attacks = [attack_at(audit.transfer, *ball) for ball in balls]
+        try:
+            attacks = [attack_at(audit.transfer, *ball) for ball in balls]
+        except ValidationError as error:
+            raise self._not_in(balls[0], error) from None
         return AuditTransfer.model_validate({"kind": "audit_transfer", "attacks": attacks, "examples": audit.examples})
+
+    def _not_in(self, ball: Ball, error: ValidationError) -> UserError:
+        """Return the error for a ball that an attack of the audit cannot search."""
+        norm, epsilon = ball
+        why = explain(error, CraftingSpec, AUDIT_FILE)
+        return UserError(f"papers/{self.paper}/paper.yaml: claims in the {norm} ball of {epsilon:g}: {why}")
 
     def transfer_targets(self, source: str, seed: int) -> list[Seeded]:
         """Return the models, with their seeds, that a model's examples are tried on: all audited ones but itself."""

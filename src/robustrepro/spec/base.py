@@ -5,12 +5,23 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+KEY_IN_WORDS = "expected at most 100 letters, digits, '.', '_' and '-', the first a letter or digit"
+Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
 """A name that becomes part of a path, a target, or a claim's condition."""
 
 _RATIO = re.compile(r"(\d+(?:\.\d+)?) ?/ ?(\d+(?:\.\d+)?)")
+
+
+OneLine = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
+"""Text whose line breaks are spaces, as a long condition may have them in YAML."""
+
+
+def is_key(text: str) -> bool:
+    """Tell whether a name can be part of a path, a target, or a claim's condition."""
+    return re.fullmatch(KEY_PATTERN, text) is not None and not text.endswith("\n")
 
 
 class Declaration(BaseModel):

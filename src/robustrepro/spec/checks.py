@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from robustrepro.errors import UserError, unknown_name
-from robustrepro.grammar import parse_condition, parse_value, readable_key
+from robustrepro.grammar import Expression, Place, order_of_values, parse_condition, parse_value, readable_key
 from robustrepro.spec.contents import Contents
 from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.figures import Figure
-from robustrepro.spec.measurements import Transfer
+from robustrepro.spec.measurements import Measurement, Transfer
 from robustrepro.spec.paper import Claim, Column, Paper, Row, Table
+from robustrepro.spec.subjects import check_measure, check_subject, check_target
 
 Named = TypeVar("Named")
-THIS = "this"
-"""A cell's own row, in an expression over cells."""
+Read = TypeVar("Read")
 
 
 def check_papers(declarations: Declarations, contents: Contents) -> None:
@@ -26,11 +26,8 @@ def check_papers(declarations: Declarations, contents: Contents) -> None:
     UserError
         At the first mistake; the message names file and key.
     """
-    for name, measure in declarations.measures.items():
-        if measure.data is not None and measure.data not in declarations.datasets:
-            raise unknown_name(f"data set in measures.{name}", measure.data, declarations.datasets)
-        if isinstance(measure, Transfer):
-            _check_transfer(f"measures.{name}", measure, declarations)
+    for name in declarations.measures:
+        check_measure(name, declarations)
     for name, paper in declarations.papers.items():
         file = f"papers/{name}/paper.yaml"
         for key, table in paper.tables.items():
@@ -38,17 +35,10 @@ def check_papers(declarations: Declarations, contents: Contents) -> None:
             contents.printed(name, table)
         for key, figure in paper.figures.items():
             _check_figure(f"{file}: figures.{key}", figure, paper, declarations)
+        if unreadable := [key for key in paper.tables if not readable_key(key)]:
+            raise UserError(f"{file}: tables.{unreadable[0]}: claims cannot name the key '{unreadable[0]}'")
         for key, claim in paper.claims.items():
             _check_claim(f"{file}: claims.{key}", claim, paper, contents)
-
-
-def _check_transfer(where: str, measure: Transfer, declarations: Declarations) -> None:
-    for name in [*measure.targets, *([measure.source] if measure.source else [])]:
-        if name not in declarations.models:
-            raise unknown_name(f"model in {where}", name, declarations.models)
-    datasets = {declarations.dataset_of(name) for name in (*measure.targets, measure.source or measure.targets[0])}
-    if len(datasets) > 1:
-        raise UserError(f"{where}: examples are transferred between models of one data set, not of {sorted(datasets)}")
 
 
 class _TableCheck:
@@ -61,10 +51,8 @@ class _TableCheck:
     def run(self) -> None:
         for part, keys in (("rows", self._table.rows), ("columns", self._table.columns)):
             for key in keys:
-                if not readable_key(key) or key == THIS:
-                    raise UserError(
-                        f"{self._where}.{part}.{key}: claims and expressions cannot name a key such as this"
-                    )
+                if not readable_key(key):
+                    raise UserError(f"{self._where}.{part}.{key}: claims and expressions cannot name the key '{key}'")
         for row_key, row in self._table.rows.items():
             for model in row.all_models:
                 if model not in self._declarations.models:
@@ -76,44 +64,67 @@ class _TableCheck:
             for row_key, row in self._table.rows.items():
                 if column.measures and not row.published_only:
                     self._check_cell(f"{self._where}.rows.{row_key}", row, f"{self._where}.columns.{key}", column)
+        self._check_values()
 
     def _check_column(self, where: str, column: Column) -> None:
         for measure in column.measures:
             if measure not in self._declarations.measures:
                 raise unknown_name(f"measure in {where}", measure, self._declarations.measures)
-        if column.value is not None:
-            self._check_value(where, column.value)
+        if len(column.measures) < 2:
             return
         statistic = self._contents.statistic(column)
-        if len(column.measures) > 1 and not statistic.accuracy:
+        if not statistic.accuracy:
             raise UserError(f"{where}: of several measures only an accuracy can be shown, not '{statistic.name}'")
+        declared = [self._declarations.measure(measure) for measure in column.measures]
+        if len({_images(measure) for measure in declared}) > 1:
+            raise UserError(f"{where}: {', '.join(column.measures)} are not of the same images, so none resists all")
 
-    def _check_value(self, where: str, text: str) -> None:
-        try:
-            references = parse_value(text).cells
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from None
-        for row, column in references:
-            if row != THIS and row not in self._table.rows:
-                raise unknown_name(f"row in {where}: '{text}'", row, self._table.rows)
+    def _check_values(self) -> None:
+        """Refuse expressions that cannot be read, over cells that are not there or not computed, or in a circle."""
+        values: dict[Place, Expression] = {}
+        others: dict[Place, Row] = {}
+        for row_key, row in self._table.rows.items():
+            for key, column in self._table.columns.items():
+                place = Place(row_key, key)
+                if column.value is None or row.published_only:
+                    others[place] = row
+                else:
+                    where = f"{self._where}.columns.{key}"
+                    values[place] = _placed(where, parse_value, column.value, row_key)
+                    self._check_references(where, values[place])
+        for value in values.values():
+            for cell in value.cells:
+                if cell in others and others[cell].published_only:
+                    raise UserError(f"{self._where}: value '{value.text}': {cell} is a row of printed numbers alone")
+        _placed(self._where, order_of_values, values, others)
+
+    def _check_references(self, where: str, value: Expression) -> None:
+        for row, column in value.cells:
+            if row not in self._table.rows:
+                raise unknown_name(f"row in {where}: '{value.text}'", row, self._table.rows)
             if column not in self._table.columns:
-                raise unknown_name(f"column in {where}: '{text}'", column, self._table.columns)
-            if self._table.columns[column].value is not None:
-                raise UserError(f"{where}: '{text}' names the column {column}, which is an expression itself")
+                raise unknown_name(f"column in {where}: '{value.text}'", column, self._table.columns)
 
     def _check_cell(self, row_where: str, row: Row, where: str, column: Column) -> None:
-        declared = self._declarations.measure(column.measures[0])
-        if declared.subjects == 2:
-            self._check_pair(row_where, row, where, column)
-            return
-        if row.model is None or column.of:
-            raise UserError(f"{row_where}: column {where.rpartition('.')[2]} measures one model; expected 'model'")
-        if isinstance(declared, Transfer):
-            self._check_target(where, row.model, column, declared)
-        elif column.target:
-            raise UserError(f"{where}: 'target' is for measures of kind transfer, which {column.measures[0]} is not")
+        for measure in column.measures:
+            declared = self._declarations.measure(measure)
+            if declared.subjects == 2:
+                self._check_pair(row_where, row, where, column)
+                continue
+            if row.model is None or column.of:
+                raise UserError(f"{row_where}: column {where.rpartition('.')[2]} measures one model; expected 'model'")
+            subject = row.model
+            if isinstance(declared, Transfer):
+                check_target(where, row.model, column, measure, self._declarations)
+                subject = declared.source or row.model
+            elif column.target or column.white_box:
+                option = "target" if column.target else "white_box"
+                raise UserError(f"{where}: '{option}' is for measures of kind transfer, which {measure} is not")
+            check_subject(f"{row_where}: column {where.rpartition('.')[2]}", subject, measure, self._declarations)
 
     def _check_pair(self, row_where: str, row: Row, where: str, column: Column) -> None:
+        if column.target or column.white_box:
+            raise UserError(f"{where}: 'target' and 'white_box' are for measures of kind transfer")
         if not column.of:
             raise UserError(
                 f"{where}: {column.measures[0]} compares two models; expected 'of' with two keys of 'models'"
@@ -122,35 +133,27 @@ class _TableCheck:
             if key not in (row.models or {}):
                 raise unknown_name(f"model of {row_where} in {where}", key, row.models or {})
         first, second = ((row.models or {})[key] for key in column.of)
-        if self._declarations.network(first) != self._declarations.network(second):
+        if len({self._form(model) for model in (first, second)}) > 1:
             raise UserError(f"{row_where}: {first} and {second} have different architectures, so no distance")
 
-    def _check_target(self, where: str, model: str, column: Column, declared: Transfer) -> None:
-        target = model if declared.source else column.target
-        if declared.source and column.target:
-            raise UserError(f"{where}: {column.measures[0]} has a source, so that the target is each row's own model")
-        if target is None:
-            raise UserError(
-                f"{where}: expected 'target', one of {column.measures[0]}'s ({', '.join(declared.targets)})"
-            )
-        if target not in declared.targets:
-            raise unknown_name(f"target of {column.measures[0]} in {where}", target, declared.targets)
-        source = declared.source or model
-        ours, theirs = self._declarations.dataset_of(source), self._declarations.dataset_of(target)
-        if ours != theirs:
-            raise UserError(
-                f"{where}: examples are transferred between models of one data set; {source} is of {ours}, {target} of "
-                f"{theirs}"
-            )
-        if column.white_box and not declared.white_box:
-            raise UserError(f"{where}: white_box, but {column.measures[0]} does not try the source's own network")
-        own = column.white_box and source == target
-        other = source if declared.source else target
-        if not own and len(self._declarations.seeds(other)) < 2:
-            raise UserError(
-                f"{where}: {other} has one seed; an independently trained {'source' if declared.source else 'target'} "
-                "needs two or more (overrides in config.yaml: seeds)"
-            )
+    def _form(self, model: str) -> tuple[str, tuple[int, ...], int]:
+        """Return what decides how many parameters a model has."""
+        form = self._declarations.form(self._declarations.dataset_of(model))
+        return self._declarations.network(model).model_dump_json(), form.input_shape, form.classes
+
+
+def _images(measure: Measurement) -> tuple[Any, ...]:
+    """Return of which images a measure is, as far as that can be seen beforehand, and for which source if any."""
+    transfer = (measure.source, tuple(measure.targets)) if isinstance(measure, Transfer) else None
+    return measure.data, getattr(measure, "split", None), measure.subjects, transfer
+
+
+def _placed(where: str, read: Callable[..., Read], *arguments: Any) -> Read:
+    """Return what a function reads; its error says where the text stands."""
+    try:
+        return read(*arguments)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 def _check_figure(where: str, figure: Figure, paper: Paper, declarations: Declarations) -> None:
@@ -162,6 +165,12 @@ def _check_figure(where: str, figure: Figure, paper: Paper, declarations: Declar
             raise unknown_name(f"model in {where}", source.model, declarations.models)
         if source.measure not in declarations.measures:
             raise unknown_name(f"measure in {where}", source.measure, declarations.measures)
+        measure = declarations.measure(source.measure)
+        if measure.subjects != 1:
+            raise UserError(f"{where}: {source.measure} compares two models; expected a measure of one")
+        if isinstance(measure, Transfer) and source.model != (measure.source or source.model):
+            raise UserError(f"{where}: {source.measure} has the source {measure.source}, and nothing of {source.model}")
+        check_subject(where, source.model, source.measure, declarations)
         seeds = declarations.seeds(source.model)
         if source.seed is not None and source.seed not in seeds:
             raise UserError(f"{where}: {source.model} has no seed {source.seed} at this scale (it has {len(seeds)})")
@@ -169,10 +178,7 @@ def _check_figure(where: str, figure: Figure, paper: Paper, declarations: Declar
 
 def _check_claim(where: str, claim: Claim, paper: Paper, contents: Contents) -> None:
     for text in claim.holds_if:
-        try:
-            cells = [cell for _, cell in parse_condition(text).terms]
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from None
+        cells = [cell for _, cell in _placed(where, parse_condition, text).terms]
         units = {}
         for cell in cells:
             table = _named(paper.tables, cell.table, f"table in {where}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,17 +14,16 @@ from robustrepro.errors import UserError, unknown_name
 from robustrepro.spec.base import Declaration
 from robustrepro.spec.messages import explain
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The safe loader: libyaml's where PyYAML was built with it, which is seven times faster."""
-
 Tree = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
+Fitting = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]
 
 
 class Overlay(Declaration):
     """What a scale or a user lays over the papers' declarations.
 
-    ``models`` and ``measures`` map a name, or a pattern such as ``mnist-*``, to the keys to replace. ``seeds`` is the
+    ``models`` and ``measures`` map a name, or a pattern such as ``mnist-*``, to the keys to replace; a pattern leaves
+    out the keys that a derived or given model cannot have, such as ``epochs``. ``seeds`` is the
     number of seeds of every model that does not say its own. ``audit`` replaces keys of ``workflow/audit.yaml``.
     """
 
@@ -79,14 +78,58 @@ def read_yaml(path: Path) -> Tree:
         If the file is missing, is no YAML, or holds no mapping.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), LOADER)
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file") from None
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise UserError(f"{path}: not valid YAML: something contains itself, or is nested too deeply") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a mapping of keys to values, found {type(content).__name__}")
+    require_text_keys(content, str(path))
     return content
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads YAML, but takes no key twice: the second would silently replace the first.
+
+    It is libyaml's safe loader where PyYAML was built with it, which is seven times faster.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys: set[Any] = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:merge" and isinstance(key, yaml.ScalarNode):
+                if key.value in keys:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key '{key.value}' is there twice", problem_mark=key.start_mark
+                    )
+                keys.add(key.value)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+def require_text_keys(tree: Any, source: str, within: tuple[int, ...] = ()) -> None:
+    """Refuse keys that YAML reads as numbers or the like, and a mapping or list that contains itself.
+
+    Raises
+    ------
+    UserError
+        At the first of them; the message begins with ``source``.
+    """
+    if id(tree) in within:
+        raise UserError(f"{source}: this contains itself")
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            if not isinstance(key, str):
+                raise UserError(f"{source}: the key {key!r} is no text; expected it in quotes: '{key}'")
+            require_text_keys(value, f"{source}{'.' if within else ': '}{key}", (*within, id(tree)))
+    elif isinstance(tree, list):
+        for number, value in enumerate(tree):
+            require_text_keys(value, f"{source}[{number}]", (*within, id(tree)))
 
 
 def validated(model: type[Model], content: Any, source: str) -> Model:
@@ -113,9 +156,24 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
 
 
 def laid_over(
-    declarations: Mapping[str, Tree], overlay: Mapping[str, Mapping[str, Any]], what: str, source: str
+    declarations: Mapping[str, Tree],
+    overlay: Mapping[str, Mapping[str, Any]],
+    what: str,
+    fitting: Fitting | None = None,
 ) -> dict[str, Tree]:
     """Return declarations with an overlay's names or patterns applied, in the order that the overlay gives.
+
+    Parameters
+    ----------
+    declarations
+        By name.
+    overlay
+        The keys to replace, by name or pattern.
+    what
+        What a name stands for and where the overlay is, for messages.
+    fitting
+        Returns, of the keys that a pattern replaces, those that a declaration can have at all. A declaration's exact
+        name gets all of them.
 
     Raises
     ------
@@ -126,7 +184,8 @@ def laid_over(
     for pattern, changes in overlay.items():
         names = fnmatch.filter(result, pattern)
         if not names:
-            raise unknown_name(f"{what} in {source}", pattern, declarations)
+            raise unknown_name(what, pattern, declarations)
         for name in names:
-            result[name] = merged(result[name], changes)
+            fits = changes if fitting is None or name == pattern else fitting(result[name], changes)
+            result[name] = merged(result[name], fits)
     return result

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from robustrepro.errors import UserError
 from robustrepro.layout import PAIR, Layout
 from robustrepro.printed import read_published
 from robustrepro.spec.config import Tree
@@ -58,7 +59,9 @@ class Contents:
         if column.value is not None:
             return {"kind": "value", "value": column.value}
         models, subject = self.cell_models(row, column)
-        absent = [model for model in models if self._declarations.left_out(model)]
+        absent = [model for model in models if self._declarations.left_out(model)] + self._data_left_out(
+            column.measures
+        )
         if absent:
             return {"kind": "not_measured", "why": f"{', '.join(absent)}: left out"}
         statistic = self.statistic(column)
@@ -74,6 +77,11 @@ class Contents:
             "statistic": statistic.model_dump(mode="json"),
             "samples": samples,
         }
+
+    def _data_left_out(self, measures: Iterable[str]) -> list[str]:
+        """Return the models that are left out and from which the data of measures would have to be made."""
+        of_each = (self._declarations.data_left_out(self._declarations.measure(measure)) for measure in measures)
+        return [model for model in of_each if model is not None]
 
     def cell_models(self, row: Row, column: Column) -> tuple[list[str], str]:
         """Return the models that a cell is about, and the subject of its measurements."""
@@ -138,10 +146,7 @@ class Contents:
 
     def statistic(self, column: Column) -> Statistic:
         """Return a column's statistic: its own, or that of its kind of measurement."""
-        declared = column.statistic
-        if declared is None:
-            declared = self._declarations.measure(column.measures[0]).statistic
-        return statistic_of(declared)
+        return column.statistic or statistic_of(self._declarations.measure(column.measures[0]).statistic)
 
     def heading(self, table: Table, key: str) -> Tree:
         """Return a column's heading, with the unit and decimals of its numbers."""
@@ -157,13 +162,23 @@ class Contents:
             "accuracy": bool(statistic and statistic.accuracy),
         }
 
-    def table_models(self, paper: str, name: str) -> Iterator[str]:
-        """Yield the models that a table shows."""
+    def table_models(self, paper: str, name: str) -> list[str]:
+        """Return the models that a table shows."""
+        return list(dict.fromkeys(model for model, _ in self.table_shows(paper, name)))
+
+    def table_shows(self, paper: str, name: str) -> list[tuple[str, str]]:
+        """Return what a table shows, as (model, measure)."""
         declared = self._declarations.table(paper, name)
-        for row in declared.rows.values():
-            for column in declared.columns.values():
-                if column.measures and not row.published_only:
-                    yield from self.cell_models(row, column)[0]
+        return list(
+            dict.fromkeys(
+                (model, measure)
+                for row in declared.rows.values()
+                for column in declared.columns.values()
+                if column.measures and not row.published_only
+                for model in self.cell_models(row, column)[0]
+                for measure in column.measures
+            )
+        )
 
     def table_spec(self, paper: str, name: str, shared: Tree) -> str:
         """Return the spec of the job that makes a table.
@@ -195,6 +210,12 @@ class Contents:
         """Return what the paper prints in each cell."""
         if table.published is None:
             return []
+        for labels in ([row.label for row in table.rows.values()], [c.full_label for c in table.columns.values()]):
+            if twice := [label for label in labels if labels.count(label) > 1]:
+                raise UserError(
+                    f"papers/{paper}/paper.yaml: two rows or columns are labelled '{twice[0]}', so that the numbers in "
+                    f"{table.published} could be of either"
+                )
         file = self._declarations.root / "papers" / paper / "published" / table.published
         rows = {row.label: key for key, row in table.rows.items()}
         columns = {column.full_label: key for key, column in table.columns.items()}
@@ -205,11 +226,7 @@ class Contents:
 
     def figure_models(self, paper: str, name: str) -> list[str]:
         """Return the models that a figure is drawn from, those of a table that it shows included."""
-        drawn = self._declarations.figure(paper, name).figure
-        models = [source.model for source in drawn.sources()]
-        for table in drawn.tables():
-            models += self.table_models(paper, table)
-        return list(dict.fromkeys(models))
+        return list(dict.fromkeys(model for model, _ in self.figure_shows(paper, name)))
 
     def figure_files(self, paper: str, name: str) -> list[str]:
         """Return the measurements and tables that a figure is drawn from."""
@@ -224,7 +241,18 @@ class Contents:
 
     def is_drawn(self, paper: str, name: str) -> bool:
         """Tell whether a figure is drawn: none of its models is left out."""
-        return not any(map(self._declarations.left_out, self.figure_models(paper, name)))
+        shown = self.figure_shows(paper, name)
+        return not any(map(self._declarations.left_out, self.figure_models(paper, name))) and not self._data_left_out(
+            measure for _, measure in shown
+        )
+
+    def figure_shows(self, paper: str, name: str) -> list[tuple[str, str]]:
+        """Return what a figure is drawn from, those of a table that it shows included, as (model, measure)."""
+        drawn = self._declarations.figure(paper, name).figure
+        shown = [(source.model, source.measure) for source in drawn.sources()]
+        for table in drawn.tables():
+            shown += self.table_shows(paper, table)
+        return list(dict.fromkeys(shown))
 
 
 def _target(model: str, seed: int, column: Column) -> Tree:
@@ -236,13 +264,13 @@ def _first(*values: Any) -> Any:
     return next(value for value in values if value is not None)
 
 
-def shown_models(contents: Contents, declarations: Declarations, papers: Iterable[str]) -> list[str]:
-    """Return every model that some table or figure of these papers shows."""
-    models: list[str] = []
+def everything_shown(contents: Contents, declarations: Declarations, papers: Iterable[str]) -> list[tuple[str, str]]:
+    """Return what the tables and figures of these papers show, as (model, measure)."""
+    shown: list[tuple[str, str]] = []
     for name in papers:
         paper = declarations.papers[name]
         for table in paper.tables:
-            models += contents.table_models(name, table)
+            shown += contents.table_shows(name, table)
         for figure in paper.figures:
-            models += contents.figure_models(name, figure)
-    return list(dict.fromkeys(models))
+            shown += contents.figure_shows(name, figure)
+    return list(dict.fromkeys(shown))

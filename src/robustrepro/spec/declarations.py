@@ -6,18 +6,43 @@ import fnmatch
 import importlib
 import sys
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.spec.audit import Audit
-from robustrepro.spec.config import Config, Scale, Tree, laid_over, merged, read_yaml, validated
-from robustrepro.spec.datasets import DATASETS, AdversarialDataset, DatasetSpec, GeneratedDataset, dataset_of
+from robustrepro.spec.base import KEY_IN_WORDS, is_key
+from robustrepro.spec.config import (
+    Config,
+    Fitting,
+    Scale,
+    Tree,
+    laid_over,
+    merged,
+    read_yaml,
+    require_text_keys,
+    validated,
+)
+from robustrepro.spec.datasets import (
+    DATASETS,
+    AdversarialDataset,
+    CountedDataset,
+    DatasetSpec,
+    GeneratedDataset,
+    dataset_of,
+)
 from robustrepro.spec.figures import Figure
 from robustrepro.spec.measurements import Measurement, measure_of
-from robustrepro.spec.models import DerivedModel, GivenModel, ModelDeclaration, TrainedModel, model_of
+from robustrepro.spec.models import DerivedModel, GivenModel, ModelDeclaration, TrainedModel, changes_that_fit, model_of
 from robustrepro.spec.networks import Network
+from robustrepro.spec.origins import (
+    check_derivation,
+    check_models,
+    form_of,
+    has_training_split,
+    origin_of,
+    resolved_datasets,
+)
 from robustrepro.spec.paper import Paper, Table
 
 Declared = TypeVar("Declared")
@@ -47,6 +72,7 @@ class Declarations:
 
     def __init__(self, config: Mapping[str, Any], root: Path = Path()) -> None:
         self.root = root
+        require_text_keys(config, "config.yaml")
         self.config = validated(Config, dict(config), "config.yaml")
         _load_extensions(self.config.extensions)
         scales = {path.stem: path for path in sorted((root / "workflow/scales").glob("*.yaml"))}
@@ -60,9 +86,13 @@ class Declarations:
             if name not in files:
                 raise unknown_name("paper in config.yaml", name, files)
         self._papers_as_written = {name: read_yaml(path) for name, path in files.items()}
-        self.datasets = self._resolve_datasets()
+        self._declared_in: dict[tuple[str, str], str] = {}
+        self._datasets_in_papers = self._datasets_as_declared()
         self._check_stand_ins()
+        self.datasets = resolved_datasets(self._datasets_in_papers, self.scale.datasets)
+        self._models_in_papers = self._models_as_declared()
         self.models = self._resolve_models()
+        check_models(self.models, self.datasets)
         self.measures = self._resolve_measures()
         self.audit = self._resolve_audit()
         self.papers = {
@@ -99,10 +129,8 @@ class Declarations:
 
     def origin(self, name: str) -> TrainedModel | GivenModel:
         """Return the trained or given model that a model comes from in the end: itself, unless it is derived."""
-        model = self.model(name)
-        while isinstance(model, DerivedModel):
-            model = self.model(model.derived.source)
-        return model
+        self.model(name)
+        return origin_of(name, self.models)
 
     def network(self, name: str) -> Network:
         """Return a model's network, which a derived model has from its source."""
@@ -122,29 +150,79 @@ class Declarations:
         return range(model.seeds or self.config.overrides.seeds or self.scale.seeds)
 
     def left_out(self, name: str) -> bool:
-        """Tell whether the user asked not to make a model, or what it is derived from or trained on."""
+        """Tell whether the user asked not to make a model, or what it is derived from."""
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in self.config.leave_out):
             return True
         model = self.model(name)
         if isinstance(model, DerivedModel):
             return self.left_out(model.derived.source)
-        dataset = self.dataset(model.dataset)
-        return isinstance(dataset, AdversarialDataset) and self.left_out(dataset.model)
+        return False
 
-    def dataset_in_paper(self, model: str) -> str:
-        """Return the data set that the paper declares for a model, whatever stands in for it."""
-        while "derived" in (tree := self._models_as_written[model]):
-            model = tree["derived"]["from"]
-        return str(tree["dataset"])
+    def data_left_out(self, measure: Measurement) -> str | None:
+        """Return the model that is left out and from which a measure's data set would have to be made, if any."""
+        dataset = self.datasets.get(self.scale.datasets.get(measure.data, measure.data)) if measure.data else None
+        return dataset.model if isinstance(dataset, AdversarialDataset) and self.left_out(dataset.model) else None
+
+    def dataset_of_measure(self, measure: Measurement, model: str) -> str:
+        """Return the data set that a measure reads of a model: the model's own, or the measure's (or its stand-in)."""
+        return self.dataset_of(model) if measure.data is None else self.scale.datasets.get(measure.data, measure.data)
+
+    def form(self, dataset: str) -> CountedDataset:
+        """Return the data set from which one has the shape of its inputs and its classes."""
+        return form_of(dataset, self.models, self.datasets)
+
+    def has_training_split(self, dataset: str) -> bool:
+        """Tell whether a data set has images to train on."""
+        return has_training_split(self.datasets[dataset])
+
+    def dataset_seed(self, dataset: str, seed: int) -> int | None:
+        """Return the seed of a data set that belongs to a scale, for a model with a seed; None for every other one.
+
+        Those made from a model have its seeds; where it has fewer, they are taken in turn.
+        """
+        declared = self.dataset(dataset)
+        if isinstance(declared, AdversarialDataset):
+            return seed % len(self.seeds(declared.model))
+        if isinstance(declared, GeneratedDataset) and self._differs_between_scales(dataset):
+            return 0
+        return None
+
+    def _differs_between_scales(self, dataset: str) -> bool:
+        """Tell whether a data set is generated, at this scale, from another one than its paper declares."""
+        declared, in_paper = self.datasets[dataset], self._datasets_in_papers[dataset]
+        if not (isinstance(declared, GeneratedDataset) and isinstance(in_paper, GeneratedDataset)):
+            return False
+        return declared.source != in_paper.source or self._differs_between_scales(declared.source)
+
+    def data_behind(self, model: str, measure: Measurement | None = None) -> dict[str, str]:
+        """Return all data behind a model, or a measurement of one: each data set that a paper declares, and the used.
+
+        What a data set is generated or made from is among them.
+        """
+        behind: dict[str, str] = {}
+        if measure is None or measure.data is None:
+            waiting = [(origin_of(model, self._models_in_papers).dataset, self.dataset_of(model))]
+        else:
+            waiting = [(measure.data, self.dataset_of_measure(measure, model))]
+            behind |= self.data_behind(model)
+        while waiting:
+            in_paper, used = waiting.pop()
+            behind[in_paper] = used
+            declared = self.dataset(used)
+            if isinstance(declared, GeneratedDataset):
+                source = self._datasets_in_papers[used]
+                assert isinstance(source, GeneratedDataset)
+                waiting.append((source.source, declared.source))
+            if isinstance(declared, AdversarialDataset):
+                behind |= self.data_behind(declared.model)
+        return behind
 
     def scale_differences(self, model: str) -> Iterator[str]:
         """Yield what this scale trains a model with instead of what its paper declares: architecture and epochs."""
         used = self.origin(model)
         if not isinstance(used, TrainedModel):
             return
-        while "derived" in (tree := self._models_as_written[model]):
-            model = tree["derived"]["from"]
-        declared = model_of(tree, f"models.{model}")
+        declared = origin_of(model, self._models_in_papers)
         assert isinstance(declared, TrainedModel)
         before, now = declared.network.architecture.name, used.network.architecture.name
         if before != now:
@@ -154,86 +232,87 @@ class Declarations:
 
     # -- resolution ----------------------------------------------------------------------------------------------
 
-    @cached_property
-    def _models_as_written(self) -> dict[str, Tree]:
-        return self._gathered("models")
-
     def _gathered(self, kind: str) -> dict[str, Tree]:
         """Return all papers' declarations of one kind; names are global."""
         gathered: dict[str, Tree] = {}
-        declared_in: dict[str, str] = {}
         for paper, content in self._papers_as_written.items():
             file = f"papers/{paper}/paper.yaml"
             declarations = content.get(kind, {})
             if not isinstance(declarations, dict):
                 raise UserError(f"{file}: {kind}: expected a mapping of names to declarations, found {declarations!r}")
             for name, tree in declarations.items():
+                if not is_key(name):
+                    raise UserError(f"{file}: {kind}: the name '{name}' cannot be part of a path; {KEY_IN_WORDS}")
                 if not isinstance(tree, dict):
                     raise UserError(f"{file}: {kind}.{name}: expected a mapping, found {tree!r}")
                 if name in gathered and gathered[name] != tree:
                     raise UserError(
-                        f"{file}: {kind}.{name}: declared differently in papers/{declared_in[name]}/paper.yaml; names "
-                        "are global, so give one of them another name"
+                        f"{file}: {kind}.{name}: declared differently in {self._declared_in[kind, name]}; names are "
+                        "global, so give one of them another name"
                     )
                 gathered[name] = tree
-                declared_in.setdefault(name, paper)
+                self._declared_in.setdefault((kind, name), file)
         return gathered
 
-    def _layered(self, kind: str, trees: dict[str, Tree]) -> dict[str, Tree]:
-        singular = kind.removesuffix("s")
-        trees = laid_over(trees, getattr(self.scale, kind), singular, self._scale_file)
-        return laid_over(trees, getattr(self.config.overrides, kind), singular, "config.yaml: overrides")
+    def place(self, kind: str, name: str) -> str:
+        """Return where something is declared, for messages."""
+        return f"{self._declared_in[kind, name]}: {kind}.{name}"
 
-    def _resolve_datasets(self) -> dict[str, DatasetSpec]:
-        declared = {
-            name: dataset_of(name, tree, f"datasets.{name}") for name, tree in self._gathered("datasets").items()
-        }
-        for name in declared:
+    def _layered(self, kind: str, trees: dict[str, Tree], fitting: Fitting | None = None) -> dict[str, Tree]:
+        singular = kind.removesuffix("s")
+        trees = laid_over(trees, getattr(self.scale, kind), f"{singular} in {self._scale_file}", fitting)
+        return laid_over(trees, getattr(self.config.overrides, kind), f"{singular} in config.yaml: overrides", fitting)
+
+    def _datasets_as_declared(self) -> dict[str, DatasetSpec]:
+        written = self._gathered("datasets")
+        for name in written:
             if name in DATASETS:
-                raise UserError(f"datasets.{name}: a data set of this name is built in; give it another name")
-        datasets = {**DATASETS, **declared}
-        for name, dataset in declared.items():
-            if isinstance(dataset, GeneratedDataset) and dataset.source not in datasets:
-                raise unknown_name(f"data set in datasets.{name}", dataset.source, datasets)
-        return datasets
+                raise UserError(
+                    f"{self.place('datasets', name)}: a data set of this name is built in; give it another name"
+                )
+        declared = {name: dataset_of(name, tree, self.place("datasets", name)) for name, tree in written.items()}
+        return {**DATASETS, **declared}
 
     def _check_stand_ins(self) -> None:
         for name in (*self.scale.datasets, *self.scale.datasets.values()):
-            if name not in self.datasets:
-                raise unknown_name(f"data set in {self._scale_file}", name, self.datasets)
+            if name not in self._datasets_in_papers:
+                raise unknown_name(f"data set in {self._scale_file}", name, self._datasets_in_papers)
         for name in self.config.data.allow_unverified:
-            if name not in self.datasets:
-                raise unknown_name("data set in config.yaml: data.allow_unverified", name, self.datasets)
+            if name not in self._datasets_in_papers:
+                raise unknown_name("data set in config.yaml: data.allow_unverified", name, self._datasets_in_papers)
+
+    def _models_as_declared(self) -> dict[str, ModelDeclaration]:
+        models = {name: model_of(tree, self.place("models", name)) for name, tree in self._gathered("models").items()}
+        for name, model in models.items():
+            check_derivation(name, models)
+            if not isinstance(model, DerivedModel) and model.dataset not in self.datasets:
+                raise unknown_name(f"data set of model {name}", model.dataset, self.datasets)
+        return models
 
     def _resolve_models(self) -> dict[str, ModelDeclaration]:
         written = {}
-        for name, tree in self._models_as_written.items():
-            if "dataset" in tree and tree["dataset"] not in self.datasets:
-                raise unknown_name(f"data set of model {name}", str(tree["dataset"]), self.datasets)
-            stand_in = (
-                {"dataset": self.scale.datasets.get(tree["dataset"], tree["dataset"])} if "dataset" in tree else {}
-            )
-            written[name] = merged(tree, stand_in)
-        models = {name: model_of(tree, f"models.{name}") for name, tree in self._layered("models", written).items()}
-        for name, model in models.items():
-            if isinstance(model, DerivedModel):
-                _check_derivation(name, models)
-            elif model.dataset not in self.datasets:
-                raise unknown_name(f"data set of model {name}", model.dataset, self.datasets)
-        for name, dataset in self.datasets.items():
-            if isinstance(dataset, AdversarialDataset) and dataset.model not in models:
-                raise unknown_name(f"model in datasets.{name}", dataset.model, models)
-        return models
+        for name, tree in self._gathered("models").items():
+            stand_in = self.scale.datasets.get(tree.get("dataset", ""))
+            written[name] = {**tree, "dataset": stand_in} if stand_in else tree
+        layered = self._layered("models", written, changes_that_fit)
+        return {name: model_of(tree, f"{self._changes}: models.{name}") for name, tree in layered.items()}
+
+    @property
+    def _changes(self) -> str:
+        """Where it says what differs from the papers, for messages about what was right in its paper."""
+        return f"{self._scale_file} or config.yaml"
 
     def _resolve_measures(self) -> dict[str, Measurement]:
         written = self._gathered("measures")
-        for name in written:
+        for name, tree in written.items():
             if name.startswith(RESERVED):
                 raise UserError(
-                    f"measures.{name}: names that begin with '{RESERVED}' are the audit's own; take another"
+                    f"{self.place('measures', name)}: names that begin with '{RESERVED}' are the audit's own; take "
+                    "another"
                 )
+            measure_of(tree, self.place("measures", name))
         layered = self._layered("measures", written)
-        return {name: measure_of(tree, f"measures.{name}") for name, tree in layered.items()}
+        return {name: measure_of(tree, f"{self._changes}: measures.{name}") for name, tree in layered.items()}
 
     def _resolve_audit(self) -> Audit:
         tree = read_yaml(self.root / AUDIT_FILE)
@@ -248,19 +327,6 @@ def _known(declared: Mapping[str, Declared], name: str, what: str) -> Declared:
     return declared[name]
 
 
-def _check_derivation(name: str, models: Mapping[str, ModelDeclaration]) -> None:
-    """Refuse a model that is derived from an unknown one, or in a circle."""
-    lineage, current = [name], models[name]
-    while isinstance(current, DerivedModel):
-        source = current.derived.source
-        if source not in models:
-            raise unknown_name(f"model in models.{lineage[-1]}: derived.from", source, models)
-        if source in lineage:
-            raise UserError(f"models.{name}: derived in a circle: {' from '.join([*lineage, source])}")
-        lineage.append(source)
-        current = models[source]
-
-
 def _load_extensions(modules: list[str]) -> None:
     """Import the modules that add kinds of measurement; they may lie in the folder that the run starts in."""
     folder = str(Path.cwd())
@@ -269,5 +335,6 @@ def _load_extensions(modules: list[str]) -> None:
     for name in modules:
         try:
             importlib.import_module(name)
-        except ImportError as error:
-            raise UserError(f"config.yaml: extensions: {name} cannot be imported ({error})") from None
+        except Exception as error:  # whatever a module of the user's may do
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            raise UserError(f"config.yaml: extensions: {name} cannot be imported ({why})") from None

@@ -239,19 +239,24 @@ def measure_of(tree: Tree, source: str) -> Measurement:
     kinds = [key for key in tree if key in KINDS]
     if len(kinds) != 1:
         unknown = [key for key in tree if key not in Measurement.model_fields and key not in OfExamples.model_fields]
-        if not kinds and len(unknown) == 1:
+        if not kinds and unknown:
             raise unknown_name(f"kind of measurement in {source}", unknown[0], KINDS)
         raise UserError(
-            f"{source}: expected one kind of measurement ({', '.join(sorted(KINDS))}), found {sorted(tree)}"
+            f"{source}: expected one kind of measurement ({', '.join(sorted(KINDS))}), found "
+            f"{', '.join(kinds) or 'none'}"
         )
-    kind = kinds[0]
-    options, shared = tree[kind], {key: value for key, value in tree.items() if key != kind}
+    (kind,) = kinds
+    options, beside = tree[kind], {key: value for key, value in tree.items() if key != kind}
     if kind in KINDS[kind].model_fields:
-        content = {"kind": kind, kind: options, **shared}
-    elif isinstance(options, Mapping) or options is None:
-        content = {"kind": kind, **(options or {}), **shared}
-    else:
+        options = {kind: options}
+    elif not isinstance(options, Mapping | None):
         raise UserError(f"{source}: {kind}: expected a mapping of options, found {options!r}")
+    content = dict(options or {})
+    if "kind" in content:
+        raise UserError(f"{source}: {kind}.kind: unknown key")
+    if twice := content.keys() & beside.keys():
+        raise UserError(f"{source}: {min(twice)} is there twice, under {kind} and beside it")
+    content |= {"kind": kind, **beside}
     return validated(KINDS[kind], content, source)
 
 

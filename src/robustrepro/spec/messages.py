@@ -9,22 +9,34 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
 
+from robustrepro.spec.base import KEY_IN_WORDS, KEY_PATTERN
 
-def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
+KEY = "[key]"
+"""What pydantic puts into the location of a mapping's key that is no such key."""
+EXPECTED = {
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "list_type": "a list",
+}
+"""What is expected, where pydantic's words are not those of someone who writes YAML."""
+
+
+def explain(error: ValidationError, declaration: Any, source: str) -> str:
     """Return one sentence about the first mistake that pydantic found.
 
     Parameters
     ----------
     error
         What pydantic raised.
-    model
-        The declaration that the content was checked against.
+    declaration
+        The type that the content was checked against.
     source
         The file, or where else the content came from.
     """
-    first = error.errors()[0]
+    first, *others = error.errors()
     location, found = first["loc"], first.get("input")
-    fields, key = _walk(model, location)
+    fields, key = _walk(declaration, location)
     where = f"{source}: {key}" if key else source
     match first["type"]:
         case "extra_forbidden":
@@ -34,13 +46,35 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
             tag = first["ctx"]["tag"]
             return f"{where}.name: unknown name '{tag}'{_nearest(tag, known)} (known: {', '.join(sorted(known))})"
         case "union_tag_not_found":
-            return f"{where}: expected a mapping with a key 'name', found {found!r}"
+            return f"{where}: expected a mapping with a key 'name', found {_shown(found)}"
         case "missing":
             return f"{where}: this key is missing"
         case "value_error":
-            return f"{where}: {first['ctx']['error']}"
-    message = first["msg"][0].lower() + first["msg"][1:]
-    return f"{where}: found {found!r}, {message.replace('input should', 'which should')}"
+            why = str(first["ctx"]["error"])
+            scalar = isinstance(found, str | int | float) and "found" not in why
+            return f"{where}: {why}, found {_shown(found)}" if scalar else f"{where}: {why}"
+        case kind if kind in EXPECTED:
+            return f"{where}: expected {EXPECTED[kind]}, found {_shown(found)}"
+    # Each member of a union says what it expects of the same value.
+    same = [other for other in others if other.get("input") is found and _walk(declaration, other["loc"])[1] == key]
+    expected = dict.fromkeys(_expectation(each) for each in (first, *same))
+    return f"{where}: found {_shown(found)}, {' or '.join(expected).replace(' or which should be', ' or')}"
+
+
+def _expectation(error: Any) -> str:
+    """Return what was expected, to stand behind what was found."""
+    if error["type"] in EXPECTED:
+        return f"which should be {EXPECTED[error['type']]}"
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == KEY_PATTERN:
+        return KEY_IN_WORDS
+    message = str(error["msg"])
+    return (message[0].lower() + message[1:]).replace("input should", "which should")
+
+
+def _shown(found: Any) -> str:
+    """Return a value as Python writes it, the beginning alone where that is long."""
+    text = repr(found)
+    return text if len(text) <= 120 else f"{text[:100]}..."
 
 
 def _nearest(found: str, known: Iterable[str]) -> str:
@@ -48,31 +82,29 @@ def _nearest(found: str, known: Iterable[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def _walk(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], str]:
+def _walk(declaration: Any, location: tuple[int | str, ...]) -> tuple[list[str], str]:
     """Follow a location; return the known keys of its last mapping, and the location as a user would write it.
 
-    pydantic puts the tag of a union ("pgd") into the location, which is no key of the file.
+    pydantic puts the member of a union into the location (its tag, such as "pgd", or else its type), which is no key of
+    the file.
     """
-    annotation: Any = model
+    annotation: Any = declaration
     fields: list[str] = []
     keys: list[str] = []
     for part in location:
-        annotation = _plain(annotation)
-        if get_origin(annotation) in (Union, types.UnionType):
-            members = [member for member in get_args(annotation) if member is not type(None)]
-            tagged = [member for member in members if _tag(member) == part]
-            if tagged:
-                annotation = tagged[0]
-                continue
-            annotation = _plain(members[0])
+        members = _members(annotation)
+        if len(members) > 1:
+            annotation = _member(members, part)
+            continue
+        annotation = members[0]
+        if part == KEY:
+            continue
         keys.append(f"[{part}]" if isinstance(part, int) else str(part))
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             by_key = {field.alias or name: field for name, field in annotation.model_fields.items()}
             fields = list(by_key)
             field = by_key.get(str(part))
             annotation = field.annotation if field else Any
-            if field is not None and field.discriminator:
-                annotation = Annotated[annotation, field.discriminator]
         elif get_origin(annotation) in (dict, Mapping):
             annotation = get_args(annotation)[1]
         elif get_origin(annotation) in (list, tuple):
@@ -80,8 +112,26 @@ def _walk(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list
     return fields, ".".join(keys).replace(".[", "[")
 
 
+def _members(annotation: Any) -> list[Any]:
+    """Return the types that a value may have, None not among them: of a union its members, else the one type."""
+    annotation = _plain(annotation)
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return [annotation]
+    members = [member for member in get_args(annotation) if member is not type(None)]
+    return _members(members[0]) if len(members) == 1 else members
+
+
+def _member(members: list[Any], part: int | str) -> Any:
+    """Return the member of a union that a part of a location names."""
+    for member in members:
+        origin = get_origin(_plain(member))
+        if _tag(member) == part or (origin is not None and str(part).startswith(f"{origin.__name__}[")):
+            return member
+    return members[0]
+
+
 def _plain(annotation: Any) -> Any:
-    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    return _plain(get_args(annotation)[0]) if get_origin(annotation) is Annotated else annotation
 
 
 def _tag(member: Any) -> str | None:

@@ -74,6 +74,17 @@ ModelDeclaration = TrainedModel | DerivedModel | GivenModel
 """A model of a paper."""
 
 
+def changes_that_fit(declared: Mapping[str, Any], changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return, of the keys that a scale replaces by a pattern, those that this model can have.
+
+    ``mnist-*: {epochs: 12}`` is for the models that are trained: one that is derived or given has no epochs, and is
+    left as it is. A key that no model has stays, for validation to refuse.
+    """
+    own = set(_class_of(declared).model_fields)
+    others = {key for kind in (TrainedModel, DerivedModel, GivenModel) for key in kind.model_fields} - own
+    return {key: value for key, value in changes.items() if key not in others}
+
+
 def model_of(declared: Mapping[str, Any], where: str) -> ModelDeclaration:
     """Return the model that a mapping declares: by its key ``derived`` or ``given``, or else it is trained.
 
@@ -82,8 +93,10 @@ def model_of(declared: Mapping[str, Any], where: str) -> ModelDeclaration:
     UserError
         At the first mistake; the message begins with ``where``, such as ``models.mnist-erm``.
     """
+    return validated(_class_of(declared), declared, where)
+
+
+def _class_of(declared: Mapping[str, Any]) -> type[ModelDeclaration]:
     if "derived" in declared:
-        return validated(DerivedModel, declared, where)
-    if "given" in declared:
-        return validated(GivenModel, declared, where)
-    return validated(TrainedModel, declared, where)
+        return DerivedModel
+    return GivenModel if "given" in declared else TrainedModel

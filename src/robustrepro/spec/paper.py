@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from robustrepro.spec.base import Declaration, Key
+from robustrepro.spec.base import Declaration, Key, OneLine
 from robustrepro.spec.figures import Figure, Selected
+from robustrepro.spec.statistics import DeclaredStatistic
 
 
 class Row(Declaration):
@@ -15,7 +16,7 @@ class Row(Declaration):
 
     label: str
     model: Key | None = None
-    models: dict[Key, Key] | None = None
+    models: dict[Key, Key] | None = Field(default=None, min_length=1)
     published_only: bool = False
 
     @model_validator(mode="after")
@@ -56,22 +57,23 @@ class Column(Declaration):
 
     label: str
     group: str | None = None
-    measure: Key | list[Key] | None = None
-    statistic: Any = None
+    measure: Key | Annotated[list[Key], Field(min_length=1)] | None = None
+    statistic: DeclaredStatistic | None = None
     rows: dict[str, Selected] | None = None
     unit: str | None = None
     decimals: int | None = Field(default=None, ge=0, le=6)
     of: list[Key] | None = Field(default=None, min_length=2, max_length=2)
     target: Key | None = None
     white_box: bool = False
-    value: str | None = None
+    value: OneLine | None = None
 
     @model_validator(mode="after")
     def _has_one_of_both(self) -> Column:
         if (self.measure is None) == (self.value is None):
             raise ValueError("expected either 'measure' or 'value'")
-        if self.value is not None and (self.statistic is not None or self.of or self.target or self.rows):
-            raise ValueError("a column with a 'value' takes no 'statistic', 'rows', 'of' or 'target'")
+        others = (self.statistic is not None, self.rows, self.of, self.target, self.white_box)
+        if self.value is not None and any(others):
+            raise ValueError("a column with a 'value' takes no 'statistic', 'rows', 'of', 'target' or 'white_box'")
         return self
 
     @property
@@ -97,7 +99,7 @@ class Table(Declaration):
     caption: str
     unit: str | None = None
     decimals: int | None = Field(default=None, ge=0, le=6)
-    published: str | None = None
+    published: Key | None = None
     row_header: str = ""
     rows: dict[Key, Row] = Field(min_length=1)
     columns: dict[Key, Column] = Field(min_length=1)
@@ -108,7 +110,7 @@ class Claim(Declaration):
 
     says: str
     where: str
-    holds_if: list[str] = Field(min_length=1)
+    holds_if: list[OneLine] = Field(min_length=1)
     margins: str
 
 

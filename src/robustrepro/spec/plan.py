@@ -18,7 +18,7 @@ from robustrepro.layout import PAIR, Layout
 from robustrepro.spec.audited import PaperAudit, measures_of_audits
 from robustrepro.spec.checks import check_papers
 from robustrepro.spec.config import Config, Tree
-from robustrepro.spec.contents import Contents, shown_models
+from robustrepro.spec.contents import Contents, everything_shown
 from robustrepro.spec.datasets import AdversarialDataset, GeneratedDataset
 from robustrepro.spec.declarations import RESERVED, Declarations
 from robustrepro.spec.jobs import Job, Seeded, spec_of
@@ -59,6 +59,7 @@ class Plan:
         self.audits = {name: PaperAudit(name, self.declarations) for name in self.papers}
         self._measures_of_audits = measures_of_audits(self.audits.values())
         self._jobs: dict[tuple[Any, ...], Job] = {}
+        self.targets()  # which refuses two of one name
 
     @property
     def config(self) -> Config:
@@ -107,8 +108,10 @@ class Plan:
         }
 
     def _data_job(self, dataset: str, seed: int | str | None = None) -> Job:
-        """Return the job that makes a data set; with a seed, one that is made from a model."""
+        """Return the job that makes a data set; with a seed, one that belongs to this scale."""
         declared = self.declarations.dataset(dataset)
+        if str(self.declarations.dataset_seed(dataset, int(seed or 0))) != str(seed):
+            raise UserError(f"data set {dataset} has no seed {seed} at this scale")
         content: Tree = {
             "dataset": declared.model_dump(mode="json"),
             "declared_by": _class_path(declared),
@@ -120,7 +123,7 @@ class Plan:
             inputs = [("source", self.manifest(declared.source, 0))]
         runs = runs_of(declared)
         if isinstance(declared, AdversarialDataset):
-            model, number = declared.model, int(seed or 0)
+            model, number = declared.model, self._checked_seed(declared.model, seed or 0)
             network = self.declarations.network(model)
             content |= {"seed": number, "attack_model": self._subject(model, number, {"network"})}
             inputs = [
@@ -128,7 +131,8 @@ class Plan:
                 ("weights", self.layout.weights(model, number)),
             ]
             models, runs = [(model, number)], runs_of(declared, network)
-        return Job("data", spec_of(runs, **content), tuple(inputs), tuple(models), Cost(memory_mb=4000))
+        cost = Cost(gpu=1 if models else 0, memory_mb=4000)
+        return Job("data", spec_of(runs, **content), tuple(inputs), tuple(models), cost)
 
     def _training_job(self, model: str, seed: int | str) -> Job:
         declared = self.declarations.model(model)
@@ -178,7 +182,7 @@ class Plan:
         )
         inputs = [("weights", self.layout.weights(*model)) for model in models]
         if declared.reads_data:
-            inputs.insert(0, ("data", self.manifest(declared.data or self.declarations.dataset_of(names[0]), number)))
+            inputs.insert(0, ("data", self.manifest(self.declarations.dataset_of_measure(declared, names[0]), number)))
         return Job("measure", spec, tuple(inputs), tuple(models), declared.cost)
 
     def _gathering_job(self, measure: str, subject: str, seed: int | str) -> Job:
@@ -198,7 +202,7 @@ class Plan:
         models = sorted(set(self.contents.table_models(paper, table)))
         # As text: a table shows what its models were trained with, but runs none of that code.
         training = {model: self._account_of(model) for model in models}
-        shared = {**self._shared(models), "training": training}
+        shared = {**self._shared(self.contents.table_shows(paper, table)), "training": training}
         files = [self.layout.measurement(*key) for key in self.contents.table(paper, table).measurements]
         return Job("table", self.contents.table_spec(paper, table, shared), _found_by_name(files))
 
@@ -216,7 +220,7 @@ class Plan:
             declared_by=_class_path(declared.figure),
             seeds={model: len(self.declarations.seeds(model)) for model in models},
             measures={name: measure_in_words(self._described(name)) for name in measures},
-            **self._shared(models),
+            **self._shared(self.contents.figure_shows(paper, figure)),
         )
         return Job("figure", spec, _found_by_name(self.contents.figure_files(paper, figure)))
 
@@ -257,16 +261,16 @@ class Plan:
         return Job("summary", spec, _found_by_name(files))
 
     def _report_job(self) -> Job:
-        models = shown_models(self.contents, self.declarations, self.papers)
-        shared = self._shared(models)
-        used = sorted({self.declarations.scale.datasets[name] for name in shared["stand_ins"]})
+        shown = everything_shown(self.contents, self.declarations, self.papers)
+        shared = self._shared(shown)
+        used = sorted(set(shared["stand_ins"].values()))
         files = [file for paper in self.papers for file in self.files_of(paper)]
         spec = spec_of(
             [],
             **shared,
             scale_description=self.declarations.scale.description,
             sources={name: self.declarations.dataset(name).in_words for name in used},
-            instead=self.scale_differences(models),
+            instead=self.scale_differences(model for model, _ in shown),
             papers=[_presented(name, paper) for name, paper in self.papers.items()],
         )
         return Job("report", spec, _found_by_name(files))
@@ -274,10 +278,9 @@ class Plan:
     # -- files ---------------------------------------------------------------------------------------------------
 
     def manifest(self, dataset: str, seed: int) -> str:
-        """Return the manifest of a data set; of one that is made from a model, that of this seed."""
-        if isinstance(self.declarations.dataset(dataset), AdversarialDataset):
-            return self.layout.data_manifest(dataset, seed)
-        return f"data/{dataset}/manifest.json"
+        """Return the manifest of a data set; of one that is made from a model, that for a model with this seed."""
+        number = self.declarations.dataset_seed(dataset, seed)
+        return f"data/{dataset}/manifest.json" if number is None else self.layout.data_manifest(dataset, number)
 
     def tables_of(self, paper: str) -> list[str]:
         """Return the JSON file of every table of a paper."""
@@ -316,28 +319,26 @@ class Plan:
         return targets
 
     def pattern(self, of: str) -> str:
-        """Return the regular expression of some names, for the rules that are for these alone.
+        """Return the regular expression of some names.
 
-        Models are ``trained`` or ``derived``, measures ``sharded``, and data sets that are not made from a model have a
-        training split (``trainable``) or are ``test_only``.
+        Parameters
+        ----------
+        of
+            ``trained`` or ``derived`` models, ``sharded`` measures, or data sets with ``both_splits`` or ``test_only``.
         """
-        models, datasets = self.declarations.models, self.declarations.datasets
+        datasets = self.declarations.datasets
+        both = [name for name in datasets if self.declarations.has_training_split(name)]
+        models = self.declarations.models
         trained = [name for name, model in models.items() if isinstance(model, TrainedModel)]
-        test_only = [
-            name for name, made in datasets.items() if isinstance(made, GeneratedDataset) and made.split == "test"
-        ]
+        sharded = [name for name, measure in self.declarations.measures.items() if measure.shards > 1]
         names = {
             "trained": trained,
             "derived": [name for name in models if name not in trained],
-            "sharded": [name for name, measure in self.declarations.measures.items() if measure.shards > 1],
-            "test_only": test_only,
-            "trainable": [
-                name
-                for name, made in datasets.items()
-                if name not in test_only and not isinstance(made, AdversarialDataset)
-            ],
-        }
-        return "|".join(map(re.escape, sorted(names[of]))) or NOTHING
+            "sharded": sharded,
+            "both_splits": both,
+            "test_only": [name for name in datasets if name not in both],
+        }[of]
+        return "|".join(map(re.escape, sorted(names))) or NOTHING
 
     # -- honesty -------------------------------------------------------------------------------------------------
 
@@ -349,17 +350,16 @@ class Plan:
                 differing.setdefault(difference, {})[name] = None
         return [f"{difference} ({len(names)} of the models)" for difference, names in differing.items()]
 
-    def _shared(self, models: Iterable[str]) -> Tree:
-        """Return what every table, figure and report says of its scale and of its models' data."""
-        stand_ins = self.declarations.scale.datasets
-        models = list(models)
-        originals = {self.declarations.dataset_in_paper(model) for model in models}
-        used = {self.declarations.dataset_of(model) for model in models}
+    def _shared(self, shown: Iterable[tuple[str, str]]) -> Tree:
+        """Return what every table, figure and report says of its scale and of the data behind what it shows."""
+        behind: dict[str, str] = {}
+        for model, measure in shown:
+            behind |= self.declarations.data_behind(model, self.declarations.measure(measure))
         return {
             "folder": self.folder,
             "scale": self.scale_name,
-            "stand_ins": {name: stand_ins[name] for name in sorted(originals) if name in stand_ins},
-            "unverified": sorted(used & set(self.config.data.allow_unverified)),
+            "stand_ins": {name: behind[name] for name in sorted(behind) if behind[name] != name},
+            "unverified": sorted(set(behind.values()) & set(self.config.data.allow_unverified)),
         }
 
     # -- the parts of specs --------------------------------------------------------------------------------------

@@ -109,17 +109,17 @@ def plain_form(declared: Any) -> Any:
     """
     if isinstance(declared, str):
         return {"name": declared}
-    if isinstance(declared, dict) and len(declared) == 1 and "name" not in declared:
+    if isinstance(declared, dict) and "name" not in declared:
+        if len(declared) != 1:
+            raise ValueError(f"expected one statistic, such as {{mean: loss}}, found {', '.join(declared) or 'none'}")
         ((name, options),) = declared.items()
-        if isinstance(options, str):
-            return {"name": name, "column": options}
-        if isinstance(options, dict):
-            return {"name": name, **options}
+        return {**options, "name": name} if isinstance(options, dict) else {"name": name, "column": options}
     return declared
 
 
 DeclaredStatistic = Annotated[AnyStatistic, BeforeValidator(plain_form)]
 """A field that is declared in the short form."""
+_declared_adapter: TypeAdapter[Statistic] = TypeAdapter(DeclaredStatistic)
 
 
 def statistic_of(declared: Any) -> Statistic:
@@ -130,4 +130,4 @@ def statistic_of(declared: Any) -> Statistic:
     pydantic.ValidationError
         If there is no such statistic, or its options are not as declared.
     """
-    return statistic_adapter.validate_python(plain_form(declared))
+    return _declared_adapter.validate_python(declared)

@@ -1,0 +1,129 @@
+"""What can be measured of which model, on which data, and tried on which other models."""
+
+from __future__ import annotations
+
+from robustrepro.errors import UserError, unknown_name
+from robustrepro.spec.declarations import Declarations
+from robustrepro.spec.measurements import DecisionBoundary, Measurement, TrainingPath, Transfer
+from robustrepro.spec.models import DerivedModel, GivenModel
+from robustrepro.spec.paper import Column
+
+POINTS = (2,)
+"""The shape of a point of the plane."""
+
+
+def check_measure(name: str, declarations: Declarations) -> None:
+    """Refuse a measure of unknown data or models, whoever shows it.
+
+    Raises
+    ------
+    UserError
+        Which names the measure.
+    """
+    where, measure = declarations.place("measures", name), declarations.measure(name)
+    if measure.data is not None and measure.data not in declarations.datasets:
+        raise unknown_name(f"data set in {where}", measure.data, declarations.datasets)
+    if not isinstance(measure, Transfer):
+        return
+    sources = [measure.source] if measure.source else []
+    for model in [*measure.targets, *sources]:
+        if model not in declarations.models:
+            raise unknown_name(f"model in {where}", model, declarations.models)
+    datasets = {declarations.dataset_of(model) for model in (*measure.targets, *sources)}
+    if len(datasets) > 1:
+        raise UserError(f"{where}: examples are transferred between models of one data set, not of {sorted(datasets)}")
+
+
+def check_subject(where: str, model: str, name: str, declarations: Declarations) -> None:
+    """Refuse a measurement of a model that cannot be made.
+
+    Parameters
+    ----------
+    where
+        Where the two are named.
+    model, name
+        The model, and the measure.
+    declarations
+        Everything that is declared.
+
+    Raises
+    ------
+    UserError
+        If the measure needs to know of the model what is not known, or data do not fit the model.
+    """
+    measure, declared, origin = declarations.measure(name), declarations.model(model), declarations.origin(model)
+    parts = measure.parts()
+    if parts & {"objective", "training"} and isinstance(origin, GivenModel):
+        part = "training" if "training" in parts else "training objective"
+        raise UserError(f"{where}: {name} needs the {part} of {model}, whose weights are given")
+    if "training" in parts and isinstance(declared, DerivedModel):
+        raise UserError(f"{where}: {name} needs the training of {model}, which is derived from another model")
+    _check_data(where, model, name, declarations)
+
+
+def _check_data(where: str, model: str, name: str, declarations: Declarations) -> None:
+    measure = declarations.measure(name)
+    own, read = declarations.dataset_of(model), declarations.dataset_of_measure(measure, model)
+    ours, theirs = declarations.form(own), declarations.form(read)
+    if (ours.input_shape, ours.classes) != (theirs.input_shape, theirs.classes):
+        raise UserError(
+            f"{where}: {name} is of {read}, with {theirs.classes} classes of shape {theirs.input_shape}; {model} is of "
+            f"{own}, with {ours.classes} of {ours.input_shape}"
+        )
+    if isinstance(measure, DecisionBoundary) and theirs.input_shape != POINTS:
+        raise UserError(f"{where}: {name} is for points of the plane; {model} is of {read}")
+    if _reads_training_split(measure) and not declarations.has_training_split(read):
+        raise UserError(f"{where}: {name} reads the training images of {read}, which has a test split only")
+
+
+def _reads_training_split(measure: Measurement) -> bool:
+    return getattr(measure, "split", "test") == "train" or isinstance(measure, DecisionBoundary | TrainingPath)
+
+
+def check_target(where: str, model: str, column: Column, name: str, declarations: Declarations) -> None:
+    """Refuse a cell of transfer that has no target, or not an independently trained one.
+
+    Parameters
+    ----------
+    where
+        The column.
+    model
+        The row's model.
+    column, name
+        The column, and its measure of transfer.
+    declarations
+        Everything that is declared.
+
+    Raises
+    ------
+    UserError
+        Which names the column.
+    """
+    declared = declarations.measure(name)
+    assert isinstance(declared, Transfer)
+    for option in ("target", "white_box"):
+        if declared.source and getattr(column, option):
+            raise UserError(
+                f"{where}: {name} has a source, so that the target is each row's own model; remove '{option}'"
+            )
+    target = model if declared.source else column.target
+    if target is None:
+        raise UserError(f"{where}: expected 'target', one of {name}'s ({', '.join(declared.targets)})")
+    if target not in declared.targets:
+        raise unknown_name(f"target of {name} in {where}", target, declared.targets)
+    source = declared.source or model
+    ours, theirs = declarations.dataset_of(source), declarations.dataset_of(target)
+    if ours != theirs:
+        raise UserError(
+            f"{where}: examples are transferred between models of one data set; {source} is of {ours}, {target} of "
+            f"{theirs}"
+        )
+    if column.white_box and not declared.white_box:
+        raise UserError(f"{where}: white_box, but {name} does not try the source's own network")
+    own = column.white_box and source == target
+    other = source if declared.source else target
+    if not own and len(declarations.seeds(other)) < 2:
+        raise UserError(
+            f"{where}: {other} has one seed; an independently trained {'source' if declared.source else 'target'} "
+            "needs two or more (overrides in config.yaml: seeds)"
+        )

@@ -1,0 +1,149 @@
+"""Data sets made from others or from models, as planned: where they lie, from what, and what is said of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from conftest import Declarations
+from mistakes import both
+from mistakes_of_papers import dataset, derived, shown
+from planned_jobs import jobs_of
+
+from robustrepro.errors import UserError
+from robustrepro.spec.plan import Plan
+
+CLEAN = {"attack": {"name": "clean"}}
+ON_OTHER = {**CLEAN, "data": "other"}
+
+
+def spec(plan: Plan, step: str, **names: Any) -> Any:
+    return json.loads(plan.job(step, **names).spec)
+
+
+def data_of(plan: Plan, seed: int = 0, model: str = "image-erm") -> list[str]:
+    """Return the data that the measure `extra` of a model reads."""
+    job = plan.job("measure", measure="extra", subject=model, seed=seed)
+    return [file for role, file in job.inputs if role == "data"]
+
+
+def test_a_generated_data_set_is_the_same_at_every_scale(declarations: Declarations) -> None:
+    both(dataset("generated", **{"from": "fashion_mnist"}), shown(ON_OTHER))(declarations)
+    specs = []
+    for scale in ("quick", "paper"):
+        declarations.config["scale"] = scale
+        plan = declarations.plan()
+        assert data_of(plan) == ["data/other/manifest.json"]
+        assert plan.job("data", dataset="other").files == ["data/fashion_mnist/manifest.json"]
+        specs.append(plan.job("data", dataset="other").spec)
+    assert specs[0] == specs[1]
+
+
+def test_what_is_generated_from_a_stand_in_belongs_to_its_scale(declarations: Declarations) -> None:
+    both(dataset("generated"), shown(ON_OTHER))(declarations)
+    plan = declarations.plan()
+    file = "results/quick/data/other/seed0/manifest.json"
+    assert data_of(plan, 0) == data_of(plan, 1) == [file]
+    job = plan.job("data", dataset="other", seed="0")
+    assert job.files == ["data/digits/manifest.json"]
+    assert json.loads(job.spec)["dataset"]["from"] == "digits"
+    assert file in jobs_of(plan)
+    declarations.config["scale"] = "paper"
+    assert data_of(declarations.plan()) == ["data/other/manifest.json"]
+
+
+def test_what_is_generated_from_such_a_data_set_belongs_to_its_scale_too(declarations: Declarations) -> None:
+    both(dataset("generated"), shown({**CLEAN, "data": "more"}))(declarations)
+    more = {"generated": {**declarations.paper["datasets"]["other"]["generated"], "from": "other"}}
+    declarations.paper["datasets"]["more"] = more
+    plan = declarations.plan()
+    assert data_of(plan) == ["results/quick/data/more/seed0/manifest.json"]
+    assert plan.job("data", dataset="more", seed=0).files == ["results/quick/data/other/seed0/manifest.json"]
+
+
+def test_a_measure_on_a_data_set_reads_its_stand_in(declarations: Declarations) -> None:
+    shown({**CLEAN, "data": "mnist"})(declarations)
+    plan = declarations.plan()
+    assert data_of(plan) == ["data/digits/manifest.json"]
+    assert spec(plan, "table", paper="small", table="extra")["stand_ins"] == {"mnist": "digits"}
+
+
+@pytest.mark.parametrize("origin", ["generated", "adversarial"])
+def test_a_table_says_what_stands_in_for_the_source_of_its_data(declarations: Declarations, origin: str) -> None:
+    source = {"from": "mnist"} if origin == "generated" else {}
+    both(dataset(origin, **source), shown(ON_OTHER))(declarations)
+    # The model itself is of other data than those that stand in.
+    declarations.paper["models"]["fashion"] = declarations.paper["models"]["image-erm"] | {"dataset": "fashion_mnist"}
+    declarations.paper["tables"]["extra"]["rows"]["row"]["model"] = "fashion"
+    assert spec(declarations.plan(), "table", paper="small", table="extra")["stand_ins"] == {"mnist": "digits"}
+    declarations.config |= {"scale": "paper", "data": {"allow_unverified": ["mnist", "cifar10"]}}
+    table = spec(declarations.plan(), "table", paper="small", table="extra")
+    assert (table["stand_ins"], table["unverified"]) == ({}, ["mnist"])
+    assert spec(declarations.plan(), "report")["unverified"] == ["mnist"]
+
+
+def test_a_model_trained_on_a_generated_data_set_is_said_to_be_of_its_source(
+    declarations: Declarations,
+) -> None:
+    dataset("generated", split="both")(declarations)
+    declarations.paper["models"]["image-erm"]["dataset"] = "other"
+    plan = declarations.plan()
+    assert plan.job("train", model="image-erm", seed=1).files == ["results/quick/data/other/seed0/manifest.json"]
+    assert spec(plan, "table", paper="small", table="accuracy")["stand_ins"] == {"mnist": "digits"}
+
+
+def test_adversarial_examples_are_those_of_the_seed_taken_in_turn(declarations: Declarations) -> None:
+    both(dataset("adversarial", model="image-hrm"), shown(ON_OTHER))(declarations)
+    declarations.paper["models"]["image-erm"]["seeds"] = 3
+    files = [data_of(declarations.plan(), seed) for seed in range(3)]
+    assert files == [[f"results/quick/data/other/seed{seed}/manifest.json"] for seed in (0, 1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"), [("other", 2), ("other", None), ("digits", 0), ("noisy", 1), ("noisy", None)]
+)
+def test_a_seed_that_a_data_set_does_not_have_is_refused(
+    declarations: Declarations, name: str, seed: int | None
+) -> None:
+    dataset("adversarial")(declarations)
+    noise = {"name": "gaussian_noise", "standard_deviation": 0.1}
+    declarations.paper["datasets"]["noisy"] = {"generated": {"from": "mnist", "by": noise}}
+    plan = declarations.plan()
+    assert plan.job("data", dataset="other", seed=1).models == (("image-erm", 1),)
+    with pytest.raises(UserError, match=f"data set {name} has no seed {seed} at this scale"):
+        plan.job("data", dataset=name, **({} if seed is None else {"seed": seed}))
+
+
+def test_what_is_measured_on_examples_that_fool_a_model_that_is_left_out_is_not_measured(
+    declarations: Declarations,
+) -> None:
+    both(dataset("adversarial", model="image-hrm"), shown(ON_OTHER))(declarations)
+    declarations.config["leave_out"] = ["image-hrm"]
+    (cell,) = spec(declarations.plan(), "table", paper="small", table="extra")["cells"]
+    assert cell == {"row": "row", "column": "extra", "kind": "not_measured", "why": "image-hrm: left out"}
+
+
+def test_only_a_data_set_with_images_to_train_on_has_both_splits(declarations: Declarations) -> None:
+    dataset("adversarial")(declarations)
+    noise = {"name": "gaussian_noise", "standard_deviation": 0.1}
+    for split in ("test", "both"):
+        declarations.paper["datasets"][f"noisy-{split}"] = {"generated": {"from": "mnist", "by": noise, "split": split}}
+    plan = declarations.plan()
+    assert plan.pattern("test_only") == r"noisy\-test|other"
+    assert {"digits", "mnist", r"noisy\-both", "two_moons"} < set(plan.pattern("both_splits").split("|"))
+
+
+def test_a_pattern_changes_derived_models_only_where_they_have_the_key(declarations: Declarations) -> None:
+    derived()(declarations)
+    declarations.scales["quick"]["models"] = {"*": {"epochs": 7, "seeds": 1}}
+    plan = declarations.plan().declarations
+    assert plan.model("image-erm").epochs == 7
+    assert [len(plan.seeds(name)) for name in ("image-erm", "cut", "given")] == [1, 1, 1]
+
+
+def test_a_derived_model_is_attacked_with_the_objective_of_its_source(declarations: Declarations) -> None:
+    attack = {"attack": {"name": "fgsm", "epsilon": "8/255", "loss": "training"}}
+    both(derived("models", "cut", "derived", "from", value="image-hrm"), shown(attack, "cut"))(declarations)
+    job = declarations.plan().job("measure", measure="extra", subject="cut", seed=0)
+    assert json.loads(job.spec)["subjects"][0]["objective"] == {"name": "hrm", "guard": 1e-8}
