@@ -26,7 +26,7 @@ FIGURE = """
     caption: Their confidences
     figure:
       name: histogram
-      x: {column: confidence}
+      x: {column: confidence, label: confidence}
       series:
         - {label: ERM, model: small-erm, measure: confidence}
         - {label: HRM, model: small-hrm, measure: confidence}
@@ -82,12 +82,9 @@ def test_a_figure_draws_it(extended: Checkout) -> None:
 def test_only_the_shards_that_are_missing_run_again(extended: Checkout) -> None:
     part = "results/quick/shards/confidence-in-parts/small-hrm/seed0/1-of-3.parquet"
     (extended.folder / part).unlink()
-    (extended.folder / "results/quick/measurements/confidence-in-parts/small-hrm/seed0.parquet").unlink()
-    scheduled = {name for name in extended.scheduled("small") if "confidence-in-parts" in name}
-    assert scheduled == {
-        part.removeprefix("results/quick/"),
-        "measurements/confidence-in-parts/small-hrm/seed0.parquet",
-    }
+    whole = "results/quick/measurements/confidence-in-parts/small-hrm/seed0.parquet"
+    (extended.folder / whole).unlink()
+    assert extended.scheduled(whole) == {name.removeprefix("results/quick/") for name in (part, whole)}
 
 
 def test_editing_the_extension_measures_again_what_uses_it_and_nothing_else(extended: Checkout) -> None:
