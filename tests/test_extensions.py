@@ -26,7 +26,7 @@ FIGURE = """
     caption: Their confidences
     figure:
       name: histogram
-      x: {column: confidence}
+      x: {column: confidence, label: confidence}
       series:
         - {label: ERM, model: small-erm, measure: confidence}
         - {label: HRM, model: small-hrm, measure: confidence}
