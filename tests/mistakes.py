@@ -67,6 +67,17 @@ AROUND_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         ["config.yaml: overrides.seed: unknown key; did you mean 'seeds'?", "known: audit, measures, models, seeds"],
     ),
     "unknown paper": (configure(["smal"], "papers"), ["paper in config.yaml: 'smal'; did you mean 'small'?"]),
+    "a paper with the name of a rule": (
+        both(
+            lambda declared: declared.papers.update(train=declared.paper | {"tables": {}, "figures": {}, "claims": {}}),
+            configure("small,train", "papers"),
+        ),
+        ["papers/train: the target 'train' would be a rule of the workflow; rename the folder"],
+    ),
+    "a paper whose name is no part of a target": (
+        both(lambda declared: declared.papers.update({"a b": declared.paper}), configure(["a b"], "papers")),
+        ["papers/a b: the folder's name cannot be part of a target; expected at most 100 letters"],
+    ),
     "no paper": (configure([], "papers"), ["config.yaml: papers", "found []", "at least 1 item"]),
     "unknown scale": (configure("quik", "scale"), ["scale in config.yaml: 'quik'; did you mean 'quick'?", "paper"]),
     "scale of a wrong type": (configure(3, "scale"), ["config.yaml: scale: found 3", "valid string"]),

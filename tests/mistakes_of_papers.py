@@ -163,6 +163,14 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     ),
     "batches of one": (put(1, "models", ERM, "batch_size"), [f"models.{ERM}: batch_size: found 1"]),
     "no seeds of a model": (put(0, "models", ERM, "seeds"), [f"models.{ERM}: seeds: found 0"]),
+    "more seeds than a plan counts through": (
+        put(10**30, "models", ERM, "seeds"),
+        [f"{PAPER}: models.{ERM}: seeds: found 1000000000000000000000000000000", "less than or equal to 1000"],
+    ),
+    "more shards than a plan counts through": (
+        put(10**30, "measures", "pgd", "shards"),
+        [f"{PAPER}: measures.pgd: shards: found 1000000000000000000000000000000", "less than or equal to 1000"],
+    ),
     "a model that is declared twice": (
         differently_in_a_second_paper("models", ERM, "epochs", 7),
         [f"models.{ERM}: declared differently in papers/", "names are global"],

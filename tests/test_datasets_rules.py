@@ -1,49 +1,51 @@
-"""Data sets of a paper's own through the real Snakemake: generated from another one, and made from a model."""
+"""The rules of data sets that a paper declares, through the real Snakemake."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from checkout import Checkout, small_checkout
 
 DATASETS = """
 datasets:
-  noisy: {generated: {from: digits, by: {name: gaussian_noise, standard_deviation: 0.2}}}
-  noisier: {generated: {from: digits, by: {name: gaussian_noise, standard_deviation: 0.4}, split: both}}
-  fooling: {adversarial: {model: small-erm, attacks: [{name: fgsm, epsilon: 1.0}], box: null}}
+  noisy: {generated: {from: mnist, by: &noise {name: gaussian_noise, standard_deviation: 0.1}}}
+  noisy-both: {generated: {from: mnist, by: *noise, split: both}}
+  plain: {generated: {from: digits, by: *noise}}
+  fooling: {adversarial: {model: small-erm, attacks: [{name: fgsm, epsilon: 0.3}], box: null}}
+models:
 """
-MEASURE = "  on-fooling: {attack: {name: clean}, data: fooling}\n"
+FILES = {
+    "results/quick/data/noisy/seed0": ["manifest.json", "test.safetensors"],
+    "results/quick/data/noisy-both/seed0": ["manifest.json", "test.safetensors", "train.safetensors"],
+    "results/quick/data/fooling/seed0": ["manifest.json", "test.safetensors"],
+    "data/plain": ["manifest.json", "test.safetensors"],
+    "data/digits": ["manifest.json", "test.safetensors", "train.safetensors"],
+}
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """The small paper with data sets of its own, made and measured on."""
-    small = small_checkout(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("remote"))
-    small.edit("papers/small/paper.yaml", "\nmodels:\n", f"{DATASETS}models:\n")
-    small.edit("papers/small/paper.yaml", "\ntables:\n", f"\n{MEASURE}tables:\n")
-    measurement = "results/quick/measurements/on-fooling/small-erm/seed0.parquet"
-    small.snakemake("data/noisy/manifest.json", "data/noisier/manifest.json", measurement)
-    return small
+def made(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """The small paper with data sets of each kind, all of them made."""
+    checkout = small_checkout(tmp_path_factory.mktemp("made"), tmp_path_factory.mktemp("remote"))
+    checkout.edit("papers/small/paper.yaml", "\nmodels:\n", DATASETS)
+    checkout.snakemake(*(f"{folder}/manifest.json" for folder in FILES))
+    return checkout
 
 
-@pytest.mark.parametrize(
-    ("folder", "files"),
-    [
-        ("data/noisy", ["manifest.json", "test.safetensors"]),
-        ("data/noisier", ["manifest.json", "test.safetensors", "train.safetensors"]),
-        ("results/quick/data/fooling/seed0", ["manifest.json", "test.safetensors"]),
-    ],
-    ids=["of test images alone", "of both splits", "of a model"],
-)
-def test_a_data_set_has_the_splits_that_it_declares(checkout: Checkout, folder: str, files: list[str]) -> None:
-    made: Path = checkout.folder / folder
-    assert sorted(path.name for path in made.iterdir()) == files
-    manifest = json.loads((made / "manifest.json").read_text())
-    assert [f"{split}.safetensors" for split in ("test", "train") if split in manifest] == files[1:]
+def test_each_data_set_has_the_splits_that_it_has_and_no_others(made: Checkout) -> None:
+    assert {folder: sorted(path.name for path in (made.folder / folder).iterdir()) for folder in FILES} == FILES
 
 
-def test_what_was_made_is_not_made_again(checkout: Checkout) -> None:
-    scheduled = checkout.scheduled("data/noisy/manifest.json", "data/noisier/manifest.json")
-    assert scheduled == set()
+def test_every_file_is_recorded_as_made_by_a_run_and_nothing_is_made_again(made: Checkout) -> None:
+    # Files without a record would stop this.
+    assert made.scheduled(*(f"{folder}/manifest.json" for folder in FILES)) == set()
+
+
+def test_what_is_generated_from_a_stand_in_says_so_in_its_manifest(made: Checkout) -> None:
+    manifest = json.loads((made.folder / "results/quick/data/noisy/seed0/manifest.json").read_text())
+    assert manifest["made_from"]["dataset"] == "digits"
+
+
+def test_an_unknown_name_of_a_data_set_is_made_by_no_rule(made: Checkout) -> None:
+    assert "MissingRuleException" in made.snakemake("-n", "data/nosiy/manifest.json", check=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from planned_jobs import jobs_of
 
 from robustrepro.canonical import canonical_json
 from robustrepro.spec.config import merged
-from robustrepro.spec.plan import Plan
+from robustrepro.spec.plan import RULES, Plan
 
 
 def reversed_keys(tree: Any) -> Any:
@@ -312,6 +313,12 @@ def test_every_implementation_that_a_declaration_stands_for_is_in_what_a_job_run
     assert {f"robustrepro.attacks.{name}:ascent_of" for name in ("fgsm", "noise", "pgd")} < set(battery)
     # A figure of an attack's accuracy only names the attack.
     assert spec(plan, "figure")["runs"] == ["robustrepro.figures.decision_boundaries:draw"]
+
+
+def test_no_target_can_have_the_name_of_a_rule() -> None:
+    files = [REPOSITORY / "Snakefile", *REPOSITORY.glob("workflow/rules/*.smk")]
+    names = re.findall(r"^(?:rule|use rule \w+ as) (\w+)", "\n".join(map(Path.read_text, files)), re.MULTILINE)
+    assert set(names) == RULES
 
 
 def test_planning_imports_no_torch() -> None:

@@ -15,6 +15,8 @@ Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
 _RATIO = re.compile(r"(\d+(?:\.\d+)?) ?/ ?(\d+(?:\.\d+)?)")
 
 
+Seeds = Annotated[int, Field(ge=1, le=1000)]
+"""How many seeds a model has: a job each, and a number that the plan counts through."""
 OneLine = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
 """Text whose line breaks are spaces, as a long condition may have them in YAML."""
 

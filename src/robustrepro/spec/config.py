@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from robustrepro.errors import UserError, unknown_name
-from robustrepro.spec.base import Declaration
+from robustrepro.spec.base import Declaration, Seeds
 from robustrepro.spec.messages import explain
 
 Tree = dict[str, Any]
@@ -27,7 +27,7 @@ class Overlay(Declaration):
     number of seeds of every model that does not say its own. ``audit`` replaces keys of ``workflow/audit.yaml``.
     """
 
-    seeds: int | None = Field(default=None, ge=1)
+    seeds: Seeds | None = None
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
     measures: dict[str, dict[str, Any]] = Field(default_factory=dict)
     audit: dict[str, Any] = Field(default_factory=dict)
@@ -37,7 +37,7 @@ class Scale(Overlay):
     """A scale: ``datasets`` maps a data set to the one that stands in for it."""
 
     description: str
-    seeds: int = Field(ge=1)
+    seeds: Seeds
     datasets: dict[str, str] = Field(default_factory=dict)
 
 

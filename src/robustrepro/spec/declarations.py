@@ -85,6 +85,8 @@ class Declarations:
         for name in self.config.papers:
             if name not in files:
                 raise unknown_name("paper in config.yaml", name, files)
+            if not is_key(name):
+                raise UserError(f"papers/{name}: the folder's name cannot be part of a target; {KEY_IN_WORDS}")
         self._papers_as_written = {name: read_yaml(path) for name, path in files.items()}
         self._declared_in: dict[tuple[str, str], str] = {}
         self._datasets_in_papers = self._datasets_as_declared()

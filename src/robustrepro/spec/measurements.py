@@ -52,7 +52,7 @@ class Measurement(Implemented):
 
     kind: str
     data: Key | None = None
-    shards: Annotated[int, Field(ge=1)] = 1
+    shards: Annotated[int, Field(ge=1, le=1000)] = 1
 
     subjects: ClassVar[int] = 1
     reads_data: ClassVar[bool] = True

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
-from robustrepro.spec.base import Declaration, Implemented, Key, Number
+from robustrepro.spec.base import Declaration, Implemented, Key, Number, Seeds
 from robustrepro.spec.config import validated
 from robustrepro.spec.networks import Network
 from robustrepro.spec.training import TrainingSpec
@@ -18,7 +18,7 @@ Percent = Annotated[Number, Field(ge=0, le=100)]
 class TrainedModel(TrainingSpec):
     """A model and how it is trained; ``seeds`` is how often (the scale's number by default)."""
 
-    seeds: int | None = Field(default=None, ge=1)
+    seeds: Seeds | None = None
 
     def training_spec(self) -> dict[str, Any]:
         """Return what one seed's training job depends on, as plain data; options that are not set are left out."""
@@ -52,7 +52,7 @@ class DerivedModel(Declaration):
     """A model made from another one, seed by seed; its data set and network are its source's."""
 
     derived: Derivation
-    seeds: int | None = Field(default=None, ge=1)
+    seeds: Seeds | None = None
 
 
 class GivenFile(Declaration):

@@ -28,6 +28,14 @@ from robustrepro.spec.paper import Paper
 from robustrepro.spec.sources import STEPS
 from robustrepro.words import measure_in_words
 
+RULES = frozenset(STEPS) | {
+    "all",
+    "data_of_scale",
+    "data_of_scale_test_only",
+    "data_test_only",
+    "measure_shard",
+}
+"""The rules of the workflow, whose names no target can have."""
 NOTHING = "(?!)"
 """A regular expression that nothing matches."""
 
@@ -304,10 +312,14 @@ class Plan:
         Raises
         ------
         UserError
-            If two of them have one name.
+            If two of them have one name, or a paper has that of a rule.
         """
         targets: dict[str, list[str]] = {}
         for paper in self.papers:
+            if paper in RULES:
+                raise UserError(
+                    f"papers/{paper}: the target '{paper}' would be a rule of the workflow; rename the folder"
+                )
             shown = [*self.tables_of(paper), *self.figures_of(paper)]
             names = {paper: self.files_of(paper)}
             for file in shown:
