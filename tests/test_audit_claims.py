@@ -21,32 +21,30 @@ from robustrepro.audit.claims import Survival, judge_survival
 from robustrepro.audit.worst_case import WorstCase
 from robustrepro.grammar import Cell
 from robustrepro.scorecard.cells import TableCells
-from robustrepro.spec.attacks import attack_adapter
-from robustrepro.spec.audit import Smaller, attack_at
+from robustrepro.spec.audit import Audit, attack_at, ball_of
 from robustrepro.tables.statistics import of_accuracy
 
 EPSILON = 0.2
 SEEDS = (0, 1, 2)
-BALL = {
-    "norm": "linf",
-    "epsilon": EPSILON,
-    "attacks": {
-        name: attack_at(template, "linf", EPSILON)
-        for name, template in {
-            "fgsm": {"name": "fgsm"},
-            "pgd": {"name": "pgd", "steps": 20},
-            "pgd-margin": {"name": "pgd", "loss": "margin", "steps": 20},
-            "pgd-log-odds": {"name": "pgd", "loss": "log_odds", "steps": 20},
-        }.items()
-    },
-    "escalation": {"attacks": {"pgd-5": attack_at({"name": "pgd", "steps": 20, "restarts": 5}, "linf", EPSILON)}},
-    "noise": {"attack": attack_at({"name": "noise", "draws": 5}, "linf", EPSILON)},
-    "smaller": {
-        "attack": Smaller.model_validate(
-            {"shares": [0.25], "attack": {"name": "pgd", "steps": 10, "relative_step": 0.25}}
-        ).curve("linf", EPSILON)
-    },
-}
+BALL = ball_of(
+    Audit.model_validate(
+        {
+            "examples": 100,
+            "attacks": {
+                "fgsm": {"name": "fgsm"},
+                "pgd": {"name": "pgd", "steps": 20},
+                "pgd-margin": {"name": "pgd", "loss": "margin", "steps": 20},
+                "pgd-log-odds": {"name": "pgd", "loss": "log_odds", "steps": 20},
+            },
+            "transfer": {"name": "pgd", "steps": 10},
+            "escalation": {"pgd-5": {"name": "pgd", "steps": 20, "restarts": 5}},
+            "smaller": {"shares": [0.25], "attack": {"name": "pgd", "steps": 10, "relative_step": 0.25}},
+            "noises": 5,
+        }
+    ),
+    "linf",
+    EPSILON,
+)
 CLAIM = ["table[defended, own] >= table[plain, own] + 20"]
 DEFENDED, PLAIN = Cell("table", "defended", "own"), Cell("table", "plain", "own")
 
@@ -132,7 +130,7 @@ def worst_case(which: str, seed: int) -> WorstCase:
     battery = Battery(model, images, labels, seed=seed, box=(0.0, 1.0))
     outcome = battery.run(BALL)
     indices = torch.arange(len(labels))
-    own = attack_adapter.validate_python(attack_at({"name": "pgd", "steps": 10}, "linf", EPSILON))
+    own = attack_at({"name": "pgd", "steps": 10}, "linf", EPSILON)
     predictions = {"own": measure(model, images, labels, indices, own, seed=seed).prediction, **outcome.predictions}
     made = craft(trained((seed + 1) % len(SEEDS), adversarially=False), images, labels, indices, own, seed=seed)
     with torch.no_grad():
