@@ -86,7 +86,7 @@ def origin_of(plan: Plan, job: Job) -> dict[str, Any]:
 def computed_elsewhere(plan: Plan, made: Made, **changed: Any) -> Path:
     """Write a measurement as the plan asks for it, but for some keys of its origin."""
     measure, subject, seed = made
-    step = "gather" if plan.measure(measure, subject).shards > 1 else "measure"
+    step = "gather" if plan.computed.measure(measure, subject).shards > 1 else "measure"
     job = plan.job(step, measure=measure, subject=subject, seed=seed)
     path = Path(plan.layout.measurement(measure, subject, seed))
     write_measurement(path, {"index": np.arange(3)}, origin_of(plan, job) | changed)

@@ -102,7 +102,7 @@ def _refusal(plan: Plan, file: Path, folder: Path) -> str | None:
         if match := MODEL.fullmatch(name):
             return _model_refusal(plan, match["model"], match["seed"], file)
         if match := MEASUREMENT.fullmatch(name):
-            declared = plan.measure(match["measure"], match["subject"])
+            declared = plan.computed.measure(match["measure"], match["subject"])
             return _measurement_refusal(plan, "gather" if declared.shards > 1 else "measure", match, file)
         if match := SHARD.fullmatch(name):
             return _measurement_refusal(plan, "measure", match, file)

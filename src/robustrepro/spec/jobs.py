@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -79,3 +80,13 @@ class Job:
 def spec_of(runs: list[str], **content: Any) -> str:
     """Return a spec as canonical JSON; what is None is left out."""
     return canonical_json({"runs": runs, **{key: value for key, value in content.items() if value is not None}})
+
+
+def class_path(declared: Any) -> str:
+    """Return where a declaration's class is, as ``module:name``."""
+    return f"{type(declared).__module__}:{type(declared).__name__}"
+
+
+def found_by_name(files: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Return inputs that the step finds by their names."""
+    return tuple(("", file) for file in files)

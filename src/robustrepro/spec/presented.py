@@ -1,0 +1,187 @@
+"""The jobs that present: tables, figures, verdicts, the report. Their steps find their inputs by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+from robustrepro.layout import Layout
+from robustrepro.spec.audited import PaperAudit
+from robustrepro.spec.config import Tree
+from robustrepro.spec.contents import Contents, everything_shown
+from robustrepro.spec.declarations import Declarations
+from robustrepro.spec.jobs import Job, class_path, found_by_name, spec_of
+from robustrepro.spec.models import TrainedModel
+from robustrepro.spec.paper import Paper
+from robustrepro.words import measure_in_words
+
+
+class PresentedJobs:
+    """The jobs of papers, and of the scale as a whole.
+
+    Parameters
+    ----------
+    declarations
+        Everything that is declared.
+    contents
+        What tables and figures are made from.
+    audits
+        The audit of each paper that is asked for.
+    layout
+        Where results lie.
+    """
+
+    def __init__(
+        self, declarations: Declarations, contents: Contents, audits: Mapping[str, PaperAudit], layout: Layout
+    ) -> None:
+        self._declarations, self._contents, self._layout = declarations, contents, layout
+        self._audits, self._papers = audits, declarations.papers
+
+    def table(self, paper: str, table: str) -> Job:
+        """Return the job that makes a table."""
+        models = sorted(set(self._contents.table_models(paper, table)))
+        # As text: a table shows what its models were trained with, but runs none of that code.
+        training = {model: self._account_of(model) for model in models}
+        shared = {**self._shared(self._contents.table_shows(paper, table)), "training": training}
+        files = [self._layout.measurement(*key) for key in self._contents.table(paper, table).measurements]
+        return Job("table", self._contents.table_spec(paper, table, shared), found_by_name(files))
+
+    def figure(self, paper: str, figure: str) -> Job:
+        """Return the job that draws a figure."""
+        declared = self._declarations.figure(paper, figure)
+        models = self._contents.figure_models(paper, figure)
+        measures = sorted({source.measure for source in declared.figure.sources()})
+        spec = spec_of(
+            [declared.figure.implementation],
+            id=figure,
+            paper=paper,
+            where=declared.where,
+            caption=declared.caption,
+            figure=declared.figure.model_dump(mode="json"),
+            declared_by=class_path(declared.figure),
+            seeds={model: len(self._declarations.seeds(model)) for model in models},
+            measures={
+                name: measure_in_words(self._declarations.measure(name).model_dump(mode="json", exclude_none=True))
+                for name in measures
+            },
+            **self._shared(self._contents.figure_shows(paper, figure)),
+        )
+        return Job("figure", spec, found_by_name(self._contents.figure_files(paper, figure)))
+
+    def audit(self, paper: str) -> Job:
+        """Return the job that judges a paper's claims about robustness again, on the per-image worst case."""
+        audit = self._audits[paper]
+        claims = [
+            {"key": key, "holds_if": claim.holds_if, "cells": cells}
+            for key, claim in self._papers[paper].claims.items()
+            if (cells := audit.claim_cells(claim.holds_if))
+        ]
+        spec = spec_of(
+            [],
+            folder=self._layout.folder,
+            scale=self._declarations.scale_name,
+            paper=paper,
+            claims=claims,
+            tables=list(self._papers[paper].tables),
+            seeds={model: len(self._declarations.seeds(model)) for model in audit.balls},
+            sources={model: audit.sources(model) for model in audit.balls},
+        )
+        return Job("audit", spec, found_by_name([*self.tables_of(paper), *audit.files(self._layout)]))
+
+    def scorecard(self, paper: str) -> Job:
+        """Return the job that gives every claim of a paper a verdict."""
+        spec = spec_of(
+            [],
+            folder=self._layout.folder,
+            scale=self._declarations.scale_name,
+            paper=paper,
+            claims=[{"key": key, **claim.model_dump(mode="json")} for key, claim in self._papers[paper].claims.items()],
+            tables=list(self._papers[paper].tables),
+        )
+        return Job("scorecard", spec, found_by_name([*self.tables_of(paper), self._layout.audit(paper)]))
+
+    def summary(self) -> Job:
+        """Return the job that brings all papers' verdicts and numbers together."""
+        files = [file for paper in self._papers for file in (*self.tables_of(paper), self._layout.scorecard(paper))]
+        papers = [{"id": name, "tables": list(paper.tables)} for name, paper in self._papers.items()]
+        spec = spec_of([], folder=self._layout.folder, scale=self._declarations.scale_name, papers=papers)
+        return Job("summary", spec, found_by_name(files))
+
+    def report(self) -> Job:
+        """Return the job that writes the report."""
+        shown = everything_shown(self._contents, self._declarations, self._papers)
+        shared = self._shared(shown)
+        used = sorted(set(shared["stand_ins"].values()))
+        files = [file for paper in self._papers for file in self.files_of(paper)]
+        spec = spec_of(
+            [],
+            **shared,
+            scale_description=self._declarations.scale.description,
+            sources={name: self._declarations.dataset(name).in_words for name in used},
+            instead=self.scale_differences(model for model, _ in shown),
+            papers=[_presented(name, paper) for name, paper in self._papers.items()],
+        )
+        return Job("report", spec, found_by_name(files))
+
+    def tables_of(self, paper: str) -> list[str]:
+        """Return the JSON file of every table of a paper."""
+        return [self._layout.table(paper, table) for table in self._papers[paper].tables]
+
+    def figures_of(self, paper: str) -> list[str]:
+        """Return the PNG file of every figure of a paper that is drawn."""
+        return [
+            self._layout.figure(paper, figure)
+            for figure in self._papers[paper].figures
+            if self._contents.is_drawn(paper, figure)
+        ]
+
+    def files_of(self, paper: str) -> list[str]:
+        """Return all that is made of a paper: tables, figures, verdicts."""
+        return [
+            *self.tables_of(paper),
+            *self.figures_of(paper),
+            self._layout.audit(paper),
+            self._layout.scorecard(paper),
+        ]
+
+    def scale_differences(self, models: Iterable[str]) -> list[str]:
+        """Return in words what these models are trained with instead of what their papers declare."""
+        differing: dict[str, dict[str, None]] = {}
+        for name in dict.fromkeys(models):
+            for difference in self._declarations.scale_differences(name):
+                differing.setdefault(difference, {})[name] = None
+        return [f"{difference} ({len(names)} of the models)" for difference, names in differing.items()]
+
+    def _shared(self, shown: Iterable[tuple[str, str]]) -> Tree:
+        """Return what every table, figure and report says of its scale and of the data behind what it shows."""
+        behind: dict[str, str] = {}
+        for model, measure in shown:
+            behind |= self._declarations.data_behind(model, self._declarations.measure(measure))
+        return {
+            "folder": self._layout.folder,
+            "scale": self._declarations.scale_name,
+            "stand_ins": {name: behind[name] for name in sorted(behind) if behind[name] != name},
+            "unverified": sorted(set(behind.values()) & set(self._declarations.config.data.allow_unverified)),
+        }
+
+    def _account_of(self, model: str) -> str:
+        """Return how a model was made, as JSON."""
+        declared = self._declarations.model(model)
+        content = declared.training_spec() if isinstance(declared, TrainedModel) else declared.model_dump(mode="json")
+        return json.dumps(content, sort_keys=True, ensure_ascii=False)
+
+
+def _presented(name: str, paper: Paper) -> Tree:
+    """Return what the report says of a paper."""
+    return {
+        "id": name,
+        "title": paper.title,
+        "authors": paper.authors,
+        "summary": paper.summary,
+        "terms": [{"term": term, "meaning": meaning} for term, meaning in paper.terms.items()],
+        "departures": [departure.model_dump(mode="json") for departure in paper.departures],
+        "tables": [{"id": key, "where": table.where, "caption": table.caption} for key, table in paper.tables.items()],
+        "figures": [
+            {"id": key, "where": figure.where, "caption": figure.caption} for key, figure in paper.figures.items()
+        ],
+    }
