@@ -110,7 +110,8 @@ class Battery:
             {name: self._accuracy(outcome.predictions[name]) for name in ("fgsm", "pgd")},
             zero_gradients=zero_gradient_share(self.model, images, self.labels[correct].to(self.device)),
             noise=self._accuracy(self._attacked(ball.noise, outcome)),
-            far=self._accuracy(self._attacked(self._pgd_across_the_box(ball), outcome)),
+            # Points of the plane have no box, so no ε within which all of them can be made the same.
+            far=self._accuracy(self._attacked(self._pgd_across_the_box(ball), outcome)) if self.box else 0.0,
             largest_class=float(self.labels.bincount().max()) / len(self.labels),
         )
 

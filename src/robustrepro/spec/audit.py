@@ -65,7 +65,7 @@ class AuditBall(Declaration):
     norm: Norm
     epsilon: Annotated[Radius, Field(gt=0)]
     attacks: dict[Key, CraftingSpec] = Field(min_length=1)
-    escalation: dict[Key, Annotated[AutoAttack | Pgd, Field(discriminator="name")]] = Field(min_length=1)
+    escalation: dict[Key, Annotated[AutoAttack | Pgd, Field(discriminator="name")]]
     noise: Noise
     smaller: Curve
 
@@ -149,7 +149,7 @@ def attack_at(template: Template, norm: Norm, epsilon: float) -> CraftingAttack:
     return crafting_attack_adapter.validate_python(attack)
 
 
-def ball_of(audit: Audit, norm: Norm, epsilon: float) -> AuditBall:
+def ball_of(audit: Audit, norm: Norm, epsilon: float, *, images: bool = True) -> AuditBall:
     """Return every attack of the audit in one ball.
 
     Parameters
@@ -158,10 +158,13 @@ def ball_of(audit: Audit, norm: Norm, epsilon: float) -> AuditBall:
         The audit as declared, after the scale's changes and the user's.
     norm, epsilon
         The ball in which a claim's cell was attacked, ε > 0.
+    images
+        Whether the attacked data are images. AutoAttack needs pixels in [0, 1], and is left out for points.
     """
 
     def in_the_ball(templates: Mapping[str, Template]) -> dict[str, Any]:
-        return {key: attack_at(template, norm, epsilon) for key, template in templates.items()}
+        runnable = {key: template for key, template in templates.items() if images or template["name"] != "autoattack"}
+        return {key: attack_at(template, norm, epsilon) for key, template in runnable.items()}
 
     return AuditBall(
         norm=norm,

@@ -16,9 +16,12 @@ from robustrepro.spec.audit import attack_at, ball_of
 from robustrepro.spec.config import Tree
 from robustrepro.spec.declarations import AUDIT_FILE, RESERVED, Declarations
 from robustrepro.spec.jobs import Seeded
-from robustrepro.spec.measurements import Attack, AuditOfBall, AuditTransfer, Measurement
+from robustrepro.spec.measurements import Attack, AuditOfBall, AuditTransfer
 from robustrepro.spec.messages import explain
 from robustrepro.spec.paper import Row, Table
+
+IMAGE_DIMENSIONS = 3
+"""Channels, height, width: the shape of an example that is an image."""
 
 Ball = tuple[Norm, float]
 """A norm and ε: where an adversary may go."""
@@ -50,13 +53,15 @@ class PaperAudit:
                 balls.setdefault(model, set()).add(ball)
         return {model: sorted(of_model) for model, of_model in sorted(balls.items())}
 
-    def battery(self, ball: Ball) -> AuditOfBall:
+    def battery(self, ball: Ball, model: str) -> AuditOfBall:
         """Return the measure of a model under every attack in a ball."""
         audit = self._declarations.audit
+        shape = self._declarations.form(self._declarations.dataset_of(model)).input_shape
         try:
-            return AuditOfBall(kind="audit", ball=ball_of(audit, *ball), examples=audit.examples)
+            attacks = ball_of(audit, *ball, images=len(shape) == IMAGE_DIMENSIONS)
         except ValidationError as error:
             raise self._not_in(ball, error) from None
+        return AuditOfBall(kind="audit", ball=attacks, examples=audit.examples)
 
     def transfer(self, source: str) -> AuditTransfer:
         """Return the measure that makes a model's examples in every ball in which one on the same data is audited."""
@@ -169,22 +174,20 @@ def battery_measure(ball: Ball) -> str:
     return f"{RESERVED}{ball[0]}-{ball[1]:g}"
 
 
-def measures_of_audits(audits: Iterable[PaperAudit]) -> dict[str, Measurement]:
-    """Return the audits' measures in one ball by name, which several papers share.
+def balls_of_audits(audits: Iterable[PaperAudit]) -> dict[str, tuple[PaperAudit, Ball]]:
+    """Return the balls of all audits by the name of their measure, each with an audit that has it.
 
     Raises
     ------
     UserError
-        If two balls have the same name.
+        If two balls have the same name, or an attack of the audit cannot search one.
     """
-    balls: dict[str, Ball] = {}
-    measures: dict[str, Measurement] = {}
+    balls: dict[str, tuple[PaperAudit, Ball]] = {}
     for audit in audits:
-        for ball in (ball for of_model in audit.balls.values() for ball in of_model):
-            name = battery_measure(ball)
-            if balls.setdefault(name, ball) != ball:
-                raise UserError(
-                    f"epsilons {balls[name][1]} and {ball[1]} differ by less than their names show; use one"
-                )
-            measures[name] = audit.battery(ball)
-    return measures
+        for model, of_model in audit.balls.items():
+            for ball in of_model:
+                audit.battery(ball, model)
+                _, same = balls.setdefault(battery_measure(ball), (audit, ball))
+                if same != ball:
+                    raise UserError(f"epsilons {same[1]} and {ball[1]} differ by less than their names show; use one")
+    return balls

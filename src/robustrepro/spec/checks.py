@@ -12,6 +12,7 @@ from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.figures import Figure
 from robustrepro.spec.measurements import Measurement, Transfer
 from robustrepro.spec.paper import Claim, Column, Paper, Row, Table
+from robustrepro.spec.statistics import Statistic
 from robustrepro.spec.subjects import check_measure, check_subject, check_target
 
 Named = TypeVar("Named")
@@ -70,14 +71,31 @@ class _TableCheck:
         for measure in column.measures:
             if measure not in self._declarations.measures:
                 raise unknown_name(f"measure in {where}", measure, self._declarations.measures)
-        if len(column.measures) < 2:
+        if not column.measures:
             return
         statistic = self._contents.statistic(column)
+        self._check_names_of_columns(where, column, statistic)
+        if len(column.measures) < 2:
+            return
         if not statistic.accuracy:
             raise UserError(f"{where}: of several measures only an accuracy can be shown, not '{statistic.name}'")
         declared = [self._declarations.measure(measure) for measure in column.measures]
         if len({_images(measure) for measure in declared}) > 1:
             raise UserError(f"{where}: {', '.join(column.measures)} are not of the same images, so none resists all")
+
+    def _check_names_of_columns(self, where: str, column: Column, statistic: Statistic) -> None:
+        """Refuse a statistic, or a choice of rows, of columns that the measurements will not have."""
+        named = [
+            *filter(None, (getattr(statistic, field, None) for field in ("column", "count"))),
+            *(column.rows or {}),
+        ]
+        if statistic.accuracy:
+            named += ["label", "prediction"]
+        for measure in column.measures:
+            columns = self._declarations.measure(measure).columns
+            for name in named if columns is not None else ():
+                if name not in columns:
+                    raise unknown_name(f"column of {measure} in {where}", name, columns)
 
     def _check_values(self) -> None:
         """Refuse expressions that cannot be read, over cells that are not there or not computed, or in a circle."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from robustrepro.errors import UserError
 from robustrepro.layout import PAIR, Layout
-from robustrepro.spec.audited import PaperAudit, measures_of_audits
+from robustrepro.spec.audited import PaperAudit, balls_of_audits
 from robustrepro.spec.config import Tree
 from robustrepro.spec.contents import Contents
 from robustrepro.spec.datasets import AdversarialDataset, GeneratedDataset
@@ -39,14 +39,15 @@ class ComputedJobs:
     ) -> None:
         self._declarations, self._contents, self._layout = declarations, contents, layout
         self._audits = audits
-        self._measures_of_audits = measures_of_audits(audits.values())
+        self._balls = balls_of_audits(audits.values())
 
     def measure(self, measure: str, subject: str) -> Measurement:
         """Return a measure's declaration, the audits' own included."""
         if not measure.startswith(RESERVED):
             return self._declarations.measure(measure)
-        if measure in self._measures_of_audits:
-            return self._measures_of_audits[measure]
+        if measure in self._balls:
+            audit, ball = self._balls[measure]
+            return audit.battery(ball, subject)
         for audit in self._audits.values():
             if measure == audit.transfer_measure:
                 return audit.transfer(subject)

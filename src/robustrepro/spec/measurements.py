@@ -22,6 +22,10 @@ Part = Literal["network", "objective", "training"]
 """What a measurement may need to know of a model beside its weights; it runs again when one of these changes."""
 
 
+EXAMPLE = frozenset({"index", "label", "prediction"})
+"""The columns of every measurement with a row per example."""
+
+
 class Cost(NamedTuple):
     """What a job asks of the machine."""
 
@@ -59,6 +63,8 @@ class Measurement(Implemented):
     can_be_sharded: ClassVar[bool] = False
     cost: ClassVar[Cost] = Cost()
     statistic: ClassVar[Any] = "accuracy"
+    columns: ClassVar[frozenset[str] | None] = None
+    """The columns of its measurements, if they are known beforehand: what statistics name is then checked at once."""
 
     @model_validator(mode="after")
     def _shards_suit_the_kind(self) -> Self:
@@ -100,6 +106,8 @@ class CurveOfAttacks(OfExamples):
     kind: Literal["curve"]
     curve: Curve
 
+    columns: ClassVar[frozenset[str] | None] = EXAMPLE | {"epsilon", "clean_prediction", "margin", "queries"}
+
     def parts(self) -> frozenset[Part]:
         """Return what it needs to know of a model: the objective only where the attack ascends it."""
         return _with_objective(self.curve.attack)
@@ -111,6 +119,14 @@ class Crafted(OfExamples):
     A target is never asked for a gradient, so that masking its own gradients is no defence. Targets were trained
     independently: a source with seed k attacks the target's next seed, k + 1.
     """
+
+    columns: ClassVar[frozenset[str] | None] = EXAMPLE | {
+        "target",
+        "target_seed",
+        "norm",
+        "epsilon",
+        "clean_prediction",
+    }
 
     def crafting_attacks(self) -> list[Any]:
         """Return the attacks with which the examples are made."""
@@ -177,6 +193,7 @@ class Losses(OfExamples):
     kind: Literal["losses"]
 
     statistic: ClassVar[Any] = {"mean": "loss"}
+    columns: ClassVar[frozenset[str] | None] = EXAMPLE | {"loss"}
 
 
 class DecisionBoundary(Measurement):
@@ -210,6 +227,8 @@ class ParameterDistance(Measurement):
     subjects: ClassVar[int] = 2
     reads_data: ClassVar[bool] = False
     statistic: ClassVar[Any] = {"root_of_sum": {"column": "squared_difference", "count": "parameters"}}
+
+    columns: ClassVar[frozenset[str] | None] = frozenset({"tensor", "parameters", "squared_difference"})
 
     def parts(self) -> frozenset[Part]:
         """Return nothing: the weights are all that it reads."""

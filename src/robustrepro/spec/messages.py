@@ -34,7 +34,10 @@ def explain(error: ValidationError, declaration: Any, source: str) -> str:
     source
         The file, or where else the content came from.
     """
-    first, *others = error.errors()
+    mistakes = error.errors()
+    # A misspelt key is missing under its right name, too; what helps is to hear of the key that is there.
+    first = next((mistake for mistake in mistakes if mistake["type"] == "extra_forbidden"), mistakes[0])
+    others = [mistake for mistake in mistakes if mistake is not first]
     location, found = first["loc"], first.get("input")
     fields, key = _walk(declaration, location)
     where = f"{source}: {key}" if key else source
