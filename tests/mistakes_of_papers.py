@@ -206,6 +206,10 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         both(derived(), scale({"epochs": 3}, "models", "cut")),
         ["workflow/scales/quick.yaml or config.yaml: models.cut: epochs: unknown key (known: derived, seeds)"],
     ),
+    "a misspelt key instead of one that has to be there": (
+        both(without("models", ERM, "epochs"), put(3, "models", ERM, "epoch")),
+        [f"models.{ERM}: epoch: unknown key; did you mean 'epochs'?"],
+    ),
     "a misspelt key for a pattern that a derived model fits": (
         both(derived(), scale({"epoch": 3}, "models", "cu*")),
         ["models.cut: epoch: unknown key"],

@@ -10,6 +10,7 @@ from mistakes_of_papers import ERM, FGSM, HRM, PAPER, TRANSFER, shown, transfer
 
 COLUMNS = ("tables", "accuracy", "columns")
 ROWS = ("tables", "accuracy", "rows")
+DISTANCES = ("tables", "distances", "columns")
 OUTSIDE = ("tables", "outside", "columns", "outside")
 FIGURE = ("figures", "regions", "figure")
 CLAIM = ("claims", "hrm-is-better", "holds_if")
@@ -359,6 +360,24 @@ IN_TABLES: dict[str, tuple[Change, list[str]]] = {
     "claim about printed numbers alone": (
         both(row_of_printed_numbers, put(["accuracy[theirs, pgd] >= 1"], *CLAIM)),
         [f"{PAPER}: claims.hrm-is-better: accuracy[theirs, pgd] is a row of printed numbers alone"],
+    ),
+    "a statistic of a column that no measurement has": (
+        both(
+            shown({"losses": {"split": "train"}}),
+            put({"mean": "los"}, "tables", "extra", "columns", "extra", "statistic"),
+        ),
+        [f"column of extra in {PAPER}: tables.extra.columns.extra: 'los'; did you mean 'loss'?"],
+    ),
+    "an accuracy of a measurement without predictions": (
+        put({"label": "A", "measure": "distance", "of": ["erm", "hrm"], "statistic": "accuracy"}, *DISTANCES, "a"),
+        [f"column of distance in {PAPER}: tables.distances.columns.a: 'label'", "squared_difference"],
+    ),
+    "rows of a column that no measurement has": (
+        both(
+            shown({"curve": {"epsilons": [0.1], "attack": {"name": "fgsm"}}}),
+            put({"eps": 0.1}, "tables", "extra", "columns", "extra", "rows"),
+        ),
+        [f"column of extra in {PAPER}: tables.extra.columns.extra: 'eps'; did you mean 'epsilon'?"],
     ),
     "claims in two balls whose names are the same": (
         both(

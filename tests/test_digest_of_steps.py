@@ -338,7 +338,8 @@ def test_a_step_executes_nothing_that_its_digest_lacks(pipeline: dict[str, Trace
 def test_the_pipeline_runs_what_declarations_stand_for(pipeline: dict[str, Traced]) -> None:
     modules = {module for each in pipeline.values() for module, _ in each.calls}
     declared = {target.partition(":")[0] for target in implementations() if target.startswith("robustrepro.")}
-    assert declared - modules == NOT_RUN
+    assert declared >= NOT_RUN
+    assert declared - modules <= NOT_RUN, "add it to the small paper of tests/in_process.py"
     assert "robustrepro.audit.copies" in modules  # no declaration names what an alarm brings
 
 

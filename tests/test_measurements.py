@@ -15,6 +15,7 @@ from torch import nn
 
 from robustrepro.attacks.curve import measure_curve
 from robustrepro.attacks.measure import measure as measure_attack
+from robustrepro.attacks.minimal_distance import measure_distances
 from robustrepro.datasets.prepare import prepare
 from robustrepro.datasets.tensors import as_float, load
 from robustrepro.errors import UserError
@@ -347,7 +348,7 @@ def test_an_attack_without_a_bound_says_how_far_the_nearest_mistake_is(digits: P
     _, model = checkpoint(tmp_path / "weights", LENET)
     attack = attack_adapter.validate_python(DEEPFOOL["attack"])
     images, labels = as_float(split.inputs[:20]), split.labels[:20]
-    outcome = measure_attack(model, images, labels, torch.arange(20), attack, seed=3)
+    outcome = measure_distances(model, images, labels, torch.arange(20), attack)
     assert {name: columns[name] for name in expected} == {name: getattr(outcome, name).tolist() for name in expected}
     rows = np.array([columns["label"], columns["clean_prediction"], columns["prediction"], columns["l2"]])
     label, clean, after, distance = rows

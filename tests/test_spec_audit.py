@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
+from conftest import Declarations
 from pydantic import ValidationError
 
 from robustrepro.spec.attacks import Curve, CurvePgd, Noise
@@ -91,3 +93,30 @@ def test_a_template_is_resolved_in_one_ball() -> None:
 def test_a_mistake_is_refused_with_its_place(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         audit(**changes)
+
+
+def test_autoattack_is_left_out_of_the_audit_of_data_that_are_no_images() -> None:
+    declared = audit(
+        attacks=AUDIT["attacks"] | {"auto": {"name": "autoattack"}},
+        escalation=AUDIT["escalation"] | {"auto-plus": {"name": "autoattack", "version": "plus"}},
+    )
+    points, images = (ball_of(declared, "linf", 0.1, images=images) for images in (False, True))
+    assert set(images.attacks) - set(points.attacks) == {"auto"}
+    assert set(images.escalation) - set(points.escalation) == {"auto-plus"}
+
+
+def test_models_on_points_and_on_images_are_audited_by_what_their_data_can_take(declarations: Declarations) -> None:
+    declarations.audit["attacks"]["auto"] = {"name": "autoattack"}
+    rows = declarations.paper["tables"]["accuracy"]["rows"]
+    points = {key: {**row, "model": row["model"].replace("image", "points")} for key, row in rows.items()}
+    table = {key: value for key, value in declarations.paper["tables"]["accuracy"].items() if key != "published"}
+    declarations.paper["tables"]["points"] = table | {"rows": points}
+    claim = declarations.paper["claims"]["hrm-is-better"]
+    declarations.paper["claims"]["on-points"] = claim | {"holds_if": ["points[hrm, pgd] >= points[erm, pgd]"]}
+    plan = declarations.plan()
+    attacks = {
+        model: json.loads(plan.job("measure", measure="audit-linf-0.3", subject=model, seed=0).spec)["measure"]["ball"]
+        for model in ("image-hrm", "points-hrm")
+    }
+    assert "auto" in attacks["image-hrm"]["attacks"]
+    assert "auto" not in attacks["points-hrm"]["attacks"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Self
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -23,8 +23,8 @@ from robustrepro.spec.attacks import (
 from robustrepro.spec.base import Declaration, Key
 from robustrepro.spec.messages import explain
 
-AUDIT_ATTACKS = ("autoattack", "bim", "fgsm", "noise", "pgd")
-"""What the audit can attack a model with, by name."""
+AUDIT_ATTACKS = {get_args(attack.model_fields["name"].annotation)[0]: attack for attack in get_args(CraftingAttack)}
+"""What the audit can attack a model with, by name: everything that makes adversarial examples in a ball."""
 
 OVERSHOOT = 2.5
 """All steps together reach as many times ε (Madry et al. 2018, Section 3): no point of the ball is out of reach."""
@@ -121,7 +121,7 @@ class Audit(Declaration):
         return self
 
 
-def _check_attack(where: str, template: Template, names: Sequence[str]) -> None:
+def _check_attack(where: str, template: Template, names: Collection[str]) -> None:
     """Refuse a template that is none of these attacks, with its place in the file."""
     if template.get("name") not in names:
         raise ValueError(str(unknown_name(f"attack in {where}", str(template.get("name")), names)))
@@ -142,7 +142,8 @@ def attack_at(template: Template, norm: Norm, epsilon: float) -> CraftingAttack:
         If the template is no attack, or not one in this norm.
     """
     attack = {**template, "norm": norm, "epsilon": epsilon}
-    if template.get("name") in {"bim", "pgd"} and "step_size" not in template:
+    declaration = AUDIT_ATTACKS.get(str(template.get("name")))
+    if declaration and {"steps", "step_size"} <= declaration.model_fields.keys() and "step_size" not in template:
         steps = template.get("steps")
         # Steps that are no such number are for validation to refuse.
         attack["step_size"] = OVERSHOOT * epsilon / (steps if isinstance(steps, int) and steps > 0 else 1)

@@ -85,17 +85,12 @@ class _TableCheck:
 
     def _check_names_of_columns(self, where: str, column: Column, statistic: Statistic) -> None:
         """Refuse a statistic, or a choice of rows, of columns that the measurements will not have."""
-        named = [
-            *filter(None, (getattr(statistic, field, None) for field in ("column", "count"))),
-            *(column.rows or {}),
-        ]
-        if statistic.accuracy:
-            named += ["label", "prediction"]
+        options = statistic.model_dump(include={"column", "count"}, exclude_none=True)
+        named = [*options.values(), *(column.rows or {}), *(["label", "prediction"] if statistic.accuracy else [])]
         for measure in column.measures:
             columns = self._declarations.measure(measure).columns
-            for name in named if columns is not None else ():
-                if name not in columns:
-                    raise unknown_name(f"column of {measure} in {where}", name, columns)
+            if columns is not None and (unknown := set(named) - columns):
+                raise unknown_name(f"column of {measure} in {where}", min(unknown), columns)
 
     def _check_values(self) -> None:
         """Refuse expressions that cannot be read, over cells that are not there or not computed, or in a circle."""

@@ -79,4 +79,4 @@ class VMatrix(Implemented):
 
 
 ObjectiveSpec = Annotated[Erm | Cem | Hrm | VMatrix, Field(discriminator="name")]
-objective_adapter: TypeAdapter[Erm | Cem | Hrm | VMatrix] = TypeAdapter(ObjectiveSpec)
+objective_adapter: TypeAdapter[Implemented] = TypeAdapter(ObjectiveSpec)
