@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,9 @@ from robustrepro.datasets.tensors import Split, as_float, load
 from robustrepro.implementations import made
 from robustrepro.models.build import load_network
 from robustrepro.spec.networks import Network
-from robustrepro.spec.objectives import objective_adapter
-from robustrepro.spec.training import TrainingSpec
+
+if TYPE_CHECKING:  # most measurements need neither, and declarations take time to build
+    from robustrepro.spec.training import TrainingSpec
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ class Trained:
         """The per-example loss that an attack with the training objective ascends; None where no attack asks for it."""
         if "objective" not in self._described:
             return None
+        from robustrepro.spec.objectives import objective_adapter
+
         declared = objective_adapter.validate_json(canonical_json(self._described["objective"]))
         loss: PerExampleLoss = made(declared).example_losses
         return loss
@@ -111,4 +114,6 @@ class Trained:
     @cached_property
     def training(self) -> TrainingSpec:
         """How it was trained."""
+        from robustrepro.spec.training import TrainingSpec
+
         return TrainingSpec.model_validate_json(canonical_json(self._described["training"]))
