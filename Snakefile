@@ -21,6 +21,7 @@ from robustrepro.surroundings import (
     clear_stale_lock,
     keep_freed_memory,
     note_sources,
+    plan_without_pandas,
     use_mirror,
     use_own_interpreter,
 )
@@ -29,6 +30,7 @@ from robustrepro.surroundings import (
 configfile: "config.yaml"
 
 
+plan_without_pandas()
 use_own_interpreter()
 keep_freed_memory()
 note_sources()

@@ -47,6 +47,15 @@ def note_sources() -> None:
     atexit.register(keep_digests)
 
 
+def plan_without_pandas() -> None:
+    """Keep this process, which plans and schedules, from importing pandas.
+
+    Where pandas is installed, Snakemake imports it to compare parameters that are data frames: half a second of every
+    start, and ours are text. ``None`` in ``sys.modules`` is Python's way of saying that a module is not there.
+    """
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+
+
 def use_own_interpreter() -> None:
     """Let jobs find this interpreter as ``python``, whether or not its environment was activated.
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from robustrepro.audit.claims import Survival, WorstCases, judge_survival
-from robustrepro.audit.worst_case import TRANSFER, AttackFiles, WorstCase, read_worst_case
+from robustrepro.audit.worst_case import TRANSFER, AttackFiles, Transfers, WorstCase, read_worst_case
 from robustrepro.files import write_text
 from robustrepro.grammar import Cell
 from robustrepro.layout import Layout
@@ -37,9 +37,9 @@ def run(work: Work) -> None:
     """
     paper = work.spec["paper"]
     tables = TableCells.of_tables(read_tables(Layout(work.spec["folder"]), paper, work.spec["tables"]))
-    rows, details = [], []
+    rows, details, transfers = [], [], Transfers()
     for claim in work.spec["claims"]:
-        worst_cases = {_cell(audited): _worst_cases(audited, work.spec) for audited in claim["cells"]}
+        worst_cases = {_cell(audited): _worst_cases(audited, work.spec, transfers) for audited in claim["cells"]}
         survival = judge_survival(claim["holds_if"], tables, worst_cases)
         named = {"paper": paper, "claim": claim["key"]}
         rows.append({**named, **_row(survival, worst_cases)})
@@ -54,12 +54,12 @@ def _cell(audited: Mapping[str, Any]) -> Cell:
     return Cell(audited["table"], audited["row"], audited["column"])
 
 
-def _worst_cases(audited: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[int, WorstCase]:
+def _worst_cases(audited: Mapping[str, Any], spec: Mapping[str, Any], transfers: Transfers) -> dict[int, WorstCase]:
     """Return the worst case of an audited cell with each of its model's seeds."""
     layout, model = Layout(spec["folder"]), audited["model"]
     return {
         seed: read_worst_case(
-            audited, seed, AttackFiles.of(layout, spec["paper"], audited, spec["sources"][model], seed)
+            audited, seed, AttackFiles.of(layout, spec["paper"], audited, spec["sources"][model], seed), transfers
         )
         for seed in range(spec["seeds"][model])
     }

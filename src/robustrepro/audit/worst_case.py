@@ -20,6 +20,7 @@ BATTERY = "audit: "
 """What the names of the battery's attacks begin with, to tell them from the tables'."""
 TRANSFER = "transfer from "
 """What the names of attacks that were made for another model begin with."""
+VERDICT = ("index", "label", "clean_prediction", "prediction")
 SMALLER = "smaller"
 """The battery's attack at smaller ε, which is no part of the worst case."""
 
@@ -125,7 +126,24 @@ class AttackFiles:
         )
 
 
-def read_worst_case(cell: Mapping[str, Any], seed: int, files: AttackFiles) -> WorstCase:
+class Transfers:
+    """Measurements of transfer, each read once: a source's file has every model that its examples were tried on."""
+
+    def __init__(self) -> None:
+        self._targets: dict[Path, dict[tuple[str, int, str, float], pd.DataFrame]] = {}
+
+    def on(self, path: Path, cell: Mapping[str, Any], seed: int) -> pd.DataFrame:
+        """Return the rows of a measurement that are about a cell's model with one seed, in the cell's ball."""
+        if path not in self._targets:
+            groups = read_frame(path)[0].groupby(["target", "target_seed", "norm", "epsilon"], sort=False)
+            self._targets[path] = dict(iter(groups))
+        none: pd.DataFrame = next(iter(self._targets[path].values())).head(0)
+        return self._targets[path].get((cell["model"], seed, cell["norm"], cell["epsilon"]), none)
+
+
+def read_worst_case(
+    cell: Mapping[str, Any], seed: int, files: AttackFiles, transfers: Transfers | None = None
+) -> WorstCase:
     """Read all that attacked a model in one ball.
 
     Parameters
@@ -136,6 +154,8 @@ def read_worst_case(cell: Mapping[str, Any], seed: int, files: AttackFiles) -> W
         The model's.
     files
         The measurements.
+    transfers
+        What was read of transfer before, by whoever reads several worst cases.
 
     Raises
     ------
@@ -154,8 +174,9 @@ def read_worst_case(cell: Mapping[str, Any], seed: int, files: AttackFiles) -> W
             smaller[epsilon] = mask
         else:
             resisted[f"{BATTERY}{attack}"] = mask
+    transfers = transfers or Transfers()
     for source, path in files.transfer.items():
-        resisted[f"{TRANSFER}{source}"] = _resisted(_on_model(read_frame(path)[0], cell, seed), count, path)
+        resisted[f"{TRANSFER}{source}"] = _resisted(transfers.on(path, cell, seed), count, path)
     notes = battery_origin["notes"]
     of_tables = {measure: origin["spec"]["measure"]["attack"] for measure, (_, origin) in tables.items()}
     return WorstCase(
@@ -171,12 +192,6 @@ def read_worst_case(cell: Mapping[str, Any], seed: int, files: AttackFiles) -> W
     )
 
 
-def _on_model(rows: pd.DataFrame, cell: Mapping[str, Any], seed: int) -> pd.DataFrame:
-    """Return the rows of a transfer measurement that are about a model with one seed, in the cell's ball."""
-    on_model = (rows["target"] == cell["model"]) & (rows["target_seed"] == seed)
-    return rows[on_model & (rows["norm"] == cell["norm"]) & (rows["epsilon"] == cell["epsilon"])]
-
-
 def _battery_in_words(names: Mapping[str, object], ball: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield each of the battery's attacks with its words; on a copy it is called ``audit: pgd-10, rescaled copy``."""
     attacks = {**ball["attacks"], **ball["escalation"]}
@@ -188,9 +203,8 @@ def _battery_in_words(names: Mapping[str, object], ball: Mapping[str, Any]) -> I
 
 def _resisted(rows: pd.DataFrame, count: int, path: Path) -> npt.NDArray[np.bool_]:
     """Return which of the first ``count`` images are right both as they are and under attack."""
-    first = rows.head(count)
-    if not np.array_equal(first["index"], np.arange(count)):
+    index, label, clean, predicted = (rows[name].to_numpy()[:count] for name in VERDICT)
+    if not np.array_equal(index, np.arange(count)):
         raise UserError(f"{path}: expected the images 0 to {count - 1} in order; delete it and run again")
-    label = first["label"]
-    mask: npt.NDArray[np.bool_] = ((first["clean_prediction"] == label) & (first["prediction"] == label)).to_numpy()
+    mask: npt.NDArray[np.bool_] = (clean == label) & (predicted == label)
     return mask
