@@ -47,6 +47,23 @@ def test_a_clone_that_pulled_has_nothing_to_do_and_is_clean(colleague):
     assert json.loads((colleague.folder / "results/quick/metrics.json").read_text())["small"]["accuracy"]["erm"]
 
 
+DRY_RUN = """
+import sys
+sys.argv = ["snakemake", "-n", "--quiet"]
+from snakemake.cli import main
+try:
+    main()
+finally:
+    heavy = {"torch", "pandas", "seaborn", "matplotlib", "scipy", "sklearn", "pyarrow"}
+    print("imported:", *sorted(name for name in heavy if sys.modules.get(name)))
+"""
+
+
+def test_a_dry_run_imports_no_library_that_only_steps_need(colleague):
+    # Snakemake itself imports pandas where it is installed, unless it is kept from it.
+    assert "imported:\n" in colleague.run("python", "-c", DRY_RUN).stdout
+
+
 def test_a_changed_learning_rate_schedules_what_depends_on_it_and_changed_back_nothing(colleague):
     declared = "small-hrm: {<<: *small, objective: {name: hrm}}"
     changed = declared.replace("}}", "}, optimizer: {name: adam, learning_rate: 0.02}}")

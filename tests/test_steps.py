@@ -61,6 +61,15 @@ def test_the_digest_is_that_of_what_the_spec_says_it_runs(code: str, monkeypatch
         pytest.fail("the step ran")
 
 
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [("{", "--spec: not JSON"), ("[]", "--spec: expected a mapping"), ('{"models":[]}', "a list under 'runs'")],
+)
+def test_a_spec_that_is_none_is_told_in_one_message(spec: str, message: str) -> None:
+    with pytest.raises(UserError, match=message), running(STEP, spec, "0" * 64, None):
+        pytest.fail("the step ran")
+
+
 def test_a_termination_signal_shuts_a_step_down_cleanly(code: str, tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt), running(STEP, SPEC, code, tmp_path / "step.log"):

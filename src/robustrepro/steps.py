@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from robustrepro.errors import UserError
 from robustrepro.spec.sources import require_unchanged
 
 LOGGER = logging.getLogger("robustrepro")
@@ -77,7 +78,7 @@ def running(step: str, spec: str, code: str, log: Path | None) -> Iterator[Any]:
     LOGGER.handlers[:] = handlers
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        resolved = json.loads(spec)
+        resolved = _resolved(spec)
         require_unchanged(step, resolved["runs"], code)
         yield resolved
     except BaseException as error:
@@ -88,6 +89,19 @@ def running(step: str, spec: str, code: str, log: Path | None) -> Iterator[Any]:
         for handler in handlers:
             handler.close()
         LOGGER.handlers.clear()
+
+
+def _resolved(spec: str) -> dict[str, Any]:
+    """Return a job's spec as plain data."""
+    try:
+        resolved = json.loads(spec)
+    except ValueError as error:
+        raise UserError(
+            f"--spec: not JSON ({error}); take it from a rule's command, as `snakemake -np` prints it"
+        ) from None
+    if not isinstance(resolved, dict) or not isinstance(resolved.get("runs"), list):
+        raise UserError(f"--spec: expected a mapping with a list under 'runs', found {spec[:80]}")
+    return resolved
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
