@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from robustrepro.errors import UserError
+from robustrepro.figures import style
 from robustrepro.figures.decision_boundaries import draw
 from robustrepro.figures.step import run
 from robustrepro.steps import Work
@@ -135,3 +136,9 @@ def test_a_missing_measurement_is_named_with_the_command_that_makes_it(tmp_path:
     file = tmp_path / "measurements/grid/model-0/seed3.parquet"
     with pytest.raises(UserError, match=f"{file}: there is no such measurement; run snakemake"):
         drawn_from(tmp_path, 1)
+
+
+def test_a_wrapped_title_keeps_a_number_with_its_name() -> None:
+    lines = style.wrapped("PGD, 20 steps, ε = 8/255", 1.2, style.TITLE).splitlines()
+    assert len(lines) > 1
+    assert "ε = 8/255" in lines[-1]

@@ -63,7 +63,8 @@ def draw(declared: DiagonalDominance, data: FigureData) -> Figure:
         label: [_accuracies(data.frames(batch.accuracy[label], declared.measure)) for batch in batches]
         for label in sorted(batches[0].accuracy)
     }
-    _draw_accuracies(right, sizes, accuracies, f"accuracy (%) under\n{data.words(declared.measure)}")
+    attack = style.wrapped(data.words(declared.measure), figure.get_figwidth() / 2, style.TITLE)
+    _draw_accuracies(right, sizes, accuracies, f"accuracy (%) under\n{attack}")
     for axis in (left, right):
         axis.set_xscale("log", base=2)
         axis.set_xticks(sizes, [str(size) for size in sizes], minor=False)

@@ -65,8 +65,9 @@ def note(figure: Figure, scale: str, *remarks: str) -> None:
 
 
 def wrapped(text: str, width: float, size: float) -> str:
-    """Return a text in lines of at most ``width`` inches; ``size`` is the font's, in points."""
-    return textwrap.fill(text, int(72 * width / (CHARACTER * size)), break_long_words=False)
+    """Return a text in lines of at most ``width`` inches, at a size in points; ``ε = 0.3`` stays on one line."""
+    unbroken = text.replace(" = ", "\u00a0=\u00a0")
+    return textwrap.fill(unbroken, int(72 * width / (CHARACTER * size)), break_long_words=False).replace("\u00a0", " ")
 
 
 def colours_of(names: Iterable[str]) -> dict[str, str]:
