@@ -319,7 +319,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Traced]:
         patch.setenv("ROBUSTREPRO_MIRROR", str(folder / "mirror"))
         patch.setenv("ROBUSTREPRO_DEVICE", "cpu")
         patch.setattr("robustrepro.provenance.commit", lambda: "unknown")
-        files = [*plan.files_of("small"), f"{plan.folder}/scorecard.csv", f"{plan.folder}/report/index.html"]
+        files = [*plan.presented.files_of("small"), f"{plan.folder}/scorecard.csv", f"{plan.folder}/report/index.html"]
         for file, job in jobs_for(plan, files):
             spec = json.loads(job.spec)
             work, run = work_of(file, job, spec), run_of(job)

@@ -189,7 +189,11 @@ def test_declarations_give_the_plain_data_that_their_steps_read() -> None:
             r"derived\.change\.percent: found 101, which should be less than or equal to 100",
         ),
         ({"derived": truncation(5), "epochs": 3}, r"epochs: unknown key \(known: derived, seeds\)"),
-        ({"derived": {"form": "a", "change": truncation(5)["change"]}}, r"derived\.from: this key is missing"),
+        (
+            {"derived": {"form": "a", "change": truncation(5)["change"]}},
+            r"derived\.form: unknown key; did you mean 'from'",
+        ),
+        ({"derived": {"change": truncation(5)["change"]}}, r"derived\.from: this key is missing"),
         ({**GIVEN, "seeds": 2}, "seeds: unknown key"),
         ({**GIVEN, "given": {"file": "../w", "sha256": "0" * 64}}, r"given\.file: .* letters, digits"),
         ({**GIVEN, "given": {"file": "w", "sha256": "0"}}, r"given\.sha256: .* pattern"),

@@ -82,9 +82,9 @@ def test_a_cell_or_figure_is_made_unless_one_of_its_models_is_left_out(larger: D
     larger.config["leave_out"], cells, figures = LEFT_OUT[which]
     plan = larger.plan()
     assert measured(plan) == cells
-    assert set(plan.figures_of("small")) == {f"{FIGURES}/{name}.png" for name in figures}
+    assert set(plan.presented.figures_of("small")) == {f"{FIGURES}/{name}.png" for name in figures}
     # Every table is made, with a word for what is missing.
-    assert set(plan.tables_of("small")) == {f"{TABLES}/{name}.json" for name in larger.paper["tables"]}
+    assert set(plan.presented.tables_of("small")) == {f"{TABLES}/{name}.json" for name in larger.paper["tables"]}
 
 
 def test_a_cell_says_for_want_of_which_model_it_is_not_measured(larger: Declarations) -> None:
