@@ -51,7 +51,7 @@ def step_and_names(plan: Plan, file: str) -> tuple[str, dict[str, str]]:
     if kind == "model":
         return ("train" if re.fullmatch(plan.pattern("trained"), names["model"]) else "derive"), names
     if kind == "measurement":
-        return ("gather" if plan.measure(names["measure"], names["subject"]).shards > 1 else "measure"), names
+        return ("gather" if plan.computed.measure(names["measure"], names["subject"]).shards > 1 else "measure"), names
     return ("measure" if kind == "shard" else kind), names
 
 
