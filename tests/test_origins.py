@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -146,6 +147,31 @@ def test_test_accuracy_is_in_the_history_where_it_is_asked_for(made: Checkout) -
     history = pd.read_csv(made.folder / RESULTS / "models/digits-erm/seed0/history.csv")
     final = history["test_accuracy"].iloc[-1]
     assert 100 * final == pytest.approx(cells(made)["erm", "clean"])
+
+
+def test_images_made_elsewhere_are_adopted_with_the_model_that_they_fool(made: Checkout, tmp_path: Path) -> None:
+    elsewhere = Checkout(tmp_path / "elsewhere")
+    shutil.copytree(made.folder, elsewhere.folder)
+    folder = elsewhere.folder / RESULTS
+    kept = {name: folder / name for name in ("models/digits-erm", "data/fooling-digits")}
+    before = {name: sorted(path.name for path in kept[name].rglob("*") if path.is_file()) for name in kept}
+    for name in kept:
+        shutil.move(kept[name], tmp_path / name.replace("/", "-"))
+    shutil.rmtree(elsewhere.folder / "results")
+    shutil.rmtree(elsewhere.folder / ".snakemake")
+    for name in kept:
+        kept[name].parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(tmp_path / name.replace("/", "-"), kept[name])
+    tensors = kept["data/fooling-digits"] / "seed0/test.safetensors"
+    original = tensors.read_bytes()
+    tensors.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+    refused = elsewhere.run("python", "-m", "robustrepro", "adopt", check=False)
+    assert (refused.returncode, "is not what manifest.json describes" in refused.stderr) == (2, True)
+    tensors.write_bytes(original)
+    assert "adopted 5 file(s)" in elsewhere.run("python", "-m", "robustrepro", "adopt").stdout
+    assert {name: sorted(path.name for path in kept[name].rglob("*") if path.is_file()) for name in kept} == before
+    scheduled = elsewhere.scheduled(f"{RESULTS}/measurements/fooling/digits-erm/seed0.parquet")
+    assert scheduled == {"measurements/fooling/digits-erm/seed0.parquet"}
 
 
 def test_changing_how_a_model_is_derived_trains_nothing(made: Checkout) -> None:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robustrepro.datasets.manifest import MANIFEST, read_manifest
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
 from robustrepro.measurements.store import columns_digest, read_columns, read_origin
@@ -34,6 +35,7 @@ MEASUREMENT = re.compile(r"measurements/(?P<measure>[\w.-]+)/(?P<subject>[\w.+-]
 SHARD = re.compile(
     r"shards/(?P<measure>[\w.-]+)/(?P<subject>[\w.+-]+)/seed(?P<seed>\d+)/(?P<shard>\d+)-of-\d+\.parquet"
 )
+DATA = re.compile(r"data/(?P<dataset>[\w.-]+)/seed(?P<seed>\d+)/(manifest\.json|(train|test)\.safetensors)")
 
 
 def adopt(plan: Plan) -> list[Path]:
@@ -78,7 +80,10 @@ def taken(step: str, work: Work) -> bool:
         computed_from, here = recorded.get(role, []), list(map(sha256_of, files))
         if step != "gather" and computed_from != here:
             raise UserError(f"{work.outputs[0]}: computed from other {role}: {computed_from}, here {here}")
-    for path, output in zip(staged, work.outputs, strict=True):
+    if step == "data":  # whose manifest alone is named, since it describes the tensors beside it
+        staged += sorted(staged[0].parent.glob("*.safetensors"))
+    for path in staged:
+        output = path.relative_to(aside)
         output.parent.mkdir(parents=True, exist_ok=True)
         path.replace(output)
     return True
@@ -90,6 +95,10 @@ def _recorded_inputs(staged: Sequence[Path]) -> dict[str, list[str]]:
         origin = read_origin(staged[0])
         manifests = [origin["data_manifest_sha256"]] if "data_manifest_sha256" in origin else []
         return {"data": manifests, "weights": [model["weights_sha256"] for model in origin["models"]]}
+    if staged[0].name == MANIFEST:
+        made_from = read_manifest(staged[0].parent).made_from
+        weights = [made_from.model.weights_sha256] if made_from and made_from.model else []
+        return {"source": [made_from.manifest_sha256] if made_from else [], "weights": weights}
     card = json.loads(next(path for path in staged if path.name == "card.json").read_text(encoding="utf-8"))
     source = [card["source_weights_sha256"]] if "source_weights_sha256" in card else []
     return {"data": [card["data_manifest_sha256"]], "weights": source}
@@ -106,9 +115,32 @@ def _refusal(plan: Plan, file: Path, folder: Path) -> str | None:
             return _measurement_refusal(plan, "gather" if declared.shards > 1 else "measure", match, file)
         if match := SHARD.fullmatch(name):
             return _measurement_refusal(plan, "measure", match, file)
+        if match := DATA.fullmatch(name):
+            return _data_refusal(plan, match["dataset"], match["seed"], file)
     except UserError as error:
         return str(error)
-    return "only models and measurements are adopted; everything else is remade from them, so delete it"
+    return "only models, their data and measurements are adopted; all else is remade from them, so delete it"
+
+
+def _data_refusal(plan: Plan, dataset: str, seed: str, file: Path) -> str | None:
+    """Return why a file of a data set that was made from a model cannot be adopted."""
+    job = plan.job("data", dataset=dataset, seed=seed)
+    manifest = read_manifest(file.parent)
+    if manifest.made_from is None or manifest.made_from.model is None:
+        return "of data sets, only those made from a model are adopted; this one is quickly made again, so delete it"
+    model, spec = manifest.made_from.model, json.loads(job.spec)
+    if (manifest.spec, model.model, model.seed) != (spec["dataset"], *job.models[0]):
+        return f"its {MANIFEST} describes another data set than the plan's"
+    if model.code != job.code:
+        return "it was computed with other sources (the code digest differs)"
+    for tensors in filter(None, (manifest.train, manifest.test)):
+        path = file.with_name(tensors.name)
+        if not path.exists() or sha256_of(path) != tensors.sha256:
+            return f"{path.name} is missing beside it, or is not what {MANIFEST} describes"
+    weights = Path(plan.layout.weights(*job.models[0]))
+    if not weights.exists() or sha256_of(weights) != model.weights_sha256:
+        return f"{weights} is not here, or is not what it was made from"
+    return None
 
 
 def _model_refusal(plan: Plan, model: str, seed: str, file: Path) -> str | None:
