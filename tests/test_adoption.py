@@ -197,7 +197,7 @@ def test_one_file_that_does_not_pass_keeps_all_from_being_adopted(plan: Plan, re
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("papers/small/tables/accuracy.json", "only models and measurements are adopted"),
+        ("papers/small/tables/accuracy.json", "only models, their data and measurements are adopted"),
         (f"measurements/pgds/{ERM}/seed0.parquet", "pgds"),
         (f"measurements/pgd/{ERM}/seed9.parquet", f"{ERM} has no seed 9 at this scale"),
         ("measurements/pgd/image-emr/seed0.parquet", "image-emr"),
