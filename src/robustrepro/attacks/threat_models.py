@@ -137,8 +137,3 @@ def unit_ball_noise(
         generator.manual_seed(derive_seed(seed, "attack start", index, restart))
         NORMS[norm].fill_with_noise(example, generator)
     return noise
-
-
-def box_of(examples: Tensor) -> Box:
-    """Return the range of valid pixels of images, shape (N, C, H, W); points of the plane have none."""
-    return UNIT_BOX if examples.dim() == 4 else None
