@@ -59,7 +59,7 @@ CLAIMS = [
         "cem-between",
         "CEM lies between ERM and HRM",
         "Section 5",
-        "indicative: does not",
+        "indicative: does not hold",
         "not applicable",
         "digits stand in for mnist",
     ),
@@ -165,12 +165,12 @@ AUDITED = [
         "conditions": [_gap(3.4, 0.0, "fails")],
         "taken_down": {
             "by": "audit: pgd-margin",
-            "left": {"verdict": "indicative: does not", "why": "", "conditions": [_gap(3.5, 0.0, "fails")]},
+            "left": {"verdict": "indicative: does not hold", "why": "", "conditions": [_gap(3.5, 0.0, "fails")]},
         },
         "smaller": [
             {
                 "epsilons": [4 / 255],
-                "found": {"verdict": "indicative: does not", "why": "", "conditions": [_gap(71.2, 68.0, "fails")]},
+                "found": {"verdict": "indicative: does not hold", "why": "", "conditions": [_gap(71.2, 68.0, "fails")]},
             },
             {
                 "epsilons": [0.15],

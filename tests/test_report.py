@@ -209,7 +209,7 @@ def test_the_words_of_the_page_and_of_each_paper_are_explained(page: Page) -> No
 
 def test_in_short_stands_before_the_claims(page: Page) -> None:
     expect(page.locator(".in-short h3")).to_have_text(["In short: hrm", "In short: hamming"])
-    expect(page.locator(".in-short li").first).to_contain_text("Of 3 claims, 1 holds on stand-in data")
+    expect(page.locator(".in-short li").first).to_contain_text("Of 3 claims, 1 holds here")
 
 
 def test_stand_in_and_unverified_data_are_told_at_the_top(page: Page) -> None:

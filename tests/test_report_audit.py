@@ -64,7 +64,7 @@ def test_audit_shows_the_claims_that_rest_on_an_attack_with_their_comparisons(pa
     expect(comparison.nth(0)).to_contain_text("1 of 1 comparison fails")
     expect(comparison.nth(0).locator(".statement")).to_contain_text("Table 2, worst case")
     smaller = comparison.nth(2).locator(".smaller")
-    expect(smaller.locator("p:first-child .badge")).to_have_text(["indicative: does not", "indicative: holds"])
+    expect(smaller.locator("p:first-child .badge")).to_have_text(["indicative: does not hold", "indicative: holds"])
     expect(smaller.nth(0).locator(".statement")).to_contain_text("Table 2, ε = 4/255")
     expect(smaller.nth(0).locator(".margin")).to_have_text(re.compile("^margin −16.80"))
     expect(section).to_contain_text("not audited: hrm-is-not-masked.")

@@ -15,11 +15,12 @@ from robustrepro.grammar import parse_condition
 from robustrepro.layout import Layout
 from robustrepro.scorecard import step, summary
 from robustrepro.scorecard.cells import TableCells
-from robustrepro.scorecard.judged import Judged, Verdict
+from robustrepro.scorecard.judged import Judged, Judgement
+from robustrepro.scorecard.judging import judge_claim, judge_condition
 from robustrepro.scorecard.show import show_scorecard
-from robustrepro.scorecard.verdicts import judge_claim, judge_condition
 from robustrepro.steps import Work
 from robustrepro.tables.statistics import Estimate, of_accuracy, over_seeds
+from robustrepro.verdicts import Verdict
 
 CLAIM = "table2[hrm, pgd] >= table2[erm, pgd] + 20"
 IMAGES = 10_000
@@ -69,7 +70,7 @@ def on_digits(made: Tables) -> Tables:
     }
 
 
-def claim_on(made: Tables, *conditions: str) -> Verdict:
+def claim_on(made: Tables, *conditions: str) -> Judgement:
     return judge_claim(conditions or [CLAIM], TableCells.of_tables(made))
 
 
@@ -86,8 +87,8 @@ CROSSES = tables(erm=[3.0, 3.2, 2.9], hrm=[5.0, 56.0, 30.0])
     ("made", "outcome", "verdict", "indicative"),
     [
         (HOLDS, "holds", "reproduced", "indicative: holds"),
-        (FAILS, "fails", "not reproduced", "indicative: does not"),
-        (CROSSES, "crosses", "inconclusive", "indicative: inconclusive"),
+        (FAILS, "fails", "not reproduced", "indicative: does not hold"),
+        (CROSSES, "crosses", "inconclusive", "indicative: undecided"),
     ],
     ids=["holds", "fails", "crosses"],
 )
@@ -240,7 +241,7 @@ def test_a_small_percentage_that_is_no_accuracy_has_no_floor() -> None:
 
 def test_a_table_that_was_not_made_is_not_measured() -> None:
     judged = claim_on(HOLDS, CLAIM, "table9[a, b] >= 0")
-    assert judged == Verdict("not measured", "table9 was not made at this scale")
+    assert judged == Judgement(Verdict.NOT_MEASURED, "table9 was not made at this scale")
 
 
 def test_a_cell_that_was_not_measured_is_named_with_the_reason() -> None:
@@ -248,7 +249,7 @@ def test_a_cell_that_was_not_measured_is_named_with_the_reason() -> None:
     empty = {"mean": None, "interval": None, "values": []}
     cell_of(made, "hrm").update(empty, status="not measured", why="the model hrm was left out")
     judged = claim_on(made, CLAIM)
-    assert judged == Verdict("not measured", "table2[hrm, pgd] is not measured: the model hrm was left out")
+    assert judged == Judgement(Verdict.NOT_MEASURED, "table2[hrm, pgd] is not measured: the model hrm was left out")
     assert claim_on(made, "table2[cem, pgd] >= table2[erm, pgd] + 20").verdict == "reproduced"
 
 
@@ -257,7 +258,7 @@ def test_a_cell_that_only_the_paper_has_is_not_measured() -> None:
     made["table2"]["cells"].append(
         {"row": "hrm", "column": "pgd", "status": "published only", "printed": "56.22%", "printed_value": 56.22}
     )
-    assert claim_on(made) == Verdict("not measured", "table2[hrm, pgd] is published only")
+    assert claim_on(made) == Judgement(Verdict.NOT_MEASURED, "table2[hrm, pgd] is published only")
 
 
 # -- the steps -----------------------------------------------------------------------------------------------

@@ -11,14 +11,12 @@ import pandas as pd
 from robustrepro.audit.worst_case import WorstCase
 from robustrepro.grammar import Cell
 from robustrepro.scorecard.cells import TableCells
-from robustrepro.scorecard.judged import Judged, Verdict
-from robustrepro.scorecard.verdicts import judge_claim
+from robustrepro.scorecard.judged import Judged, Judgement
+from robustrepro.scorecard.judging import judge_claim
 from robustrepro.tables.statistics import of_accuracy
+from robustrepro.verdicts import Tone, Verdict
 from robustrepro.words import epsilon_in_words
 
-SURVIVAL = {"reproduced": "survives", "not reproduced": "does not survive", "inconclusive": "inconclusive"}
-INDICATIVE = {"indicative: holds": "indicative: survives", "indicative: does not": "indicative: does not survive"}
-HOLDING = frozenset({"reproduced", "indicative: holds"})
 ALL_BROKEN = 1.0
 """A model counts as at 0 when less than this share of its images resists, in percent."""
 
@@ -33,7 +31,7 @@ class TakenDown:
     """What took a claim down, and the comparison that it leaves; none where there was nothing to take down."""
 
     by: str
-    left: Verdict | None = None
+    left: Judgement | None = None
 
     def __str__(self) -> str:
         return f"{self.by}: {self.left.measured}" if self.left else self.by
@@ -44,7 +42,7 @@ class AtSmaller:
     """What was found at a smaller ε; several ε where the cells' own differ."""
 
     epsilons: tuple[float, ...]
-    found: Verdict
+    found: Judgement
 
     def __str__(self) -> str:
         epsilons = ", ".join(map(epsilon_in_words, self.epsilons))
@@ -58,7 +56,7 @@ class Survival:
     Attributes
     ----------
     verdict
-        ``survives``, ``does not survive``, ``inconclusive`` or ``vacuous``; on stand-in data only indicative.
+        What the audit says: one of ``robustrepro.verdicts.OF_AUDITS``.
     why
         The reason, in words.
     conditions
@@ -69,7 +67,7 @@ class Survival:
         What the comparison says at smaller ε, where every side is at 0.
     """
 
-    verdict: str
+    verdict: Verdict
     why: str
     conditions: tuple[Judged, ...] = ()
     taken_down: TakenDown | None = None
@@ -94,18 +92,22 @@ def judge_survival(conditions: Sequence[str], tables: TableCells, worst_cases: W
             f"{cell} in {count} of {len(worst_cases[cell])} seeds" for cell, count in constant.items() if count
         )
         indicative = any(cell.table in tables.stand_ins for cell in worst_cases)
-        return Survival(f"{'indicative: ' if indicative else ''}vacuous", f"one class for all images: {named}")
+        verdict = Verdict.VACUOUS.indicative if indicative else Verdict.VACUOUS
+        return Survival(verdict, f"one class for all images: {named}")
 
-    def judged(accuracy: Accuracy) -> Verdict:
+    def judged(accuracy: Accuracy) -> Judgement:
         return judge_claim(conditions, with_accuracies(tables, worst_cases, accuracy))
 
     final = judged(WorstCase.accuracy)
-    if final.verdict == "not measured":
+    if final.verdict is Verdict.NOT_MEASURED:
         return Survival(final.verdict, final.why)
-    verdict = SURVIVAL.get(final.verdict) or INDICATIVE.get(final.verdict, final.verdict)
     all_cases = [case for cases in worst_cases.values() for case in cases.values()]
     return Survival(
-        verdict, final.why, final.conditions, _taken_down(all_cases, final, judged), _at_smaller(all_cases, judged)
+        final.verdict.of_audit,
+        final.why,
+        final.conditions,
+        _taken_down(all_cases, final, judged),
+        _at_smaller(all_cases, judged),
     )
 
 
@@ -120,7 +122,9 @@ def with_accuracies(tables: TableCells, worst_cases: WorstCases, accuracy: Accur
     )
 
 
-def _taken_down(cases: Sequence[WorstCase], final: Verdict, judged: Callable[[Accuracy], Verdict]) -> TakenDown | None:
+def _taken_down(
+    cases: Sequence[WorstCase], final: Judgement, judged: Callable[[Accuracy], Judgement]
+) -> TakenDown | None:
     """Return the most harmful attack that takes the claim down by itself, or all of them where none does.
 
     Parameters
@@ -133,8 +137,8 @@ def _taken_down(cases: Sequence[WorstCase], final: Verdict, judged: Callable[[Ac
         Returns the verdict on the claim under some of the attacks.
     """
     before = judged(lambda case: case.accuracy(case.own))
-    if before.verdict not in HOLDING:
-        state = "undecided" if before.verdict.endswith("inconclusive") else "false"
+    if not before.verdict.holds:
+        state = "undecided" if before.verdict.tone is Tone.OPEN else "false"
         return TakenDown(
             f"it did not hold before: on the audit's {min(case.images for case in cases)} images the comparison is "
             f"{state} under the paper's own attack"
@@ -149,12 +153,12 @@ def _taken_down(cases: Sequence[WorstCase], final: Verdict, judged: Callable[[Ac
     by_harm = sorted(attacks, key=lambda attack: ("autoattack" in attack, sum(left_by(attack, case) for case in cases)))
     for attack in by_harm:
         left = judged(partial(left_by, attack))
-        if left.verdict not in HOLDING:
+        if not left.verdict.holds:
             return TakenDown(attack, left)
-    return None if final.verdict in HOLDING else TakenDown("all attacks together", final)
+    return None if final.verdict.holds else TakenDown("all attacks together", final)
 
 
-def _at_smaller(cases: Sequence[WorstCase], judged: Callable[[Accuracy], Verdict]) -> tuple[AtSmaller, ...]:
+def _at_smaller(cases: Sequence[WorstCase], judged: Callable[[Accuracy], Judgement]) -> tuple[AtSmaller, ...]:
     """Return what the comparison says at each smaller ε, where every side is at 0 in the whole ball."""
     if any(case.accuracy() >= ALL_BROKEN for case in cases):
         return ()

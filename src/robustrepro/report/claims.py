@@ -8,29 +8,8 @@ from functools import cached_property
 from pydantic import Field, RootModel
 
 from robustrepro.report.base import Content
-from robustrepro.scorecard.judged import Judged, Verdict
-
-VERDICTS = (
-    "reproduced",
-    "not reproduced",
-    "inconclusive",
-    "indicative: holds",
-    "indicative: does not",
-    "indicative: inconclusive",
-    "not measured",
-)
-AUDIT_VERDICTS = (
-    "survives",
-    "does not survive",
-    "inconclusive",
-    "vacuous",
-    "indicative: survives",
-    "indicative: does not survive",
-    "indicative: inconclusive",
-    "indicative: vacuous",
-    "not measured",
-    "not applicable",
-)
+from robustrepro.scorecard.judged import Judged, Judgement
+from robustrepro.verdicts import Verdict
 
 
 class Alarm(Content):
@@ -120,7 +99,7 @@ class TakenDown(Content):
     """What took a claim down, and the comparisons that it leaves."""
 
     by: str
-    left: Verdict | None
+    left: Judgement | None
 
     @property
     def conditions(self) -> tuple[Judged, ...]:
@@ -132,7 +111,7 @@ class AtSmaller(Content):
     """The comparisons at a smaller ε."""
 
     epsilons: tuple[float, ...]
-    found: Verdict
+    found: Judgement
 
 
 class Survival(Content):
@@ -201,8 +180,8 @@ class Claim:
     claim: str
     says: str
     where: str
-    verdict: str
-    audit: str
+    verdict: Verdict
+    audit: Verdict
     conditions: tuple[Judged, ...]
     on_the_floor: bool
     why: str

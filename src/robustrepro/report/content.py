@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 from pydantic import Field
 
 from robustrepro.report.base import Content
-from robustrepro.report.claims import AUDIT_VERDICTS, VERDICTS, Claim
+from robustrepro.report.claims import Claim
 from robustrepro.report.table import Source, Table
+from robustrepro.verdicts import Verdict
 
 
 class Declared(Content):
@@ -123,16 +125,14 @@ class ReportContents:
         return any(paper.has_scorecard for paper in self.papers)
 
     @cached_property
-    def verdict_counts(self) -> dict[str, int]:
-        """How many claims have each verdict that occurs, in the order of ``VERDICTS``."""
-        counts = Counter(claim.verdict for claim in self.claims)
-        return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
+    def verdict_counts(self) -> dict[Verdict, int]:
+        """How many claims have each verdict that occurs, in their order."""
+        return _counted(claim.verdict for claim in self.claims)
 
     @cached_property
-    def audit_counts(self) -> dict[str, int]:
-        """How many claims have each of the audit's verdicts that occurs, in the order of ``AUDIT_VERDICTS``."""
-        counts = Counter(claim.audit for claim in self.claims)
-        return {verdict: counts[verdict] for verdict in AUDIT_VERDICTS if counts[verdict]}
+    def audit_counts(self) -> dict[Verdict, int]:
+        """How many claims have each of the audit's verdicts that occurs, in their order."""
+        return _counted(claim.audit for claim in self.claims)
 
     @property
     def tables(self) -> list[DeclaredTable]:
@@ -159,3 +159,8 @@ class ReportContents:
     def devices(self) -> list[str]:
         """The devices that the numbers were computed on."""
         return sorted({source.device for source in self.sources if source.device})
+
+
+def _counted(verdicts: Iterable[Verdict]) -> dict[Verdict, int]:
+    counts = Counter(verdicts)
+    return {verdict: counts[verdict] for verdict in Verdict if counts[verdict]}

@@ -8,30 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from robustrepro.report.claims import AUDIT_VERDICTS, VERDICTS, AlarmOverSeeds, AuditedCell
+from robustrepro.report.claims import AlarmOverSeeds, AuditedCell
 from robustrepro.report.table import Cell
+from robustrepro.verdicts import Verdict
 from robustrepro.words import epsilon_in_words, norm_in_words, plural
 
 MINUS = "\u2212"
 NO_BREAK = "\u00a0"
-
-# A verdict is told by its words, an icon and a shape (a class of style.css); colour only repeats it.
-BADGES = {
-    "reproduced": ("check", "good"),
-    "not reproduced": ("cross", "bad"),
-    "inconclusive": ("wave", "open"),
-    "indicative: holds": ("check", "good indicative"),
-    "indicative: does not": ("cross", "bad indicative"),
-    "indicative: inconclusive": ("wave", "open indicative"),
-    "not measured": ("dash", "absent"),
-    "survives": ("check", "good"),
-    "does not survive": ("cross", "bad"),
-    "vacuous": ("void", "open"),
-    "indicative: survives": ("check", "good indicative"),
-    "indicative: does not survive": ("cross", "bad indicative"),
-    "indicative: vacuous": ("void", "open indicative"),
-    "not applicable": ("dot", "absent"),
-}
 
 
 @dataclass(frozen=True)
@@ -140,14 +123,9 @@ def distinct_specs(cell: Cell, kind: str) -> list[tuple[str, list[tuple[str, str
     return [(", ".join(names), flat(json.loads(canonical))) for canonical, names in models.items()]
 
 
-def verdict_rank(verdict: str) -> int:
+def rank(verdict: Verdict) -> int:
     """Return the place of a verdict in the order in which the scorecard sorts them."""
-    return VERDICTS.index(verdict)
-
-
-def audit_rank(verdict: str) -> int:
-    """Return the place of an audit's verdict in the order in which the scorecard sorts them."""
-    return AUDIT_VERDICTS.index(verdict)
+    return list(Verdict).index(verdict)
 
 
 def ball(norm: str, epsilon: float, images: int, seeds: int) -> str:

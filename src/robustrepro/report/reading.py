@@ -16,8 +16,6 @@ from robustrepro.errors import UserError, unknown_name
 from robustrepro.grammar import cell_of
 from robustrepro.layout import Layout
 from robustrepro.report.claims import (
-    AUDIT_VERDICTS,
-    VERDICTS,
     Claim,
     JudgedClaim,
     JudgedClaims,
@@ -34,6 +32,7 @@ from robustrepro.report.content import (
     ReportSpec,
 )
 from robustrepro.report.table import Table
+from robustrepro.verdicts import OF_AUDITS, OF_CLAIMS, Verdict
 
 SCORECARD_COLUMNS = ("claim", "says", "where", "verdict", "audit", "why", "margins")
 Checked = TypeVar("Checked", bound=BaseModel)
@@ -97,7 +96,7 @@ def _checked(kind: type[Checked], data: object, what: str) -> Checked:
         raise UserError(message) from error
 
 
-def _read_scorecard(path: Path) -> list[dict[str, str]] | None:
+def _read_scorecard(path: Path) -> list[dict[str, Any]] | None:
     """Return the verdicts on a paper's claims, one mapping per claim."""
     if not path.exists():
         return None
@@ -109,11 +108,12 @@ def _read_scorecard(path: Path) -> list[dict[str, str]] | None:
     if missing:
         expected = ", ".join(SCORECARD_COLUMNS)
         raise UserError(f"{path}: no column '{min(missing)}'; expected {expected}. Make it again.")
-    for column, known in (("verdict", VERDICTS), ("audit", AUDIT_VERDICTS)):
-        for claim, verdict in zip(frame["claim"], frame[column], strict=True):
-            if verdict not in known:
-                raise unknown_name(f"{column} of the claim '{claim}' in {path}", verdict, known)
-    rows: list[dict[str, str]] = frame[list(SCORECARD_COLUMNS)].to_dict("records")
+    rows: list[dict[str, Any]] = frame[list(SCORECARD_COLUMNS)].to_dict("records")
+    for row in rows:
+        for column, known in (("verdict", OF_CLAIMS), ("audit", OF_AUDITS)):
+            if row[column] not in known:
+                raise unknown_name(f"{column} of the claim '{row['claim']}' in {path}", row[column], map(str, known))
+            row[column] = Verdict.of_word(row[column])
     return rows
 
 

@@ -3,36 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from robustrepro.report.claims import AuditedCell
 from robustrepro.report.content import Paper
 from robustrepro.report.presentation import number
+from robustrepro.verdicts import Verdict
 from robustrepro.words import epsilon_in_words, norm_in_words, plural
-
-REPRODUCED = {
-    "reproduced": ("was reproduced", "were reproduced"),
-    "not reproduced": ("was not reproduced", "were not reproduced"),
-    "inconclusive": ("is inconclusive", "are inconclusive"),
-    "indicative: holds": ("holds on stand-in data", "hold on stand-in data"),
-    "indicative: does not": ("does not hold on stand-in data", "do not hold on stand-in data"),
-    "indicative: inconclusive": ("is inconclusive on stand-in data", "are inconclusive on stand-in data"),
-    "not measured": ("was not measured at this scale", "were not measured at this scale"),
-}
-SURVIVES = {
-    "survives": ("survives every attack of the audit", "survive every attack of the audit"),
-    "does not survive": ("does not survive", "do not survive"),
-    "inconclusive": ("is inconclusive", "are inconclusive"),
-    "vacuous": ("is about a constant predictor", "are about constant predictors"),
-    "indicative: survives": ("survives on stand-in data", "survive on stand-in data"),
-    "indicative: does not survive": ("does not survive on stand-in data", "do not survive on stand-in data"),
-    "indicative: inconclusive": ("is inconclusive on stand-in data", "are inconclusive on stand-in data"),
-    "indicative: vacuous": (
-        "is about a constant predictor on stand-in data",
-        "are about constant predictors on stand-in data",
-    ),
-    "not measured": ("was not measured at this scale", "were not measured at this scale"),
-}
 
 
 def in_short(paper: Paper) -> list[str]:
@@ -42,7 +19,7 @@ def in_short(paper: Paper) -> list[str]:
     audited = Counter(claim.audit for claim in paper.claims if claim.survival)
     if audited:
         rest = f"{plural(audited.total(), 'claim')} {'rests' if audited.total() == 1 else 'rest'} on robustness"
-        sentences.append(f"{rest}: {_counted(audited, SURVIVES)}.")
+        sentences.append(f"{rest}: {_counted(audited)}.")
         downs = [claim.survival.taken_down for claim in paper.claims if claim.survival]
         taken = sum(bool(down and down.conditions) for down in downs)
         sentences.append(f"Of those that held under the paper's own attack, the audit took down {taken or 'none'}.")
@@ -55,7 +32,9 @@ def _reproduced(paper: Paper) -> Iterator[str]:
     if not paper.claims:
         return
     verdicts = Counter(claim.verdict for claim in paper.claims)
-    yield f"Of {plural(len(paper.claims), 'claim')}, {_counted(verdicts, REPRODUCED)}."
+    yield f"Of {plural(len(paper.claims), 'claim')}, {_counted(verdicts)}."
+    if any(verdict.is_indicative for verdict in verdicts):
+        yield "“Here” is with other data, networks or budgets than the paper's, so that it is no verdict on the paper."
     floor = sum(claim.on_the_floor for claim in paper.claims)
     if floor:
         yield (
@@ -64,9 +43,13 @@ def _reproduced(paper: Paper) -> Iterator[str]:
         )
 
 
-def _counted(counts: Counter[str], words: Mapping[str, tuple[str, str]]) -> str:
-    """Return how many claims have each verdict, in the order of the words."""
-    parts = [f"{counts[verdict]} {forms[counts[verdict] > 1]}" for verdict, forms in words.items() if counts[verdict]]
+def _counted(counts: Counter[Verdict]) -> str:
+    """Return how many claims have each verdict, in the order of verdicts."""
+    parts = [
+        f"{counts[verdict]} {verdict.says if counts[verdict] == 1 else verdict.say}"
+        for verdict in Verdict
+        if counts[verdict]
+    ]
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from robustrepro.verdicts import Verdict
+
 Outcome = Literal["holds", "fails", "crosses"]
 
 FLOOR = 5.0
@@ -69,10 +71,10 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """A claim's verdict, the reason for it, and its conditions as measured."""
 
-    verdict: str
+    verdict: Verdict
     why: str
     conditions: tuple[Judged, ...] = ()
 

@@ -7,20 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from robustrepro.errors import UserError
-
-COLOURS = {
-    "reproduced": "green",
-    "not reproduced": "red",
-    "indicative: holds": "green",
-    "indicative: does not": "red",
-    "survives": "green",
-    "does not survive": "red",
-    "indicative: survives": "green",
-    "indicative: does not survive": "red",
-    "not applicable": "dim",
-}
+from robustrepro.verdicts import Verdict
 
 
 def show_scorecard(folder: Path) -> None:
@@ -41,7 +31,7 @@ def show_scorecard(folder: Path) -> None:
     for heading in ("paper", "claim", "where", "reproduced?", "survives the audit?"):
         table.add_column(heading, overflow="fold")
     for claim in claims:
-        verdicts = [f"[{COLOURS.get(verdict, 'yellow')}]{verdict}[/]" for verdict in (claim["verdict"], claim["audit"])]
+        verdicts = [Text(word, Verdict.of_word(word).tone.colour) for word in (claim["verdict"], claim["audit"])]
         table.add_row(claim["paper"], claim["claim"], claim["where"], *verdicts)
     console = Console()
     console.print(table)

@@ -13,10 +13,11 @@ import pandas as pd
 from robustrepro.files import write_text
 from robustrepro.layout import Layout
 from robustrepro.scorecard.cells import TableCells, read_tables
-from robustrepro.scorecard.judged import Verdict
+from robustrepro.scorecard.judged import Judgement
+from robustrepro.scorecard.judging import judge_claim
 from robustrepro.scorecard.rows import read_rows, write_rows
-from robustrepro.scorecard.verdicts import judge_claim
 from robustrepro.steps import Work
+from robustrepro.verdicts import Verdict
 
 COLUMNS = ["paper", "claim", "says", "where", "verdict", "audit", "taken_down_by", "measured", "why", "margins"]
 
@@ -38,14 +39,14 @@ def run(work: Work) -> None:
     audited = read_rows(Path(layout.audit(paper)).with_name("audit.csv")).set_index("claim").to_dict("index")
     rows, details = [], []
     for claim in work.spec["claims"]:
-        verdict = judge_claim(claim["holds_if"], tables)
-        rows.append({"paper": paper, **_row(claim, verdict, audited.get(claim["key"]))})
+        judgement = judge_claim(claim["holds_if"], tables)
+        rows.append({"paper": paper, **_row(claim, judgement, audited.get(claim["key"]))})
         details.append(
             {
                 "paper": paper,
                 "claim": claim["key"],
-                "on_the_floor": verdict.on_the_floor,
-                "conditions": [asdict(condition) for condition in verdict.conditions],
+                "on_the_floor": judgement.on_the_floor,
+                "conditions": [asdict(condition) for condition in judgement.conditions],
             }
         )
     details_path, rows_path = work.outputs
@@ -53,17 +54,18 @@ def run(work: Work) -> None:
     write_rows(rows_path, pd.DataFrame(rows, columns=COLUMNS))
 
 
-def _row(claim: Mapping[str, Any], verdict: Verdict, survival: Mapping[str, str] | None) -> dict[str, str]:
+def _row(claim: Mapping[str, Any], judgement: Judgement, survival: Mapping[str, str] | None) -> dict[str, str]:
     """Return a claim's row; ``survival`` is the audit's, where the claim rests on an attack."""
-    without_audit = verdict.verdict if verdict.verdict == "not measured" else "not applicable"
+    unmeasured = judgement.verdict is Verdict.NOT_MEASURED
+    without_audit = Verdict.NOT_MEASURED if unmeasured else Verdict.NOT_APPLICABLE
     return {
         "claim": claim["key"],
         "says": claim["says"],
         "where": claim["where"],
-        "verdict": verdict.verdict,
+        "verdict": judgement.verdict,
         "audit": survival["verdict"] if survival else without_audit,
         "taken_down_by": survival["taken_down_by"] if survival else "",
-        "measured": verdict.measured,
-        "why": verdict.why,
+        "measured": judgement.measured,
+        "why": judgement.why,
         "margins": claim["margins"],
     }

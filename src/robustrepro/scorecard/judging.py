@@ -9,19 +9,18 @@ import pandas as pd
 
 from robustrepro.grammar import Condition, parse_condition
 from robustrepro.scorecard.cells import TableCells
-from robustrepro.scorecard.judged import FLOOR, Compared, Judged, Outcome, Verdict
+from robustrepro.scorecard.judged import FLOOR, Compared, Judged, Judgement, Outcome
 from robustrepro.tables.statistics import over_seeds
+from robustrepro.verdicts import Verdict
 from robustrepro.words import plural
 
 ON_THE_FLOOR = (
     f"every accuracy that decides is below {FLOOR:g}%: no model here is robust, and which of them is more so cannot be "
     "told"
 )
-INDICATIVE = {"reproduced": "holds", "not reproduced": "does not", "inconclusive": "inconclusive"}
-"""What is said on stand-in data, which decide nothing about the paper."""
 
 
-def judge_claim(conditions: Sequence[str], tables: TableCells) -> Verdict:
+def judge_claim(conditions: Sequence[str], tables: TableCells) -> Judgement:
     """Return the verdict on a claim: all its conditions must hold.
 
     A claim about training from one seed is ``inconclusive`` at best; on stand-in data the verdict is only indicative.
@@ -37,18 +36,18 @@ def judge_claim(conditions: Sequence[str], tables: TableCells) -> Verdict:
     parsed = [parse_condition(text) for text in conditions]
     cells = list(dict.fromkeys(cell for condition in parsed for _, cell in condition.terms))
     if reasons := tables.why_not_measured(cells):
-        return Verdict("not measured", "; ".join(reasons))
-    verdict = _combined(tuple(judge_condition(condition, tables) for condition in parsed))
-    if verdict.on_the_floor:
-        verdict = replace(verdict, why=f"{verdict.why}; {ON_THE_FLOOR}")
+        return Judgement(Verdict.NOT_MEASURED, "; ".join(reasons))
+    judgement = _combined(tuple(judge_condition(condition, tables) for condition in parsed))
+    if judgement.on_the_floor:
+        judgement = replace(judgement, why=f"{judgement.why}; {ON_THE_FLOOR}")
     stand_ins = sorted({tables.stand_ins[cell.table] for cell in cells if cell.table in tables.stand_ins})
     if not stand_ins:
-        return verdict
-    why = f"{verdict.why}; {', '.join(stand_ins)}: no verdict"
-    return replace(verdict, verdict=f"indicative: {INDICATIVE[verdict.verdict]}", why=why)
+        return judgement
+    why = f"{judgement.why}; {', '.join(stand_ins)}: no verdict"
+    return replace(judgement, verdict=judgement.verdict.indicative, why=why)
 
 
-def _combined(judged: tuple[Judged, ...]) -> Verdict:
+def _combined(judged: tuple[Judged, ...]) -> Judgement:
     """Return the verdict that all conditions of a claim come to on the paper's own data."""
     seeds = min(condition.seeds for condition in judged)
     failed = [condition for condition in judged if condition.outcome == "fails"]
@@ -58,14 +57,14 @@ def _combined(judged: tuple[Judged, ...]) -> Verdict:
     if failed:
         fail = "fails with its" if len(failed) == 1 else "fail with their"
         why = f"{len(failed)} of {comparisons} {fail} whole 95% interval {over}"
-        return Verdict("not reproduced", why, judged)
+        return Judgement(Verdict.NOT_REPRODUCED, why, judged)
     if crossing:
         why = f"the 95% interval {over} crosses the bound in {len(crossing)} of {comparisons}"
-        return Verdict("inconclusive", why, judged)
+        return Judgement(Verdict.INCONCLUSIVE, why, judged)
     if seeds == 1:
         why = "every comparison holds, but one seed cannot carry a claim about training"
-        return Verdict("inconclusive", why, judged)
-    return Verdict("reproduced", f"every comparison holds with its whole 95% interval {over}", judged)
+        return Judgement(Verdict.INCONCLUSIVE, why, judged)
+    return Judgement(Verdict.REPRODUCED, f"every comparison holds with its whole 95% interval {over}", judged)
 
 
 def judge_condition(condition: Condition, tables: TableCells) -> Judged:

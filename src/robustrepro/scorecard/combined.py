@@ -1,0 +1,104 @@
+"""One scorecard over all scales: every claim once, as the most faithful scale that measured it has it.
+
+Read without pandas, which would take longer to import than all the rest.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from robustrepro.errors import UserError
+from robustrepro.verdicts import Verdict
+
+Row = Mapping[str, str]
+"""A claim as one scale's ``scorecard.csv`` has it."""
+
+
+@dataclass(frozen=True)
+class ClaimOverScales:
+    """A claim, as every scale has it that judged it.
+
+    Attributes
+    ----------
+    paper, claim
+        The paper's id and the claim's key.
+    by_scale
+        The claim's row of each scale, the one that says most about the paper first: measured before not measured, a
+        verdict before an indication, then the more faithful scale.
+    """
+
+    paper: str
+    claim: str
+    by_scale: Mapping[str, Row]
+
+    @property
+    def scale(self) -> str:
+        """The scale that says most about the paper."""
+        return next(iter(self.by_scale))
+
+    @property
+    def row(self) -> Row:
+        """The claim as that scale has it."""
+        return self.by_scale[self.scale]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether it was reproduced there."""
+        return Verdict.of_word(self.row["verdict"])
+
+    @property
+    def audit(self) -> Verdict:
+        """Whether it survives the audit there."""
+        return Verdict.of_word(self.row["audit"])
+
+
+def combined(folder: Path, scales: Sequence[str]) -> list[ClaimOverScales]:
+    """Return every claim that some scale judged, in the order of the first scale that has it.
+
+    Parameters
+    ----------
+    folder
+        Holds a folder per scale with its ``scorecard.csv``; scales without one are passed over.
+    scales
+        The most faithful first.
+    """
+    claims: dict[tuple[str, str], dict[str, Row]] = {}
+    for scale in scales:
+        path = folder / scale / "scorecard.csv"
+        if path.exists():
+            for row in read_scorecard(path):
+                claims.setdefault((row["paper"], row["claim"]), {})[scale] = row
+    return [
+        ClaimOverScales(paper, claim, dict(sorted(rows.items(), key=lambda entry: _rank(entry[1]))))
+        for (paper, claim), rows in claims.items()
+    ]
+
+
+def read_scorecard(path: Path) -> list[Row]:
+    """Return the rows of a scale's scorecard.
+
+    Raises
+    ------
+    UserError
+        If the scale has not run, or an earlier version made its scorecard.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file; `make reproduce SCALE={path.parent.name}` makes it") from None
+    for row in rows:
+        for column in ("verdict", "audit"):
+            try:
+                Verdict.of_word(row.get(column) or "")
+            except UserError as error:
+                raise UserError(f"{path}: {row.get('claim')}: {error}. Make it again.") from None
+    return rows
+
+
+def _rank(row: Row) -> tuple[bool, bool]:
+    verdict = Verdict.of_word(row["verdict"])
+    return verdict is Verdict.NOT_MEASURED, verdict.is_indicative

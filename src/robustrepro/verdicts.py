@@ -1,0 +1,156 @@
+"""What is said of a claim: whether it was reproduced, and whether it survives the audit.
+
+Words, tone, order and sentences of every verdict stand here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum, StrEnum
+from types import MappingProxyType
+
+from robustrepro.errors import unknown_name
+
+
+class Tone(Enum):
+    """How a verdict is meant. The value is a class of the report's style sheets."""
+
+    GOOD = "good"
+    BAD = "bad"
+    OPEN = "open"
+    ABSENT = "absent"
+
+    @property
+    def colour(self) -> str:
+        """Return its style in a terminal."""
+        return {"good": "green", "bad": "red", "open": "yellow", "absent": "dim"}[self.value]
+
+
+class Verdict(StrEnum):
+    """A verdict on a claim, or of its audit, in the order in which they are sorted and counted.
+
+    The value is the word that files and pages have. ``reproduced``, ``not reproduced`` and ``inconclusive`` are for the
+    paper's own data, network and budget; whatever differs from them makes a verdict indicative.
+
+    Attributes
+    ----------
+    tone
+        How it is meant.
+    icon
+        The icon that stands before it on a page.
+    says, say
+        What becomes of one claim, and of several: ``was reproduced``, ``were reproduced``.
+    """
+
+    REPRODUCED = ("reproduced", Tone.GOOD, "check", "was reproduced", "were reproduced")
+    SURVIVES = (
+        "survives",
+        Tone.GOOD,
+        "check",
+        "survives every attack of the audit",
+        "survive every attack of the audit",
+    )
+    NOT_REPRODUCED = ("not reproduced", Tone.BAD, "cross", "was not reproduced", "were not reproduced")
+    DOES_NOT_SURVIVE = ("does not survive", Tone.BAD, "cross", "does not survive", "do not survive")
+    INCONCLUSIVE = ("inconclusive", Tone.OPEN, "wave", "is inconclusive", "are inconclusive")
+    VACUOUS = ("vacuous", Tone.OPEN, "void", "is about a constant predictor", "are about constant predictors")
+    HOLDS = ("indicative: holds", Tone.GOOD, "check", "holds here", "hold here")
+    STILL_HOLDS = ("indicative: survives", Tone.GOOD, "check", "survives here", "survive here")
+    DOES_NOT_HOLD = ("indicative: does not hold", Tone.BAD, "cross", "does not hold here", "do not hold here")
+    NO_LONGER_HOLDS = (
+        "indicative: does not survive",
+        Tone.BAD,
+        "cross",
+        "does not survive here",
+        "do not survive here",
+    )
+    UNDECIDED = ("indicative: undecided", Tone.OPEN, "wave", "is undecided here", "are undecided here")
+    VACUOUS_HERE = (
+        "indicative: vacuous",
+        Tone.OPEN,
+        "void",
+        "is about a constant predictor here",
+        "are about constant predictors here",
+    )
+    CANNOT_BE_ASKED = ("cannot be asked here", Tone.OPEN, "void", "cannot be asked here", "cannot be asked here")
+    NOT_MEASURED = ("not measured", Tone.ABSENT, "dash", "was not measured", "were not measured")
+    NOT_APPLICABLE = ("not applicable", Tone.ABSENT, "dot", "rests on no attack", "rest on no attack")
+
+    tone: Tone
+    icon: str
+    says: str
+    say: str
+
+    def __new__(cls, word: str, tone: Tone, icon: str, says: str, say: str) -> Verdict:
+        """Make the member of a word."""
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.tone, member.icon, member.says, member.say = tone, icon, says, say
+        return member
+
+    @classmethod
+    def of_word(cls, word: str) -> Verdict:
+        """Return the verdict of a word, as files have it.
+
+        Raises
+        ------
+        UserError
+            If no verdict has this word, as in files that an earlier version wrote.
+        """
+        for verdict in cls:
+            if verdict == word:
+                return verdict
+        raise unknown_name("verdict", word, map(str, cls))
+
+    @property
+    def is_indicative(self) -> bool:
+        """Whether it is said of other data, networks or budgets than the paper's."""
+        return self.startswith("indicative")
+
+    @property
+    def style(self) -> str:
+        """The classes that the report's style sheets know it by."""
+        return f"{self.tone.value} indicative" if self.is_indicative else self.tone.value
+
+    @property
+    def indicative(self) -> Verdict:
+        """What is left of it where something differs from the paper."""
+        return _INDICATIVE.get(self, self)
+
+    @property
+    def of_audit(self) -> Verdict:
+        """What the audit says of a claim whose comparisons come to this verdict on the worst case."""
+        return _OF_AUDIT.get(self, self)
+
+    @property
+    def holds(self) -> bool:
+        """Whether every comparison of the claim holds."""
+        return self in {Verdict.REPRODUCED, Verdict.HOLDS}
+
+
+_INDICATIVE: Mapping[Verdict, Verdict] = MappingProxyType(
+    {
+        Verdict.REPRODUCED: Verdict.HOLDS,
+        Verdict.NOT_REPRODUCED: Verdict.DOES_NOT_HOLD,
+        Verdict.INCONCLUSIVE: Verdict.UNDECIDED,
+        Verdict.VACUOUS: Verdict.VACUOUS_HERE,
+    }
+)
+_OF_AUDIT: Mapping[Verdict, Verdict] = MappingProxyType(
+    {
+        Verdict.REPRODUCED: Verdict.SURVIVES,
+        Verdict.NOT_REPRODUCED: Verdict.DOES_NOT_SURVIVE,
+        Verdict.HOLDS: Verdict.STILL_HOLDS,
+        Verdict.DOES_NOT_HOLD: Verdict.NO_LONGER_HOLDS,
+    }
+)
+
+OF_CLAIMS = tuple(
+    verdict
+    for verdict in Verdict
+    if verdict not in {*_OF_AUDIT.values(), Verdict.VACUOUS, Verdict.VACUOUS_HERE, Verdict.NOT_APPLICABLE}
+)
+"""What may be said of a claim under the paper's own attacks."""
+
+OF_AUDITS = tuple(verdict for verdict in Verdict if verdict not in _OF_AUDIT)
+"""What the audit may say of a claim."""
