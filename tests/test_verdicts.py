@@ -1,4 +1,4 @@
-"""The words of verdicts: what each is said of, what differing from the paper leaves of it, and what the audit makes of it."""
+"""The words of verdicts: what differing from the paper leaves of each, and what the audit makes of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from robustrepro.verdicts import OF_AUDITS, OF_CLAIMS, Tone, Verdict
 @pytest.mark.parametrize("verdict", [Verdict.REPRODUCED, Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE, Verdict.VACUOUS])
 def test_what_differs_from_the_paper_leaves_an_indication_of_the_same_tone(verdict: Verdict) -> None:
     indicative = verdict.indicative
-    assert indicative.is_indicative and not verdict.is_indicative
+    assert indicative.is_indicative
+    assert not verdict.is_indicative
     assert (indicative.tone, indicative.icon) == (verdict.tone, verdict.icon)
     assert indicative.indicative is indicative
 
@@ -57,5 +58,5 @@ def test_only_comparisons_that_all_hold_hold() -> None:
 
 def test_a_word_of_an_earlier_version_is_refused_by_name() -> None:
     assert Verdict.of_word("not reproduced") is Verdict.NOT_REPRODUCED
-    with pytest.raises(UserError, match="verdict.*'indicative: does not'; did you mean 'indicative: does not hold'"):
+    with pytest.raises(UserError, match=r"verdict: 'indicative: does not'; did you mean 'indicative: does not hold'"):
         Verdict.of_word("indicative: does not")

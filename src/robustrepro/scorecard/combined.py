@@ -87,7 +87,7 @@ def read_scorecard(path: Path) -> list[Row]:
     """
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+            rows: list[Row] = list(csv.DictReader(stream))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file; `make reproduce SCALE={path.parent.name}` makes it") from None
     for row in rows:
