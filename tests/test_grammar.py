@@ -36,14 +36,14 @@ def test_a_condition_is_a_sum_that_must_not_be_negative(
 ) -> None:
     condition = parse_condition(text)
     # Terms may stand on either side; their order does not matter.
-    assert sorted(condition.terms, key=str) == sorted(terms, key=str)
-    assert condition.constant == constant
+    assert sorted(condition.margin.terms, key=str) == sorted(terms, key=str)
+    assert condition.margin.constant == constant
     assert condition.text == text
 
 
 def test_terms_keep_the_order_in_which_they_are_written() -> None:
     condition = parse_condition("t[b, x] >= t[a, x] + t[c, x]")
-    assert [cell.row for _, cell in condition.terms] == ["b", "a", "c"]
+    assert [cell.row for _, cell in condition.margin.terms] == ["b", "a", "c"]
 
 
 @given(
@@ -63,7 +63,7 @@ def test_the_sum_is_left_minus_right_or_right_minus_left(
     text = f"{numbers[0]} {signs[0]} {factors[0]} * t[a, x] {operator} {factors[1]}*t[b, x] {signs[1]} {numbers[1]}"
     condition = parse_condition(text)
     of_row = dict(zip("ab", values, strict=True))
-    margin = sum(factor * of_row[cell.row] for factor, cell in condition.terms) + condition.constant
+    margin = sum(factor * of_row[cell.row] for factor, cell in condition.margin.terms) + condition.margin.constant
     left = numbers[0] + (1 if signs[0] == "+" else -1) * factors[0] * values[0]
     right = factors[1] * values[1] + (1 if signs[1] == "+" else -1) * numbers[1]
     assert margin == pytest.approx(left - right if operator == ">=" else right - left, abs=1e-9)
@@ -213,7 +213,7 @@ def test_a_value_that_needs_itself_or_a_cell_that_is_not_there_is_refused() -> N
 @pytest.mark.parametrize("key", ["table1-updates", "8", "0.3", "a.b", "A_b", "hrm-guard-1e-12"])
 def test_a_readable_key_is_read_wherever_it_stands(key: str) -> None:
     assert readable_key(key)
-    ((_, cell),) = parse_condition(f"{key}[{key}, {key}] >= 1").terms
+    ((_, cell),) = parse_condition(f"{key}[{key}, {key}] >= 1").margin.terms
     assert cell == Cell(key, key, key)
     assert parse_value(f"1 / {key}[{key}]").cells == (Place(key, key),)
 

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from robustrepro.scorecard.judged import Judged, Judgement
 from robustrepro.scorecard.judging import judge_claim, judge_condition
 from robustrepro.scorecard.show import show_scorecard
 from robustrepro.steps import Work
-from robustrepro.tables.statistics import Estimate, of_accuracy, over_seeds
+from robustrepro.tables.statistics import accuracy_interval, over_seeds, seeds_to_decide
 from robustrepro.verdicts import Verdict
 
 CLAIM = "table2[hrm, pgd] >= table2[erm, pgd] + 20"
@@ -27,21 +28,19 @@ IMAGES = 10_000
 Tables = dict[str, dict[str, Any]]
 
 
-def cell(row: str, column: str, values: Sequence[float], estimate: Estimate) -> dict[str, Any]:
+def cell(row: str, column: str, values: Sequence[float], images: int | None = None) -> dict[str, Any]:
+    """Return a measured cell: an accuracy over so many images, or a number whose rows say nothing of its spread."""
     return {
         "row": row,
         "column": column,
         "status": "measured",
         "why": None,
-        "mean": estimate.mean,
-        "interval": estimate.interval,
-        "values": [{"seed": seed, "value": value} for seed, value in enumerate(values)],
+        "mean": fmean(values),
+        "values": [
+            {"seed": seed, "value": value, "interval": accuracy_interval(value, images) if images else None}
+            for seed, value in enumerate(values)
+        ],
     }
-
-
-def of_number(values: Sequence[float]) -> Estimate:
-    """Return the estimate of a number that has no interval with one seed."""
-    return over_seeds(values) if len(values) > 1 else Estimate(values[0], None, None, None)
 
 
 def column(key: str, *, unit: str = "%", decimals: int = 2, accuracy: bool = True) -> dict[str, Any]:
@@ -49,12 +48,12 @@ def column(key: str, *, unit: str = "%", decimals: int = 2, accuracy: bool = Tru
 
 
 def table_of(cells: list[dict[str, Any]], *columns: dict[str, Any]) -> dict[str, Any]:
-    return {"columns": list(columns), "stand_in": False, "stand_in_note": "", "cells": cells}
+    return {"columns": list(columns), "cells": cells}
 
 
 def tables(**rows: Sequence[float]) -> Tables:
     """Return table2 with the accuracies of each row under PGD, one per seed."""
-    cells = [cell(row, "pgd", values, of_accuracy(values, IMAGES)) for row, values in rows.items()]
+    cells = [cell(row, "pgd", values, IMAGES) for row, values in rows.items()]
     return {"table2": table_of(cells, column("pgd"))}
 
 
@@ -63,15 +62,13 @@ def cell_of(made: Tables, row: str) -> dict[str, Any]:
     return next(cell for cell in made["table2"]["cells"] if cell["row"] == row)
 
 
-def on_digits(made: Tables) -> Tables:
-    """Return the same tables, made on stand-in data."""
-    return {
-        name: {**table, "stand_in": True, "stand_in_note": "digits instead of mnist"} for name, table in made.items()
-    }
+def claim_on(made: Tables, *conditions: str, differs: Sequence[str] = ()) -> Judgement:
+    return judge_claim(conditions or [CLAIM], TableCells.of_tables(made), differs)
 
 
-def claim_on(made: Tables, *conditions: str) -> Judgement:
-    return judge_claim(conditions or [CLAIM], TableCells.of_tables(made))
+def interval_within(margins: Sequence[float], bounds: tuple[float, float]) -> tuple[float, float] | None:
+    """Return the interval of the mean of margins that lie between bounds."""
+    return over_seeds(margins, bounds).interval
 
 
 def condition_on(made: Tables, condition: str = CLAIM) -> Judged:
@@ -97,15 +94,9 @@ def test_the_place_of_the_whole_interval_is_the_verdict(
 ) -> None:
     assert condition_on(made).outcome == outcome
     assert claim_on(made).verdict == verdict
-    judged = claim_on(on_digits(made))
+    judged = claim_on(made, differs=["epochs: 12 instead of 100"])
     assert judged.verdict == indicative
-    assert "digits instead of mnist: no verdict" in judged.why
-
-
-def test_stand_in_data_of_a_table_that_the_claim_does_not_compare_leave_its_verdict() -> None:
-    made = {**HOLDS, "table3": on_digits(HOLDS)["table2"]}
-    assert claim_on(made).verdict == "reproduced"
-    assert claim_on(made, "table3[hrm, pgd] >= table2[erm, pgd]").verdict == "indicative: holds"
+    assert judged.why.endswith("; no verdict, since not all is as in the paper")
 
 
 def test_what_was_measured_stands_beside_what_the_paper_prints() -> None:
@@ -121,7 +112,7 @@ def test_seeds_are_compared_pair_by_pair() -> None:
     paired = condition_on(tables(erm=erm, hrm=[31.0, 61.5, 91.2]))
     assert paired.outcome == "holds"
     assert paired.margin == pytest.approx(3.7 / 3)
-    assert paired.interval == pytest.approx(of_number([1.0, 1.5, 1.2]).interval)
+    assert paired.interval == pytest.approx(interval_within([1.0, 1.5, 1.2], (-120.0, 80.0)))
     assert condition_on(tables(erm=erm, hrm=[91.2, 31.0, 61.5])).outcome == "crosses"
 
 
@@ -137,6 +128,79 @@ def test_only_seeds_that_every_row_has_are_compared() -> None:
     assert judged.margin == pytest.approx(33.25)
 
 
+def test_margin_and_interval_are_of_the_same_seed_where_only_one_is_common() -> None:
+    # The mean over ERM's three seeds is 20 points away from its first.
+    judged = condition_on(tables(erm=[3.0, 33.0, 33.0], hrm=[56.0]))
+    assert (judged.seeds, judged.margin) == (1, 33.0)
+    hrm, erm = (accuracy_interval(value, IMAGES) for value in (56.0, 3.0))
+    assert judged.interval == pytest.approx((hrm[0] - erm[1] - 20, hrm[1] - erm[0] - 20))
+    assert [number.value for number in judged.compared] == [56.0, 3.0]
+
+
+def test_the_numbers_shown_are_of_the_seeds_compared_and_give_the_margin() -> None:
+    judged = condition_on(tables(erm=[3.0, 4.0, 90.0], hrm=[56.0, 57.5]))
+    hrm, erm = (number.value for number in judged.compared)
+    assert (hrm, erm) == (56.75, 3.5)
+    assert hrm - erm - 20 == pytest.approx(judged.margin)
+
+
+def test_the_interval_of_a_margin_of_accuracies_stays_where_accuracies_can_be() -> None:
+    judged = condition_on(tables(erm=[3.0, 0.5], hrm=[60.0, 99.0]))
+    assert over_seeds([37.0, 78.5]).interval[1] > 80  # type: ignore[index]
+    assert -120 < (judged.interval or (0, 0))[0] < (judged.interval or (0, 0))[1] < 80
+
+
+def test_a_number_that_is_no_accuracy_has_students_interval_whatever_its_unit() -> None:
+    made = tables(erm=[3.0, 0.5], hrm=[60.0, 99.0])
+    made["table2"]["columns"] = [column("pgd", accuracy=False)]
+    assert condition_on(made).interval == pytest.approx(over_seeds([37.0, 78.5]).interval)
+
+
+def test_an_interval_that_crosses_says_how_many_seeds_would_decide() -> None:
+    judged = claim_on(CROSSES)
+    (condition,) = judged.conditions
+    needed = seeds_to_decide(condition.margin, stdev([-18.0, 32.8, 7.1]), 3, (-120.0, 80.0))
+    assert condition.seeds_to_decide == needed
+    assert f"at this mean and spread {needed} seeds would decide" in judged.why
+    even = claim_on(tables(erm=[30.0, 30.0, 30.0], hrm=[40.0, 60.0, 50.001]))
+    assert "more than 1,000 seeds would have to decide" in even.why
+    assert "two or more would tell" in claim_on(tables(erm=[40.0], hrm=[60.5])).why
+    assert claim_on(HOLDS).conditions[0].seeds_to_decide is None
+
+
+def test_a_bound_that_no_accuracy_can_meet_cannot_be_asked() -> None:
+    made = tables(erm=[92.2, 92.3, 92.19], hrm=[93.0, 93.1, 93.2])
+    judged = claim_on(made)
+    assert judged.verdict == "cannot be asked here"
+    assert judged.conditions[0].outcome == "beyond"
+    assert judged.conditions[0].bound == pytest.approx(112.23)
+    assert judged.why == f"'{CLAIM}' asks for 112.23%, which no accuracy can be"
+    below = claim_on(tables(erm=[1.0, 1.2], hrm=[0.5, 0.6]), "table2[hrm, pgd] <= table2[erm, pgd] - 2")
+    assert below.verdict == "cannot be asked here"
+    assert "asks for -0.90%" in below.why
+
+
+def test_the_bound_is_the_side_that_adds_a_number() -> None:
+    made = tables(erm=[92.2, 92.3], hrm=[93.0, 93.1])
+    turned = claim_on(made, "table2[erm, pgd] + 20 <= table2[hrm, pgd]")
+    assert turned.verdict == "cannot be asked here"
+    # The same number of points below a bound that can be met is an ordinary failure.
+    assert claim_on(tables(erm=[60.0, 60.1], hrm=[61.0, 61.2])).verdict == "not reproduced"
+    assert claim_on(tables(erm=[5.0, 5.1], hrm=[4.0, 4.1])).verdict == "not reproduced"
+
+
+def test_a_bound_of_another_kind_of_number_may_be_anything() -> None:
+    made = tables(erm=[92.2, 92.3], hrm=[93.0, 93.1])
+    made["table2"]["columns"] = [column("pgd", accuracy=False)]
+    assert claim_on(made).verdict == "not reproduced"
+
+
+def test_a_comparison_that_fails_decides_whatever_cannot_be_asked() -> None:
+    made = tables(erm=[92.2, 92.3], hrm=[93.0, 93.1])
+    assert claim_on(made, CLAIM, "table2[hrm, pgd] <= 50").verdict == "not reproduced"
+    assert claim_on(made, CLAIM, "table2[hrm, pgd] >= 50").verdict == "cannot be asked here"
+
+
 def test_a_cell_that_stands_on_both_sides_counts_on_both() -> None:
     judged = condition_on(tables(erm=[30.0, 40.0]), "3 * table2[erm, pgd] >= table2[erm, pgd] + 20")
     assert judged.margin == pytest.approx(50.0)
@@ -144,7 +208,9 @@ def test_a_cell_that_stands_on_both_sides_counts_on_both() -> None:
 
 
 def test_a_value_that_is_no_number_decides_nothing_and_drops_no_seed() -> None:
-    judged = condition_on(tables(erm=[3.0, float("nan"), 3.1], hrm=[56.0, 57.0, 55.0]))
+    made = tables(erm=[3.0, 3.2, 3.1], hrm=[56.0, 57.0, 55.0])
+    cell_of(made, "erm")["values"][1]["value"] = float("nan")
+    judged = condition_on(made)
     assert (judged.seeds, judged.outcome) == (3, "crosses")
 
 
@@ -170,7 +236,7 @@ def test_one_seed_within_the_images_own_intervals_crosses(gain: float) -> None:
 
 def test_the_worst_of_a_subtracted_cell_is_its_upper_end() -> None:
     made = tables(erm=[40.0], hrm=[70.0])
-    erm, hrm = (cell_of(made, row)["interval"] for row in ("erm", "hrm"))
+    erm, hrm = (cell_of(made, row)["values"][0]["interval"] for row in ("erm", "hrm"))
     judged = condition_on(made, "table2[hrm, pgd] >= 2 * table2[erm, pgd] - 5")
     assert judged.margin == pytest.approx(-5)
     assert judged.interval == pytest.approx((hrm[0] - 2 * erm[1] + 5, hrm[1] - 2 * erm[0] + 5))
@@ -178,8 +244,7 @@ def test_the_worst_of_a_subtracted_cell_is_its_upper_end() -> None:
 
 def test_distances_of_one_seed_are_inconclusive() -> None:
     def distances(*values: float) -> Tables:
-        cells = [cell("8", "near", values, of_number(values)), cell("8", "far", values, of_number(values))]
-        cells[1]["values"] = [{"seed": seed, "value": 3 * value} for seed, value in enumerate(values)]
+        cells = [cell("8", "near", values), cell("8", "far", [3 * value for value in values])]
         return {"table1": table_of(cells, *(column(key, unit="", accuracy=False) for key in ("near", "far")))}
 
     condition = "table1[8, far] >= 2 * table1[8, near]"
@@ -206,14 +271,14 @@ def test_all_conditions_must_hold() -> None:
 def test_what_was_measured_is_said_with_its_interval() -> None:
     judged = claim_on(HOLDS)
     assert judged.measured == (
-        f"{CLAIM}: table2[hrm, pgd] = 56.00, table2[erm, pgd] = 3.03; margin +32.97 [95%: +30.85, +35.08]"
+        f"{CLAIM}: table2[hrm, pgd] = 56.00, table2[erm, pgd] = 3.03; margin +32.97 [95%: +30.82, +35.05]"
     )
     assert judged.why == "every comparison holds with its whole 95% interval over 3 seeds"
 
 
 def test_a_comparison_has_the_unit_of_its_columns_and_the_decimals_of_the_finest() -> None:
     values = [0.5, 0.6]
-    cells = [cell("erm", key, values, of_number(values)) for key in ("coarse", "fine")]
+    cells = [cell("erm", key, values) for key in ("coarse", "fine")]
     columns = [column(key, unit=" s", decimals=digits) for key, digits in (("coarse", 1), ("fine", 4))]
     judged = condition_on({"table2": table_of(cells, *columns)}, "table2[erm, coarse] >= table2[erm, fine]")
     assert (judged.unit, judged.decimals) == (" s", 4)
@@ -246,7 +311,7 @@ def test_a_table_that_was_not_made_is_not_measured() -> None:
 
 def test_a_cell_that_was_not_measured_is_named_with_the_reason() -> None:
     made = tables(erm=[3.0, 3.2], hrm=[56.0, 57.0], cem=[40.0, 41.0])
-    empty = {"mean": None, "interval": None, "values": []}
+    empty: dict[str, Any] = {"values": []}
     cell_of(made, "hrm").update(empty, status="not measured", why="the model hrm was left out")
     judged = claim_on(made, CLAIM)
     assert judged == Judgement(Verdict.NOT_MEASURED, "table2[hrm, pgd] is not measured: the model hrm was left out")
@@ -263,10 +328,14 @@ def test_a_cell_that_only_the_paper_has_is_not_measured() -> None:
 
 # -- the steps -----------------------------------------------------------------------------------------------
 
+DIFFERS = ["epochs: 12 instead of 100", "data: digits instead of mnist"]
 CLAIMS = [
-    {"key": "gain", "says": "HRM is better.", "where": "Table 2", "holds_if": [CLAIM], "margins": "20"},
-    {"key": "other", "says": "A, B", "where": "Table 9", "holds_if": ["table9[a, b] >= 0"], "margins": "None"},
-    {"key": "clean", "says": "C", "where": "Table 2", "holds_if": ["table2[hrm, pgd] >= 1"], "margins": "NA"},
+    {"key": key, "says": says, "where": where, "holds_if": [condition], "margins": margins, "differs": differs}
+    for key, says, where, condition, margins, differs in (
+        ("gain", "HRM is better.", "Table 2", CLAIM, "20", []),
+        ("other", "A, B", "Table 9", "table9[a, b] >= 0", "None", []),
+        ("clean", "C", "Table 2", "table2[hrm, pgd] >= 1", "NA", DIFFERS),
+    )
 ]
 AUDIT = "paper,claim,verdict,taken_down_by,why\n"
 
@@ -279,7 +348,7 @@ def judge_paper(folder: Path, paper: str, made: Tables, audit: str) -> None:
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(table))
     Path(layout.audit(paper)).with_name("audit.csv").write_text(AUDIT + audit)
-    spec = {"paper": paper, "folder": str(folder), "scale": folder.name, "claims": CLAIMS, "tables": list(made)}
+    spec = {"paper": paper, "folder": str(folder), "scale": "quick", "claims": CLAIMS, "tables": list(made)}
     details = Path(layout.scorecard(paper))
     step.run(Work(spec, "", {}, [details, details.with_name("scorecard.csv")]))
 
@@ -296,14 +365,17 @@ def test_a_papers_scorecard_has_a_row_per_claim_and_the_numbers_of_each(tmp_path
     assert [tuple(row[field] for field in shown) for row in rows] == [
         ("hrm", "gain", "reproduced", "does not survive", "margin: 3.00", "20"),
         ("hrm", "other", "not measured", "not measured", "", "None"),
-        ("hrm", "clean", "reproduced", "not applicable", "", "NA"),
+        ("hrm", "clean", "indicative: holds", "not applicable", "", "NA"),
     ]
+    assert [row["differs"] for row in rows] == ["", "", "; ".join(DIFFERS)]
+    assert {row["scale"] for row in rows} == {"quick"}
     assert (rows[0]["says"], rows[0]["where"]) == ("HRM is better.", "Table 2")
     assert rows[0]["measured"].startswith(CLAIM)
-    gain, other, _ = json.loads((tmp_path / "papers/hrm/scorecard.json").read_text())
+    gain, other, clean = json.loads((tmp_path / "papers/hrm/scorecard.json").read_text())
     (condition,) = gain["conditions"]
     assert (gain["paper"], gain["claim"], other["conditions"]) == ("hrm", "gain", [])
     assert not gain["on_the_floor"]
+    assert (gain["differs"], clean["differs"]) == ([], DIFFERS)
     assert (condition["condition"], condition["outcome"], condition["unit"]) == (CLAIM, "holds", "%")
     assert [number["cell"] for number in condition["compared"]] == ["table2[hrm, pgd]", "table2[erm, pgd]"]
 
@@ -342,11 +414,11 @@ def test_the_summary_has_the_rows_of_all_papers_in_their_order_and_every_number(
     assert [row["why"] for row in rows_of(scale / "audit.csv")] == ["NA"]
     assert json.loads((scale / "metrics.json").read_text()) == {
         "hrm": {
-            "verdicts": {"not measured": 1, "reproduced": 2},
+            "verdicts": {"indicative: holds": 1, "not measured": 1, "reproduced": 1},
             "table2": {"erm": {"pgd": 3.033}, "hrm": {"pgd": 56.0}},
         },
         "another": {
-            "verdicts": {"not measured": 1, "not reproduced": 1, "reproduced": 1},
+            "verdicts": {"indicative: holds": 1, "not measured": 1, "not reproduced": 1},
             "table2": {"erm": {"pgd": 3.1}, "hrm": {"pgd": 4.1}},
         },
     }

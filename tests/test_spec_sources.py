@@ -76,7 +76,7 @@ EDITS: dict[str, tuple[str, set[str]]] = {
     "how conditions are read": ("grammar.py", {"table", "audit", "scorecard", "summary", "report"}),
     "how printed numbers are read": ("printed.py", {"table"}),
     "a kind of measurement": ("measurements/losses.py", {"losses"}),
-    "statistics": ("tables/statistics.py", {"table", "audit", "scorecard", "summary"}),
+    "statistics": ("tables/statistics.py", {"table", "audit", "scorecard"}),
     "a drawing": ("figures/decision_boundaries.py", {"figure"}),
     "where files lie": ("layout.py", {"table", "figure", "audit", "scorecard", "summary", "report"}),
     "a declaration": ("spec/plan.py", set()),

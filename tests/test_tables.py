@@ -45,6 +45,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             {"row": "hrm", "column": "pgd", "text": "-"},
         ],
         stand_ins={"mnist": "digits"},
+        differs=["data: digits instead of mnist"],
     )
 
 
@@ -72,7 +73,7 @@ def test_a_cell_has_the_mean_over_seeds_beside_the_printed_number_and_where_it_c
     cell = cell_of(made(spec, tmp_path), "erm", "pgd")
     assert [value["value"] for value in cell["values"]] == [25.0, 50.0]
     assert (cell["status"], cell["why"], cell["mean"], cell["seeds"]) == ("measured", None, 37.5, 2)
-    assert cell["interval"] == pytest.approx(over_seeds([25.0, 50.0]).interval)
+    assert cell["interval"] == pytest.approx(over_seeds([25.0, 50.0], (0.0, 100.0)).interval)
     assert (cell["printed"], cell["printed_value"]) == ("3.25% ± 0.1", 3.25)
     assert cell["difference"] == pytest.approx(37.5 - 3.25)  # ours minus theirs
     assert cell["values"][1]["sources"] == [
@@ -199,7 +200,7 @@ def test_a_value_may_need_a_value_that_stands_behind_it(spec: dict[str, Any], tm
 def test_a_value_that_cannot_be_computed_is_not_measured(
     spec: dict[str, Any], tmp_path: Path, value: str, why: str
 ) -> None:
-    spec["rows"].append({"key": "gone", "label": "Gone"})
+    spec["rows"].append({"key": "gone", "label": "Gone", "differs": []})
     spec["cells"] += [
         {"row": "gone", "column": at, "kind": "not_measured", "why": "left out"} for at in ("clean", "pgd")
     ]
@@ -211,7 +212,11 @@ def test_a_value_that_cannot_be_computed_is_not_measured(
 @pytest.fixture
 def mixed(spec: dict[str, Any]) -> dict[str, Any]:
     """The spec with a row that is only printed and a model that was left out."""
-    spec["rows"] += [{"key": "theirs", "label": "Theirs"}, {"key": "big", "label": "Big"}]
+    changed = ["epochs: 3 instead of this scale's 2 (config.yaml)"]
+    spec["rows"] += [
+        {"key": "theirs", "label": "Theirs", "differs": []},
+        {"key": "big", "label": "Big", "differs": changed},
+    ]
     why = "image-big: left out"
     spec["cells"] += [{"row": "theirs", "column": at, "kind": "published_only"} for at in ("clean", "pgd")]
     spec["cells"] += [{"row": "big", "column": at, "kind": "not_measured", "why": why} for at in ("clean", "pgd")]
@@ -263,13 +268,22 @@ def test_a_table_reads_like_the_papers(mixed: dict[str, Any], tmp_path: Path) ->
         "| Big | not measured [97.1%] | not measured |\n"
         "\n"
         "Scale `quick`, 1-2 seeds, ours ± standard deviation over seeds, [as printed]. Intervals in the CSV: "
-        "95% over 2 seeds (Student t); 95% over 4 images (binomial), one seed. Not measured: image-big: left out. "
-        "Stand-in data (digits instead of mnist): no verdict on the paper. Unverified data: mnist.\n"
+        "95% over 2 seeds (Student t, of the log-odds); 95% over 4 images (binomial), one seed. "
+        "Not measured: image-big: left out. Not as in the paper: data: digits instead of mnist. "
+        "Changed for Big: epochs: 3 instead of this scale's 2 (config.yaml). "
+        "Unverified data: mnist.\n"
     )
 
 
 def test_the_legend_says_no_more_than_there_is(spec: dict[str, Any], tmp_path: Path) -> None:
-    plain = {**spec, "printed": [], "stand_ins": {}, "rows": spec["rows"][1:], "cells": spec["cells"][2:]}
+    plain = {
+        **spec,
+        "printed": [],
+        "stand_ins": {},
+        "differs": [],
+        "rows": spec["rows"][1:],
+        "cells": spec["cells"][2:],
+    }
     made(plain, tmp_path)
     legend = (tmp_path / "accuracy.md").read_text(encoding="utf-8").splitlines()[-1]
     assert legend == "Scale `quick`, 1 seed, ours. Intervals in the CSV: 95% over 4 images (binomial), one seed."
@@ -296,7 +310,8 @@ SMALL: dict[str, Any] = {
     "caption": "A caption",
     "scale": "paper",
     "row_header": "Model | size",
-    "rows": [{"key": "a", "label": "A|B"}],
+    "rows": [{"key": "a", "label": "A|B", "differs": []}],
+    "differs": [],
     "columns": [column("x", "X", decimals=1), column("y", "Y", unit="s")],
     "cells": [CELL, {**CELL, **NOTHING, "column": "y", "status": "not measured", "seeds": 0}],
     "stand_in": False,

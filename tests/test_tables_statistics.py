@@ -16,16 +16,20 @@ from scipy.stats import binomtest, norm, t
 from robustrepro.errors import UserError
 from robustrepro.tables import statistics
 from robustrepro.tables.statistics import (
+    MOST_SEEDS,
+    PERCENTAGES,
     Sample,
     accuracy,
+    accuracy_interval,
     binomial_interval,
     estimate_over,
+    interval_of_mean,
     maximum,
     mean,
     median,
-    of_accuracy,
     over_seeds,
     root_of_sum,
+    seeds_to_decide,
     share,
     total,
     worst_case,
@@ -103,8 +107,48 @@ def test_the_accuracy_of_one_seed_has_the_interval_of_its_images() -> None:
     estimate = estimate_over([accuracy(images({index: index < 5 for index in range(10)}))])
     assert (estimate.mean, estimate.std, estimate.kind) == (50.0, None, "95% over 10 images (binomial), one seed")
     assert estimate.interval == pytest.approx((18.70860284474045, 81.29139715525955))
-    assert estimate == of_accuracy([50.0], 10)
-    assert of_accuracy([50.0, 70.0], 10) == over_seeds([50.0, 70.0])
+    assert estimate.interval == accuracy_interval(50.0, 10)
+
+
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=12))
+def test_the_interval_of_an_accuracy_over_seeds_holds_its_mean_and_stays_between_0_and_100(values: list[float]) -> None:
+    low, high = over_seeds(values, PERCENTAGES).interval or (math.nan, math.nan)
+    mean = math.fsum(values) / len(values)
+    assert -1e-9 <= low <= mean + 1e-9
+    assert mean - 1e-9 <= high <= 100 + 1e-9
+
+
+def test_two_seeds_far_apart_reach_nowhere_beyond_100_where_students_t_would() -> None:
+    assert (over_seeds([95.0, 99.0]).interval or (0, 0))[1] > 100
+    low, high = over_seeds([95.0, 99.0], PERCENTAGES).interval or (0, 0)
+    # By hand: p = 0.97, se = 0.02, t(1) = 12.7062, so the log-odds are 3.4761 ± 12.7062 * 0.02 / 0.0291.
+    assert (low, high) == pytest.approx((100 / (1 + math.exp(5.25659)), 100 / (1 + math.exp(-12.20880))), rel=1e-4)
+
+
+def test_between_bounds_a_small_spread_gives_students_interval() -> None:
+    values = [50.0, 50.01, 50.02]
+    assert over_seeds(values, PERCENTAGES).interval == pytest.approx(over_seeds(values).interval, abs=1e-6)
+
+
+def test_seeds_that_are_all_at_a_bound_have_the_interval_of_the_images_of_one() -> None:
+    nothing = accuracy(images(dict.fromkeys(range(10), False)))
+    estimate = estimate_over([nothing, nothing, nothing])
+    assert (estimate.mean, estimate.std) == (0.0, 0.0)
+    assert estimate.interval == accuracy_interval(0.0, 10)
+    assert estimate.kind == "95% over 10 images (binomial), one seed"
+
+
+def test_so_many_seeds_decide_as_the_interval_then_needs_and_one_fewer_does_not() -> None:
+    for margin, std, bounds in ((1.0, 3.0, None), (-2.0, 5.0, (-120.0, 80.0))):
+        needed = seeds_to_decide(margin, std, 3, bounds) or 0
+        intervals = [interval_of_mean(margin, std, seeds, bounds) for seeds in (needed - 1, needed)]
+        assert [low >= 0 or high < 0 for low, high in intervals] == [False, True]
+
+
+def test_a_margin_of_nothing_is_decided_by_no_number_of_seeds() -> None:
+    assert seeds_to_decide(0.001, 5.0, 3) is None
+    low, high = interval_of_mean(0.001, 5.0, MOST_SEEDS)
+    assert low < 0 < high
 
 
 def test_the_interval_of_a_mean_is_the_bootstraps() -> None:

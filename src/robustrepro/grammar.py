@@ -52,22 +52,69 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Linear:
+    """Σ factor·cell + constant: one side of a comparison, or what is left where the other is taken from it."""
+
+    terms: tuple[tuple[float, Cell], ...]
+    constant: float
+
+    def __add__(self, other: Linear) -> Linear:
+        return Linear(self.terms + other.terms, self.constant + other.constant)
+
+    def __sub__(self, other: Linear) -> Linear:
+        return self + other.times(-1.0)
+
+    def __mul__(self, other: Linear) -> Linear:
+        if self.terms and other.terms:
+            raise _NotLinearError("a cell is multiplied by a cell")
+        return self.times(other.constant) if self.terms else other.times(self.constant)
+
+    def __truediv__(self, other: Linear) -> Linear:
+        if other.terms:
+            raise _NotLinearError("something is divided by a cell")
+        divisor = other.constant
+        return Linear(tuple((factor / divisor, cell) for factor, cell in self.terms), self.constant / divisor)
+
+    def times(self, factor: float) -> Linear:
+        """Return it multiplied by a number."""
+        return Linear(tuple((factor * own, cell) for own, cell in self.terms), factor * self.constant)
+
+    def value(self, numbers: Mapping[Cell, float]) -> float:
+        """Return what it comes to where each of its cells has one of these numbers."""
+        return sum((factor * numbers[cell] for factor, cell in self.terms), self.constant)
+
+    def reach(self, low: float, high: float) -> tuple[float, float]:
+        """Return the smallest and the largest value that it can have where every cell lies between two numbers."""
+        ends = [sorted((factor * low, factor * high)) for factor, _ in self.terms]
+        return sum((end[0] for end in ends), self.constant), sum((end[1] for end in ends), self.constant)
+
+
+@dataclass(frozen=True)
 class Condition:
-    """A comparison brought to the form Σ factor·cell + constant ≥ 0.
+    """A comparison brought to the form margin ≥ 0, and to that of something that has to meet a bound.
 
     Attributes
     ----------
     text
         The comparison as declared.
-    terms
-        (factor, cell) of every cell in it.
-    constant
-        What is added to them.
+    margin
+        The left side less the right, or of a ``<=`` the right less the left.
+    subject, bound
+        The side that has to meet the other, and the other: the one that adds a number to its cells, or else the right.
+    at_least
+        Whether the subject has to be at least the bound, or at most.
     """
 
     text: str
-    terms: tuple[tuple[float, Cell], ...]
-    constant: float
+    margin: Linear
+    subject: Linear
+    bound: Linear
+    at_least: bool
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Every cell in it, once."""
+        return list(dict.fromkeys(cell for _, cell in self.margin.terms))
 
 
 @dataclass(frozen=True)
@@ -128,16 +175,18 @@ def parse_condition(text: str) -> Condition:
     right = read_sum(reader)
     reader.require_end()
     try:
-        difference = _linear(left) - _linear(right)
+        sides = _linear(left), _linear(right)
     except _NotLinearError as error:
         raise reader.error(f"it is not linear in its cells: {error}") from None
     except ZeroDivisionError:
         raise reader.error("it divides by 0") from None
-    if not difference.terms:
+    if not any(side.terms for side in sides):
         raise reader.error("it compares no cell, such as table2[hrm, pgd]")
-    direction = 1.0 if signs == [">="] else -1.0
-    terms = tuple((direction * factor, cell) for factor, cell in difference.terms)
-    return Condition(text, terms, direction * difference.constant)
+    larger, smaller = sides if signs == [">="] else sides[::-1]
+    subject, bound = sides
+    if not subject.terms or (subject.constant and bound.terms and not bound.constant):
+        subject, bound = bound, subject
+    return Condition(text, larger - smaller, subject, bound, at_least=subject is larger)
 
 
 def parse_value(text: str, row: str = THIS) -> Expression:
@@ -201,36 +250,8 @@ class _NotLinearError(Exception):
     pass
 
 
-@dataclass(frozen=True)
-class _Linear:
-    """Σ factor·cell + constant."""
-
-    terms: tuple[tuple[float, Cell], ...]
-    constant: float
-
-    def __add__(self, other: _Linear) -> _Linear:
-        return _Linear(self.terms + other.terms, self.constant + other.constant)
-
-    def __sub__(self, other: _Linear) -> _Linear:
-        return self + other._times(-1.0)
-
-    def __mul__(self, other: _Linear) -> _Linear:
-        if self.terms and other.terms:
-            raise _NotLinearError("a cell is multiplied by a cell")
-        return self._times(other.constant) if self.terms else other._times(self.constant)
-
-    def __truediv__(self, other: _Linear) -> _Linear:
-        if other.terms:
-            raise _NotLinearError("something is divided by a cell")
-        divisor = other.constant
-        return _Linear(tuple((factor / divisor, cell) for factor, cell in self.terms), self.constant / divisor)
-
-    def _times(self, factor: float) -> _Linear:
-        return _Linear(tuple((factor * own, cell) for own, cell in self.terms), factor * self.constant)
-
-
-def _linear(node: Node) -> _Linear:
-    linear: _Linear = evaluated(
-        node, lambda text: _Linear(((1.0, cell_of(text)),), 0.0), lambda number: _Linear((), number)
+def _linear(node: Node) -> Linear:
+    linear: Linear = evaluated(
+        node, lambda text: Linear(((1.0, cell_of(text)),), 0.0), lambda number: Linear((), number)
     )
     return linear

@@ -13,7 +13,7 @@ from robustrepro.grammar import Cell
 from robustrepro.scorecard.cells import TableCells
 from robustrepro.scorecard.judged import Judged, Judgement
 from robustrepro.scorecard.judging import judge_claim
-from robustrepro.tables.statistics import of_accuracy
+from robustrepro.tables.statistics import accuracy_interval
 from robustrepro.verdicts import Tone, Verdict
 from robustrepro.words import epsilon_in_words
 
@@ -74,7 +74,9 @@ class Survival:
     smaller: tuple[AtSmaller, ...] = ()
 
 
-def judge_survival(conditions: Sequence[str], tables: TableCells, worst_cases: WorstCases) -> Survival:
+def judge_survival(
+    conditions: Sequence[str], tables: TableCells, worst_cases: WorstCases, differs: Sequence[str] = ()
+) -> Survival:
     """Judge a claim again on the per-image worst case over all attacks on each model in the comparison.
 
     Parameters
@@ -85,18 +87,19 @@ def judge_survival(conditions: Sequence[str], tables: TableCells, worst_cases: W
         The cells of the paper's tables, as measured.
     worst_cases
         Those of the claim's cells that are under attack, one cell or more.
+    differs
+        What of the models and measures compared is not the paper's, in words.
     """
     constant = {cell: sum(case.constant for case in cases.values()) for cell, cases in worst_cases.items()}
     if any(constant.values()):
         named = ", ".join(
             f"{cell} in {count} of {len(worst_cases[cell])} seeds" for cell, count in constant.items() if count
         )
-        indicative = any(cell.table in tables.stand_ins for cell in worst_cases)
-        verdict = Verdict.VACUOUS.indicative if indicative else Verdict.VACUOUS
+        verdict = Verdict.VACUOUS.indicative if differs else Verdict.VACUOUS
         return Survival(verdict, f"one class for all images: {named}")
 
     def judged(accuracy: Accuracy) -> Judgement:
-        return judge_claim(conditions, with_accuracies(tables, worst_cases, accuracy))
+        return judge_claim(conditions, with_accuracies(tables, worst_cases, accuracy), differs)
 
     final = judged(WorstCase.accuracy)
     if final.verdict is Verdict.NOT_MEASURED:
@@ -113,12 +116,16 @@ def judge_survival(conditions: Sequence[str], tables: TableCells, worst_cases: W
 
 def with_accuracies(tables: TableCells, worst_cases: WorstCases, accuracy: Accuracy) -> TableCells:
     """Return the tables with the accuracies of these cells replaced, seed by seed."""
-    samples = {
-        cell: pd.Series({seed: accuracy(case) for seed, case in cases.items()}) for cell, cases in worst_cases.items()
-    }
-    images = {cell: next(iter(cases.values())).images for cell, cases in worst_cases.items()}
+
+    def sample(case: WorstCase) -> dict[str, float]:
+        low, high = accuracy_interval(accuracy(case), case.images)
+        return {"value": accuracy(case), "low": low, "high": high}
+
     return tables.with_samples(
-        samples, {cell: of_accuracy(values.tolist(), images[cell]) for cell, values in samples.items()}
+        {
+            cell: pd.DataFrame({seed: sample(case) for seed, case in cases.items()}).T
+            for cell, cases in worst_cases.items()
+        }
     )
 
 
@@ -138,7 +145,7 @@ def _taken_down(
     """
     before = judged(lambda case: case.accuracy(case.own))
     if not before.verdict.holds:
-        state = "undecided" if before.verdict.tone is Tone.OPEN else "false"
+        state = {Tone.BAD: "false", Tone.OPEN: "undecided"}[before.verdict.tone]
         return TakenDown(
             f"it did not hold before: on the audit's {min(case.images for case in cases)} images the comparison is "
             f"{state} under the paper's own attack"

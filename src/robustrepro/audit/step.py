@@ -19,7 +19,7 @@ from robustrepro.scorecard.cells import TableCells, read_tables
 from robustrepro.scorecard.rows import write_rows
 from robustrepro.steps import Work
 
-COLUMNS = ["paper", "claim", "verdict", "taken_down_by", "measured", "why", "smaller_epsilon", "alarms"]
+COLUMNS = ["paper", "claim", "verdict", "taken_down_by", "differs", "measured", "why", "smaller_epsilon", "alarms"]
 
 
 def run(work: Work) -> None:
@@ -31,7 +31,8 @@ def run(work: Work) -> None:
     Parameters
     ----------
     work
-        ``spec``: ``folder``, ``paper``, its ``claims`` with their ``cells`` that are under attack, ``tables``, those
+        ``spec``: ``folder``, ``paper``, its ``claims`` with their ``cells`` that are under attack and what ``differs``
+        from the paper, what differs in the audit from its declaration (``audit_differs``), ``tables``, those
         that were made, the number of ``seeds`` of each model, and by model its ``sources``: the models whose examples
         were tried on it; ``outputs``: the two files, in this order. Tables and measurements are found by their names.
     """
@@ -40,9 +41,10 @@ def run(work: Work) -> None:
     rows, details, transfers = [], [], Transfers()
     for claim in work.spec["claims"]:
         worst_cases = {_cell(audited): _worst_cases(audited, work.spec, transfers) for audited in claim["cells"]}
-        survival = judge_survival(claim["holds_if"], tables, worst_cases)
+        survival = judge_survival(claim["holds_if"], tables, worst_cases, claim["differs"])
         named = {"paper": paper, "claim": claim["key"]}
-        rows.append({**named, **_row(survival, worst_cases)})
+        differs = "; ".join([*claim["differs"], *work.spec["audit_differs"]])
+        rows.append({**named, **_row(survival, worst_cases), "differs": differs})
         cells = [_detail(audited, worst_cases[_cell(audited)]) for audited in claim["cells"]]
         details.append({**named, **asdict(survival), "cells": cells})
     details_path, rows_path = work.outputs

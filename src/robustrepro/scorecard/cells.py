@@ -13,10 +13,11 @@ import pandas as pd
 
 from robustrepro.grammar import Cell
 from robustrepro.layout import Layout
-from robustrepro.tables.statistics import Estimate
 
 KEYS = ["table", "row", "column"]
+OF_CELL = ("status", "why", "printed")
 OF_COLUMN = ("unit", "decimals", "accuracy")
+OF_SAMPLE = ("value", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,15 @@ class TableCells:
     Attributes
     ----------
     cells
-        One row per cell, with the index ``KEYS``: ``status`` and ``why``; ``mean``, ``low`` and ``high`` (the ends of
-        the 95% interval), NaN where there is none; ``printed``, empty where the paper prints nothing; and the column's
-        ``unit``, ``decimals`` and ``accuracy`` (whether it is one, in percent).
+        One row per cell, with the index ``KEYS``: ``status`` and ``why``; ``printed``, empty where the paper prints
+        nothing; and the column's ``unit``, ``decimals`` and ``accuracy`` (whether it is one, in percent).
     samples
-        The value of every measured cell with every seed: a series with the index ``KEYS`` and ``seed``.
-    stand_ins
-        By table, where other data stand in for the paper's: which for which, in words.
+        Every measured cell with every seed, with the index ``KEYS`` and ``seed``: its ``value``, and the ends ``low``
+        and ``high`` of the 95% interval that this seed's rows alone give, NaN where they give none.
     """
 
     cells: pd.DataFrame
-    samples: pd.Series
-    stand_ins: Mapping[str, str]
+    samples: pd.DataFrame
 
     @classmethod
     def of_tables(cls, tables: Mapping[str, Mapping[str, Any]]) -> TableCells:
@@ -48,29 +46,20 @@ class TableCells:
             for cell in table["cells"]:
                 place = {"table": name, "row": cell["row"], "column": cell["column"]}
                 column = columns[cell["column"]]
-                cells.append({**place, **_summary(cell), **{key: column[key] for key in OF_COLUMN}})
-                samples += [
-                    {**place, "seed": sample["seed"], "value": float(sample["value"])}
-                    for sample in cell.get("values", ())
-                ]
-        summary = ["status", "why", "mean", "low", "high", "printed"]
+                said = {key: cell.get(key) or "" for key in OF_CELL}
+                cells.append({**place, **said, **{key: column[key] for key in OF_COLUMN}})
+                samples += [{**place, **_sample(value)} for value in cell.get("values", ())]
         return cls(
-            pd.DataFrame(cells, columns=[*KEYS, *summary, *OF_COLUMN]).set_index(KEYS).sort_index(),
-            pd.DataFrame(samples, columns=[*KEYS, "seed", "value"]).set_index([*KEYS, "seed"])["value"].sort_index(),
-            {name: table["stand_in_note"] for name, table in tables.items() if table["stand_in"]},
+            pd.DataFrame(cells, columns=[*KEYS, *OF_CELL, *OF_COLUMN]).set_index(KEYS).sort_index(),
+            pd.DataFrame(samples, columns=[*KEYS, "seed", *OF_SAMPLE]).set_index([*KEYS, "seed"]).sort_index(),
         )
 
     def of(self, cell: Cell, field: str) -> Any:
         """Return one field of a cell, a column of ``cells``."""
         return self.cells.at[astuple(cell), field]
 
-    def interval(self, cell: Cell) -> tuple[float, float] | None:
-        """Return a cell's own 95% interval, where it has one."""
-        low, high = float(self.of(cell, "low")), float(self.of(cell, "high"))
-        return None if math.isnan(low) else (low, high)
-
-    def samples_of(self, cell: Cell) -> pd.Series:
-        """Return a cell's values, indexed by seed."""
+    def samples_of(self, cell: Cell) -> pd.DataFrame:
+        """Return a cell's samples, indexed by seed."""
         return self.samples.loc[astuple(cell)]
 
     def why_not_measured(self, cells: Iterable[Cell]) -> list[str]:
@@ -85,38 +74,26 @@ class TableCells:
                 reasons.append(f"{cell} is {status}" + (f": {why}" if why else ""))
         return reasons
 
-    def with_samples(self, samples: Mapping[Cell, pd.Series], estimates: Mapping[Cell, Estimate]) -> TableCells:
-        """Return the same with other values in some cells, of which the paper prints nothing.
+    def with_samples(self, samples: Mapping[Cell, pd.DataFrame]) -> TableCells:
+        """Return the same with other samples in some cells, of which the paper prints nothing.
 
         Parameters
         ----------
         samples
-            By cell, its values, indexed by seed.
-        estimates
-            By cell, the estimate from its values.
+            By cell, its samples, indexed by seed.
         """
         cells = self.cells.copy()
-        for cell, estimate in estimates.items():
-            low, high = estimate.interval or (math.nan, math.nan)
-            for field, value in {"mean": estimate.mean, "low": low, "high": high, "printed": ""}.items():
-                cells.at[astuple(cell), field] = value
+        for cell in samples:
+            cells.at[astuple(cell), "printed"] = ""
         kept = self.samples[~self.samples.index.droplevel("seed").isin([astuple(cell) for cell in samples])]
-        others = pd.concat({astuple(cell): values for cell, values in samples.items()}, names=[*KEYS, "seed"])
+        others = pd.concat({astuple(cell): of_cell for cell, of_cell in samples.items()}, names=[*KEYS, "seed"])
         return replace(self, cells=cells, samples=pd.concat([kept, others]).sort_index())
 
 
-def _summary(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a cell's JSON says of all its values together."""
-    mean, interval = cell.get("mean"), cell.get("interval")
-    low, high = interval or (math.nan, math.nan)
-    return {
-        "status": cell["status"],
-        "why": cell.get("why") or "",
-        "mean": math.nan if mean is None else float(mean),
-        "low": float(low),
-        "high": float(high),
-        "printed": cell.get("printed") or "",
-    }
+def _sample(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one seed's value as its table's JSON has it, with the ends of its interval."""
+    low, high = value.get("interval") or (math.nan, math.nan)
+    return {"seed": value["seed"], "value": float(value["value"]), "low": float(low), "high": float(high)}
 
 
 def read_tables(layout: Layout, paper: str, tables: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from robustrepro.verdicts import Verdict
 
-Outcome = Literal["holds", "fails", "crosses"]
+Outcome = Literal["holds", "fails", "crosses", "beyond"]
 
 FLOOR = 5.0
 """Below this accuracy in percent, half of what guessing reaches on ten classes, there is no robustness to compare."""
@@ -15,7 +15,7 @@ FLOOR = 5.0
 
 @dataclass(frozen=True)
 class Compared:
-    """One number of a comparison: the cell as the claim writes it, its mean, and what the paper prints there."""
+    """One number of a comparison: the cell as claims write it, its mean over the seeds compared, the printed one."""
 
     cell: str
     value: float
@@ -31,18 +31,24 @@ class Judged:
     condition
         The comparison as declared.
     outcome
-        Whether the margin's 95% interval lies above 0, below it, or across it.
+        Whether the margin's 95% interval lies above 0, below it, or across it; or ``beyond`` where no accuracy can meet
+        the bound.
     margin, interval
         In the cells' unit; the interval is None where one seed was measured of a number that has no interval of its
         own.
     seeds
-        How many seeds the margin is over.
+        How many seeds the margin is over: those that every cell has.
+    seeds_to_decide
+        How many it would take at the same mean and spread, where the interval crosses 0; None where it does not, where
+        one seed says nothing of the spread, or where no number of seeds that could be had would do.
     compared
         The numbers, each cell once.
     decimals, unit
         As the tables print them.
     on_the_floor
         Whether every number in it is an accuracy below ``FLOOR``, so that a margin missed is no lead of another model.
+    bound
+        What the bound comes to where no accuracy can meet it.
     """
 
     condition: str
@@ -54,6 +60,8 @@ class Judged:
     decimals: int
     unit: str
     on_the_floor: bool
+    seeds_to_decide: int | None = None
+    bound: float | None = None
 
     @property
     def text(self) -> str:

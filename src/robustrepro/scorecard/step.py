@@ -19,7 +19,20 @@ from robustrepro.scorecard.rows import read_rows, write_rows
 from robustrepro.steps import Work
 from robustrepro.verdicts import Verdict
 
-COLUMNS = ["paper", "claim", "says", "where", "verdict", "audit", "taken_down_by", "measured", "why", "margins"]
+COLUMNS = [
+    "paper",
+    "claim",
+    "says",
+    "where",
+    "scale",
+    "verdict",
+    "audit",
+    "taken_down_by",
+    "differs",
+    "measured",
+    "why",
+    "margins",
+]
 
 
 def run(work: Work) -> None:
@@ -31,20 +44,22 @@ def run(work: Work) -> None:
     Parameters
     ----------
     work
-        ``spec``: ``folder``, ``paper``, its ``claims``, and ``tables``, those that were made; ``outputs``: the two
-        files, in this order. The tables, and the ``audit.csv`` beside the paper's audit, are found by their names.
+        ``spec``: ``folder``, ``scale``, ``paper``, its ``claims``, each with what ``differs`` from the paper, and
+        ``tables``, those that were made; ``outputs``: the two files, in this order. The tables, and the ``audit.csv``
+        beside the paper's audit, are found by their names.
     """
     layout, paper = Layout(work.spec["folder"]), work.spec["paper"]
     tables = TableCells.of_tables(read_tables(layout, paper, work.spec["tables"]))
     audited = read_rows(Path(layout.audit(paper)).with_name("audit.csv")).set_index("claim").to_dict("index")
     rows, details = [], []
     for claim in work.spec["claims"]:
-        judgement = judge_claim(claim["holds_if"], tables)
-        rows.append({"paper": paper, **_row(claim, judgement, audited.get(claim["key"]))})
+        judgement = judge_claim(claim["holds_if"], tables, claim["differs"])
+        rows.append({"paper": paper, "scale": work.spec["scale"], **_row(claim, judgement, audited.get(claim["key"]))})
         details.append(
             {
                 "paper": paper,
                 "claim": claim["key"],
+                "differs": claim["differs"],
                 "on_the_floor": judgement.on_the_floor,
                 "conditions": [asdict(condition) for condition in judgement.conditions],
             }
@@ -65,6 +80,7 @@ def _row(claim: Mapping[str, Any], judgement: Judgement, survival: Mapping[str, 
         "verdict": judgement.verdict,
         "audit": survival["verdict"] if survival else without_audit,
         "taken_down_by": survival["taken_down_by"] if survival else "",
+        "differs": "; ".join(claim["differs"]),
         "measured": judgement.measured,
         "why": judgement.why,
         "margins": claim["margins"],

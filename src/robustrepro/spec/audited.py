@@ -136,7 +136,7 @@ class PaperAudit:
 
         There is none where one of the claim's models is left out: nothing can be judged then.
         """
-        cells = dict.fromkeys(cell for text in conditions for _, cell in parse_condition(text).terms)
+        cells = dict.fromkeys(cell for text in conditions for cell in parse_condition(text).cells)
         rows = {cell: self._tables[cell.table].rows[cell.row] for cell in cells}
         if any(self._declarations.left_out(model) for row in rows.values() for model in row.all_models):
             return

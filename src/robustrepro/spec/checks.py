@@ -191,7 +191,7 @@ def _check_figure(where: str, figure: Figure, paper: Paper, declarations: Declar
 
 def _check_claim(where: str, claim: Claim, paper: Paper, contents: Contents) -> None:
     for text in claim.holds_if:
-        cells = [cell for _, cell in _placed(where, parse_condition, text).terms]
+        cells = _placed(where, parse_condition, text).cells
         units = {}
         for cell in cells:
             table = _named(paper.tables, cell.table, f"table in {where}")

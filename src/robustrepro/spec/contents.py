@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from robustrepro.errors import UserError
+from robustrepro.grammar import Cell, parse_condition, parse_value
 from robustrepro.layout import PAIR, Layout
 from robustrepro.printed import read_published
 from robustrepro.spec.config import Tree
@@ -15,6 +16,9 @@ from robustrepro.spec.jobs import Seeded, spec_of
 from robustrepro.spec.measurements import Transfer, runs_of
 from robustrepro.spec.paper import Column, Row, Table
 from robustrepro.spec.statistics import Statistic, statistic_of
+
+Shown = tuple[str, str]
+"""A model, and a measure of it."""
 
 
 @dataclass
@@ -166,27 +170,41 @@ class Contents:
         """Return the models that a table shows."""
         return list(dict.fromkeys(model for model, _ in self.table_shows(paper, name)))
 
-    def table_shows(self, paper: str, name: str) -> list[tuple[str, str]]:
+    def table_shows(self, paper: str, name: str) -> list[Shown]:
         """Return what a table shows, as (model, measure)."""
-        declared = self._declarations.table(paper, name)
-        return list(
-            dict.fromkeys(
-                (model, measure)
-                for row in declared.rows.values()
-                for column in declared.columns.values()
-                if column.measures and not row.published_only
-                for model in self.cell_models(row, column)[0]
-                for measure in column.measures
-            )
-        )
+        rows = self._declarations.table(paper, name).rows
+        return list(dict.fromkeys(shown for row in rows for shown in self.row_shows(paper, name, row)))
 
-    def table_spec(self, paper: str, name: str, shared: Tree) -> str:
+    def row_shows(self, paper: str, name: str, row: str) -> list[Shown]:
+        """Return what a row of a table shows, as (model, measure)."""
+        columns = self._declarations.table(paper, name).columns
+        return [shown for column in columns for shown in self.cell_shows(paper, Cell(name, row, column))]
+
+    def cell_shows(self, paper: str, cell: Cell) -> list[Shown]:
+        """Return what a cell is measured on, as (model, measure); of a computed one, the cells that it is made of."""
+        table = self._declarations.table(paper, cell.table)
+        row, column = table.rows[cell.row], table.columns[cell.column]
+        if row.published_only:
+            return []
+        if column.value is not None:
+            parts = parse_value(column.value, cell.row).cells
+            return [shown for part in parts for shown in self.cell_shows(paper, Cell(cell.table, *part))]
+        return [(model, measure) for model in self.cell_models(row, column)[0] for measure in column.measures]
+
+    def claim_shows(self, paper: str, conditions: Iterable[str]) -> list[Shown]:
+        """Return what the conditions of a claim rest on, as (model, measure)."""
+        cells = dict.fromkeys(cell for text in conditions for cell in parse_condition(text).cells)
+        return list(dict.fromkeys(shown for cell in cells for shown in self.cell_shows(paper, cell)))
+
+    def table_spec(self, paper: str, name: str, changed: Mapping[str, list[str]], shared: Tree) -> str:
         """Return the spec of the job that makes a table.
 
         Parameters
         ----------
         paper, name
             The table.
+        changed
+            By row, what the user has changed of what it shows, in words.
         shared
             What every table and figure says of its models: stand-in and unverified data, and how they were trained.
         """
@@ -199,7 +217,7 @@ class Contents:
             where=declared.where,
             caption=declared.caption,
             row_header=declared.row_header,
-            rows=[{"key": key, "label": row.label} for key, row in declared.rows.items()],
+            rows=[{"key": key, "label": row.label, "differs": changed[key]} for key, row in declared.rows.items()],
             columns=[self.heading(declared, key) for key in declared.columns],
             cells=contents.cells,
             printed=self.printed(paper, declared),
@@ -246,7 +264,7 @@ class Contents:
             measure for _, measure in shown
         )
 
-    def figure_shows(self, paper: str, name: str) -> list[tuple[str, str]]:
+    def figure_shows(self, paper: str, name: str) -> list[Shown]:
         """Return what a figure is drawn from, those of a table that it shows included, as (model, measure)."""
         drawn = self._declarations.figure(paper, name).figure
         shown = [(source.model, source.measure) for source in drawn.sources()]
@@ -264,9 +282,9 @@ def _first(*values: Any) -> Any:
     return next(value for value in values if value is not None)
 
 
-def everything_shown(contents: Contents, declarations: Declarations, papers: Iterable[str]) -> list[tuple[str, str]]:
+def everything_shown(contents: Contents, declarations: Declarations, papers: Iterable[str]) -> list[Shown]:
     """Return what the tables and figures of these papers show, as (model, measure)."""
-    shown: list[tuple[str, str]] = []
+    shown: list[Shown] = []
     for name in papers:
         paper = declarations.papers[name]
         for table in paper.tables:

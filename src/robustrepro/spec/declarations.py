@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +32,7 @@ from robustrepro.spec.datasets import (
     dataset_of,
 )
 from robustrepro.spec.figures import Figure
+from robustrepro.spec.layers import Layers, making_of, seed_count
 from robustrepro.spec.measurements import Measurement, measure_of
 from robustrepro.spec.models import DerivedModel, GivenModel, ModelDeclaration, TrainedModel, changes_that_fit, model_of
 from robustrepro.spec.networks import Network
@@ -92,11 +93,10 @@ class Declarations:
         self._datasets_in_papers = self._datasets_as_declared()
         self._check_stand_ins()
         self.datasets = resolved_datasets(self._datasets_in_papers, self.scale.datasets)
-        self._models_in_papers = self._models_as_declared()
-        self.models = self._resolve_models()
+        self._models = self._resolve_models()
         check_models(self.models, self.datasets)
-        self.measures = self._resolve_measures()
-        self.audit = self._resolve_audit()
+        self._measures = self._resolve_measures()
+        self._audits = self._resolve_audits()
         self.papers = {
             name: validated(Paper, self._papers_as_written[name], f"papers/{name}/paper.yaml")
             for name in dict.fromkeys(self.config.papers)
@@ -104,6 +104,21 @@ class Declarations:
         for pattern in self.config.leave_out:
             if not fnmatch.filter(self.models, pattern):
                 raise unknown_name("model in config.yaml: leave_out", pattern, self.models)
+
+    @property
+    def models(self) -> Mapping[str, ModelDeclaration]:
+        """Every model."""
+        return self._models.used
+
+    @property
+    def measures(self) -> Mapping[str, Measurement]:
+        """Every measure."""
+        return self._measures.used
+
+    @property
+    def audit(self) -> Audit:
+        """What a claimed robustness has to survive."""
+        return self._audits[-1]
 
     # -- by name -------------------------------------------------------------------------------------------------
 
@@ -144,12 +159,8 @@ class Declarations:
 
     def seeds(self, name: str) -> range:
         """Return the seeds of a model; a given one has a single seed, a derived one those of its source."""
-        model = self.model(name)
-        if isinstance(model, GivenModel):
-            return range(1)
-        if isinstance(model, DerivedModel):
-            return range(min(model.seeds or sys.maxsize, len(self.seeds(model.derived.source))))
-        return range(model.seeds or self.config.overrides.seeds or self.scale.seeds)
+        self.model(name)
+        return range(seed_count(name, self.models, self.config.overrides.seeds or self.scale.seeds))
 
     def left_out(self, name: str) -> bool:
         """Tell whether the user asked not to make a model, or what it is derived from."""
@@ -203,7 +214,7 @@ class Declarations:
         """
         behind: dict[str, str] = {}
         if measure is None or measure.data is None:
-            waiting = [(origin_of(model, self._models_in_papers).dataset, self.dataset_of(model))]
+            waiting = [(origin_of(model, self._models.in_papers).dataset, self.dataset_of(model))]
         else:
             waiting = [(measure.data, self.dataset_of_measure(measure, model))]
             behind |= self.data_behind(model)
@@ -219,18 +230,29 @@ class Declarations:
                 behind |= self.data_behind(declared.model)
         return behind
 
-    def scale_differences(self, model: str) -> Iterator[str]:
-        """Yield what this scale trains a model with instead of what its paper declares: architecture and epochs."""
-        used = self.origin(model)
-        if not isinstance(used, TrainedModel):
-            return
-        declared = origin_of(model, self._models_in_papers)
-        assert isinstance(declared, TrainedModel)
-        before, now = declared.network.architecture.name, used.network.architecture.name
-        if before != now:
-            yield f"{now} instead of {before}"
-        if declared.epochs != used.epochs:
-            yield f"{used.epochs} instead of {declared.epochs} epochs"
+    # -- layers --------------------------------------------------------------------------------------------------
+
+    def model_layers(self, name: str) -> tuple[Tree, Tree, Tree]:
+        """Return how a model is made, but for its data set: as its paper says, at the scale, and as used.
+
+        The number of seeds is no part of what a paper says of a model; there it is the used one.
+        """
+        in_paper, at_scale, used = (making_of(name, models) for models in self._models)
+        seeds = len(self.seeds(name))
+        seeds_at_scale = seed_count(name, self._models.at_scale, self.scale.seeds)
+        return in_paper | {"seeds": seeds}, at_scale | {"seeds": seeds_at_scale}, used | {"seeds": seeds}
+
+    def measure_layers(self, name: str) -> tuple[Tree, Tree, Tree]:
+        """Return what a measure measures: as its paper says, at the scale, and as used."""
+        in_paper, at_scale, used = (
+            measures[name].model_dump(mode="json", exclude={"shards"}) for measures in self._measures
+        )
+        return in_paper, at_scale, used
+
+    def audit_layers(self) -> tuple[Tree, Tree, Tree]:
+        """Return the audit: as ``workflow/audit.yaml`` has it, at the scale, and as used."""
+        declared, at_scale, used = (audit.model_dump(mode="json") for audit in self._audits)
+        return declared, at_scale, used
 
     # -- resolution ----------------------------------------------------------------------------------------------
 
@@ -260,10 +282,14 @@ class Declarations:
         """Return where something is declared, for messages."""
         return f"{self._declared_in[kind, name]}: {kind}.{name}"
 
-    def _layered(self, kind: str, trees: dict[str, Tree], fitting: Fitting | None = None) -> dict[str, Tree]:
+    def _layered(
+        self, kind: str, trees: dict[str, Tree], fitting: Fitting | None = None
+    ) -> tuple[dict[str, Tree], dict[str, Tree]]:
+        """Return declarations with the scale's changes, and with the user's on top."""
         singular = kind.removesuffix("s")
-        trees = laid_over(trees, getattr(self.scale, kind), f"{singular} in {self._scale_file}", fitting)
-        return laid_over(trees, getattr(self.config.overrides, kind), f"{singular} in config.yaml: overrides", fitting)
+        at_scale = laid_over(trees, getattr(self.scale, kind), f"{singular} in {self._scale_file}", fitting)
+        where = f"{singular} in config.yaml: overrides"
+        return at_scale, laid_over(at_scale, getattr(self.config.overrides, kind), where, fitting)
 
     def _datasets_as_declared(self) -> dict[str, DatasetSpec]:
         written = self._gathered("datasets")
@@ -291,36 +317,45 @@ class Declarations:
                 raise unknown_name(f"data set of model {name}", model.dataset, self.datasets)
         return models
 
-    def _resolve_models(self) -> dict[str, ModelDeclaration]:
+    def _resolve_models(self) -> Layers[ModelDeclaration]:
+        in_papers = self._models_as_declared()
         written = {}
         for name, tree in self._gathered("models").items():
             stand_in = self.scale.datasets.get(tree.get("dataset", ""))
             written[name] = {**tree, "dataset": stand_in} if stand_in else tree
-        layered = self._layered("models", written, changes_that_fit)
-        return {name: model_of(tree, f"{self._changes}: models.{name}") for name, tree in layered.items()}
+        at_scale, used = (
+            {name: model_of(tree, f"{self._changes}: models.{name}") for name, tree in layer.items()}
+            for layer in self._layered("models", written, changes_that_fit)
+        )
+        return Layers(in_papers, at_scale, used)
 
     @property
     def _changes(self) -> str:
         """Where it says what differs from the papers, for messages about what was right in its paper."""
         return f"{self._scale_file} or config.yaml"
 
-    def _resolve_measures(self) -> dict[str, Measurement]:
+    def _resolve_measures(self) -> Layers[Measurement]:
         written = self._gathered("measures")
+        in_papers = {}
         for name, tree in written.items():
             if name.startswith(RESERVED):
                 raise UserError(
                     f"{self.place('measures', name)}: names that begin with '{RESERVED}' are the audit's own; take "
                     "another"
                 )
-            measure_of(tree, self.place("measures", name))
-        layered = self._layered("measures", written)
-        return {name: measure_of(tree, f"{self._changes}: measures.{name}") for name, tree in layered.items()}
+            in_papers[name] = measure_of(tree, self.place("measures", name))
+        at_scale, used = (
+            {name: measure_of(tree, f"{self._changes}: measures.{name}") for name, tree in layer.items()}
+            for layer in self._layered("measures", written)
+        )
+        return Layers(in_papers, at_scale, used)
 
-    def _resolve_audit(self) -> Audit:
-        tree = read_yaml(self.root / AUDIT_FILE)
-        for layer in (self.scale.audit, self.config.overrides.audit):
-            tree = merged(tree, layer)
-        return validated(Audit, tree, AUDIT_FILE)
+    def _resolve_audits(self) -> tuple[Audit, Audit, Audit]:
+        declared = read_yaml(self.root / AUDIT_FILE)
+        at_scale = merged(declared, self.scale.audit)
+        used = merged(at_scale, self.config.overrides.audit)
+        first, second, third = (validated(Audit, tree, AUDIT_FILE) for tree in (declared, at_scale, used))
+        return first, second, third
 
 
 def _known(declared: Mapping[str, Declared], name: str, what: str) -> Declared:

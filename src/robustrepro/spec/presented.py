@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping
 from robustrepro.layout import Layout
 from robustrepro.spec.audited import PaperAudit
 from robustrepro.spec.config import Tree
-from robustrepro.spec.contents import Contents, everything_shown
+from robustrepro.spec.contents import Contents, Shown, everything_shown
 from robustrepro.spec.declarations import Declarations
+from robustrepro.spec.differences import Differences
 from robustrepro.spec.jobs import Job, class_path, found_by_name, spec_of
 from robustrepro.spec.models import TrainedModel
-from robustrepro.spec.paper import Paper
+from robustrepro.spec.paper import Claim, Paper
 from robustrepro.words import measure_in_words
 
 
@@ -36,15 +37,18 @@ class PresentedJobs:
     ) -> None:
         self._declarations, self._contents, self._layout = declarations, contents, layout
         self._audits, self._papers = audits, declarations.papers
+        self._differences = Differences(declarations)
 
     def table(self, paper: str, table: str) -> Job:
         """Return the job that makes a table."""
         models = sorted(set(self._contents.table_models(paper, table)))
         # As text: a table shows what its models were trained with, but runs none of that code.
         training = {model: self._account_of(model) for model in models}
-        shared = {**self._shared(self._contents.table_shows(paper, table)), "training": training}
+        shown = self._contents.table_shows(paper, table)
+        shared = {**self._shared(shown), "training": training, "differs": self._from_paper(shown)}
+        changed = {row: self._changed_in_row(paper, table, row) for row in self._papers[paper].tables[table].rows}
         files = [self._layout.measurement(*key) for key in self._contents.table(paper, table).measurements]
-        return Job("table", self._contents.table_spec(paper, table, shared), found_by_name(files))
+        return Job("table", self._contents.table_spec(paper, table, changed, shared), found_by_name(files))
 
     def figure(self, paper: str, figure: str) -> Job:
         """Return the job that draws a figure."""
@@ -72,7 +76,7 @@ class PresentedJobs:
         """Return the job that judges a paper's claims about robustness again, on the per-image worst case."""
         audit = self._audits[paper]
         claims = [
-            {"key": key, "holds_if": claim.holds_if, "cells": cells}
+            {"key": key, "holds_if": claim.holds_if, "cells": cells, "differs": self._claim_differs(paper, claim)}
             for key, claim in self._papers[paper].claims.items()
             if (cells := audit.claim_cells(claim.holds_if))
         ]
@@ -85,6 +89,7 @@ class PresentedJobs:
             tables=list(self._papers[paper].tables),
             seeds={model: len(self._declarations.seeds(model)) for model in audit.balls},
             sources={model: audit.sources(model) for model in audit.balls},
+            audit_differs=self._differences.of_audit(),
         )
         return Job("audit", spec, found_by_name([*self.tables_of(paper), *audit.files(self._layout)]))
 
@@ -95,7 +100,10 @@ class PresentedJobs:
             folder=self._layout.folder,
             scale=self._declarations.scale_name,
             paper=paper,
-            claims=[{"key": key, **claim.model_dump(mode="json")} for key, claim in self._papers[paper].claims.items()],
+            claims=[
+                {"key": key, **claim.model_dump(mode="json"), "differs": self._claim_differs(paper, claim)}
+                for key, claim in self._papers[paper].claims.items()
+            ],
             tables=list(self._papers[paper].tables),
         )
         return Job("scorecard", spec, found_by_name([*self.tables_of(paper), self._layout.audit(paper)]))
@@ -118,7 +126,7 @@ class PresentedJobs:
             **shared,
             scale_description=self._declarations.scale.description,
             sources={name: self._declarations.dataset(name).in_words for name in used},
-            instead=self.scale_differences(model for model, _ in shown),
+            differences=[note.as_data() for note in self._differences.notes(shown)],
             papers=[_presented(name, paper) for name, paper in self._papers.items()],
         )
         return Job("report", spec, found_by_name(files))
@@ -144,13 +152,18 @@ class PresentedJobs:
             self._layout.scorecard(paper),
         ]
 
-    def scale_differences(self, models: Iterable[str]) -> list[str]:
-        """Return in words what these models are trained with instead of what their papers declare."""
-        differing: dict[str, dict[str, None]] = {}
-        for name in dict.fromkeys(models):
-            for difference in self._declarations.scale_differences(name):
-                differing.setdefault(difference, {})[name] = None
-        return [f"{difference} ({len(names)} of the models)" for difference, names in differing.items()]
+    def _claim_differs(self, paper: str, claim: Claim) -> list[str]:
+        """Return in words what of a claim's models and measures is not the paper's."""
+        return self._from_paper(self._contents.claim_shows(paper, claim.holds_if))
+
+    def _from_paper(self, shown: Iterable[Shown]) -> list[str]:
+        """Return in words what is not the paper's of what is shown."""
+        return [str(note) for note in self._differences.notes(shown) if note.from_paper]
+
+    def _changed_in_row(self, paper: str, table: str, row: str) -> list[str]:
+        """Return in words what the user has changed of what a row of a table shows."""
+        shown = self._contents.row_shows(paper, table, row)
+        return [note.words for note in self._differences.notes(shown) if note.overridden]
 
     def _shared(self, shown: Iterable[tuple[str, str]]) -> Tree:
         """Return what every table, figure and report says of its scale and of the data behind what it shows."""

@@ -108,6 +108,7 @@ def cell_as_data(place: Place, content: Content, printed: str | None) -> PlainDa
             {
                 "seed": value.seed,
                 "value": value.sample.value,
+                "interval": value.sample.interval(),
                 "count": value.sample.count,
                 "sources": list(value.sources),
             }

@@ -94,8 +94,11 @@ def legend(table: Mapping[str, Any]) -> str:
         sentences.append(f"Intervals in the CSV: {'; '.join(kinds)}")
     if reasons := _each_once(cell["why"] for cell in cells):
         sentences.append(f"Not measured: {'; '.join(reasons)}")
-    if table["stand_in"]:
-        sentences.append(f"Stand-in data ({table['stand_in_note']}): no verdict on the paper")
+    if table["differs"]:
+        sentences.append(f"Not as in the paper: {'; '.join(table['differs'])}")
+    for row in table["rows"]:
+        if row["differs"]:
+            sentences.append(f"Changed for {row['label']}: {'; '.join(row['differs'])}")
     if table["unverified"]:
         sentences.append(f"Unverified data: {', '.join(table['unverified'])}")
     return " ".join(f"{sentence}." for sentence in sentences)

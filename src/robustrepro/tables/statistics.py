@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import betaincinv, stdtrit
+from scipy.special import betaincinv, expit, logit, stdtrit
 
 from robustrepro.errors import UserError
 from robustrepro.seeds import derive_seed
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
+PERCENTAGES = (0.0, 100.0)
+"""What no share in percent can lie below and above."""
+MOST_SEEDS = 1000
+"""So many seeds are looked at for how many would decide."""
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Interval = tuple[float, float]
@@ -40,12 +45,15 @@ class Sample:
         Computes its 95% interval from the rows alone; only one seed needs it.
     interval_kind
         What that interval is over, in words; None where there is none.
+    bounds
+        What no value can lie below and above; None where there are no such numbers.
     """
 
     value: float
     count: int
     interval: Callable[[], Interval | None] = no_interval
     interval_kind: str | None = None
+    bounds: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -196,10 +204,10 @@ def _proportion(successes: np.ndarray[Any, np.dtype[np.bool]], of_what: str) -> 
     count, right = len(successes), int(successes.sum())
 
     def interval() -> Interval:
-        low, high = binomial_interval(right, count)
-        return 100 * low, 100 * high
+        return accuracy_interval(100 * right / count, count)
 
-    return Sample(100 * float(successes.mean()), count, interval, f"95% over {count} {of_what} (binomial), one seed")
+    kind = f"95% over {count} {of_what} (binomial), one seed"
+    return Sample(100 * float(successes.mean()), count, interval, kind, PERCENTAGES)
 
 
 def _resampled(numbers: Numbers, statistic: Callable[[Numbers], Any]) -> Sample:
@@ -215,16 +223,29 @@ def _resampled(numbers: Numbers, statistic: Callable[[Numbers], Any]) -> Sample:
 
 
 def estimate_over(samples: Sequence[Sample]) -> Estimate:
-    """Return the estimate over seeds, or with the interval that one seed's rows give."""
+    """Return the estimate over seeds, or with the interval that one seed's rows give.
+
+    Seeds that all lie at one and the same bound, such as 0%, say nothing of their spread; there, too, it is one seed's.
+    """
+    first = samples[0]
     if len(samples) > 1:
-        return over_seeds([sample.value for sample in samples])
-    (sample,) = samples
-    interval = sample.interval()
-    return Estimate(sample.value, None, interval, sample.interval_kind if interval else None)
+        estimate = over_seeds([sample.value for sample in samples], first.bounds)
+        if estimate.std or first.bounds is None or estimate.mean not in first.bounds:
+            return estimate
+        return Estimate(estimate.mean, estimate.std, first.interval(), first.interval_kind)
+    interval = first.interval()
+    return Estimate(first.value, None, interval, first.interval_kind if interval else None)
 
 
-def over_seeds(values: Sequence[float]) -> Estimate:
-    """Return mean, standard deviation and the Student-t interval of the mean over two or more seeds.
+def over_seeds(values: Sequence[float], bounds: Interval | None = None) -> Estimate:
+    """Return mean, standard deviation and the 95% interval of the mean over two or more seeds.
+
+    Parameters
+    ----------
+    values
+        One per seed.
+    bounds
+        What no value can lie below and above, if there are such numbers.
 
     Raises
     ------
@@ -236,24 +257,14 @@ def over_seeds(values: Sequence[float]) -> Estimate:
         raise ValueError(f"an interval over seeds needs two values or more, not {count}")
     mean = math.fsum(values) / count
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
-    half = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * std / math.sqrt(count)
-    return Estimate(mean, std, (mean - half, mean + half), f"95% over {count} seeds (Student t)")
+    how = "Student t" if bounds is None else "Student t, of the log-odds"
+    return Estimate(mean, std, interval_of_mean(mean, std, count, bounds), f"95% over {count} seeds ({how})")
 
 
-def of_accuracy(percentages: Sequence[float], images: int) -> Estimate:
-    """Return the estimate of an accuracy in percent: over seeds, or over test images when there is one seed.
-
-    Parameters
-    ----------
-    percentages
-        One accuracy per seed, in percent.
-    images
-        How many images each is over.
-    """
-    if len(percentages) > 1:
-        return over_seeds(percentages)
-    low, high = binomial_interval(round(percentages[0] / 100 * images), images)
-    return Estimate(percentages[0], None, (100 * low, 100 * high), f"95% over {images} images (binomial), one seed")
+def accuracy_interval(accuracy: float, images: int) -> Interval:
+    """Return the binomial interval of an accuracy over so many images, all in percent."""
+    low, high = binomial_interval(round(accuracy / 100 * images), images)
+    return 100 * low, 100 * high
 
 
 def binomial_interval(successes: int, trials: int) -> Interval:
@@ -267,6 +278,55 @@ def binomial_interval(successes: int, trials: int) -> Interval:
     low = 0.0 if successes == 0 else float(betaincinv(successes, trials - successes + 1, tail))
     high = 1.0 if successes == trials else float(betaincinv(successes + 1, trials - successes, 1 - tail))
     return low, high
+
+
+def interval_of_mean(mean: float, std: float, count: int, bounds: Interval | None = None) -> Interval:
+    """Return the 95% Student-t interval of a mean over seeds.
+
+    Between bounds it is that of the log-odds of the mean's place between them, brought back, so that it never leaves
+    them; where the spread is small, both agree. The standard error of the log-odds follows from that of the place p by
+    the delta method, as se / (p (1 - p)).
+
+    Parameters
+    ----------
+    mean, std
+        Over the seeds; the standard deviation with N - 1.
+    count
+        How many seeds, 2 or more.
+    bounds
+        What no value can lie below and above, if there are such numbers.
+    """
+    half = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * std / math.sqrt(count)
+    if bounds is None or not math.isfinite(half):
+        return mean - half, mean + half
+    low, high = bounds
+    place = (mean - low) / (high - low)
+    if not 0 < place < 1:
+        return mean, mean
+    spread = half / (high - low) / (place * (1 - place))
+    ends = (float(expit(logit(place) + sign * spread)) for sign in (-1, 1))
+    first, last = (low + (high - low) * end for end in ends)
+    return first, last
+
+
+def seeds_to_decide(mean: float, std: float, count: int, bounds: Interval | None = None) -> int | None:
+    """Return with how many seeds the interval of a mean would no longer hold 0, at the same mean and spread.
+
+    None where ``MOST_SEEDS`` would not do.
+
+    Parameters
+    ----------
+    mean, std, count, bounds
+        As of :func:`interval_of_mean`.
+    """
+
+    def crosses(seeds: int) -> bool:
+        low, high = interval_of_mean(mean, std, seeds, bounds)
+        return not (low >= 0 or high < 0)
+
+    if not math.isfinite(mean) or crosses(MOST_SEEDS):
+        return None
+    return bisect_left(range(MOST_SEEDS), True, lo=count, key=lambda seeds: not crosses(seeds))
 
 
 def bootstrap_interval(numbers: Numbers, statistic: Callable[[Numbers], Any]) -> Interval | None:

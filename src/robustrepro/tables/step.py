@@ -11,7 +11,7 @@ from robustrepro.steps import Work
 from robustrepro.tables.cells import cell_as_data, contents_of
 from robustrepro.tables.render import as_csv, as_markdown
 
-CARRIED_OVER = ("id", "paper", "scale", "where", "caption", "row_header", "unverified", "rows", "columns")
+CARRIED_OVER = ("id", "paper", "scale", "where", "caption", "row_header", "unverified", "differs", "rows", "columns")
 """What a table's JSON has from its spec, as it is."""
 
 

@@ -1,0 +1,162 @@
+"""What a run has other than its papers: every key of every model and measure, the user's own changes told apart."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from conftest import Declarations
+
+from robustrepro.spec.differences import Differences
+from robustrepro.spec.plan import Plan
+
+
+def words(plan: Plan, model: str) -> list[str]:
+    return [str(difference) for difference in Differences(plan.declarations).of_model(model)]
+
+
+def differing(plan: Plan, claim: str = "hrm-is-better") -> list[str]:
+    """Return what differs of a claim, as the job of the scorecard has it."""
+    claims: list[dict[str, Any]] = json.loads(plan.job("scorecard", paper="small").spec)["claims"]
+    return next(declared["differs"] for declared in claims if declared["key"] == claim)
+
+
+def test_nothing_differs_at_a_scale_that_changes_nothing(declarations: Declarations) -> None:
+    declarations.config["scale"] = "paper"
+    plan = declarations.plan()
+    assert differing(plan) == []
+    assert json.loads(plan.job("report").spec)["differences"] == []
+
+
+def test_a_claim_says_what_of_its_models_and_measures_the_scale_changes(declarations: Declarations) -> None:
+    declarations.scales["quick"]["measures"] = {"pgd": {"examples": 10}}
+    assert differing(declarations.plan()) == [
+        "data: digits instead of mnist",
+        "epochs: 3 instead of 4 (image-hrm)",
+        "examples: 10 instead of all (pgd)",
+        "epochs: 2 instead of 4 (image-erm)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"augmentation": None}, "augmentation: none instead of crop_and_flip (padding: 4)"),
+        ({"optimizer": {"learning_rate": 0.01}}, "optimizer.learning_rate: 0.01 instead of 0.001"),
+        ({"batch_size": 4}, "batch_size: 4 instead of 8"),
+        ({"objective": {"name": "cem"}}, "objective: cem (guard: 1e-08) instead of erm"),
+        (
+            {"network": {"architecture": {"name": "convnet", "channels": [4, 8]}}},
+            "network.architecture: convnet (channels: 4, 8) instead of lenet5",
+        ),
+        (
+            {"network": {"preprocessing": [{"name": "pad", "size": 32}]}},
+            "network.preprocessing: pad (size: 32) instead of none",
+        ),
+    ],
+    ids=["a dropped augmentation", "a learning rate", "a batch size", "an objective", "a network", "preprocessing"],
+)
+def test_every_key_that_decides_the_weights_is_compared(
+    declarations: Declarations, change: dict[str, Any], said: str
+) -> None:
+    declarations.paper["models"]["image-erm"]["augmentation"] = {"name": "crop_and_flip"}
+    declarations.scales["quick"]["models"] = {"image-erm": change}
+    assert words(declarations.plan(), "image-erm") == [said]
+
+
+def test_seeds_and_the_accuracy_during_training_are_no_difference_from_the_paper(declarations: Declarations) -> None:
+    declarations.scales["quick"]["models"] = {"image-erm": {"seeds": 7, "test_accuracy": True}}
+    assert words(declarations.plan(), "image-erm") == []
+
+
+def test_what_the_user_changes_is_told_apart_from_what_the_scale_does(declarations: Declarations) -> None:
+    declarations.config["overrides"] = {"models": {"image-erm": {"optimizer": {"learning_rate": 0.01}}}}
+    plan = declarations.plan()
+    assert words(plan, "image-erm") == [
+        "optimizer.learning_rate: 0.01 instead of 0.001 (config.yaml)",
+        "epochs: 2 instead of 4",
+    ]
+    notes = json.loads(plan.job("report").spec)["differences"]
+    assert [(note["words"], note["names"]) for note in notes if note["overridden"]] == [
+        ("optimizer.learning_rate: 0.01 instead of 0.001 (config.yaml)", ["image-erm"])
+    ]
+
+
+def test_a_change_back_to_the_papers_value_differs_from_the_scale_alone(declarations: Declarations) -> None:
+    declarations.config["overrides"] = {"models": {"image-erm": {"epochs": 4}}, "seeds": 5}
+    plan = declarations.plan()
+    assert words(plan, "image-erm") == [
+        "epochs: 4 instead of this scale's 2 (config.yaml)",
+        "seeds: 5 instead of this scale's 2 (config.yaml)",
+    ]
+    assert not any("image-erm" in said for said in differing(plan))
+
+
+def test_a_row_says_what_the_user_changed_of_it_and_other_rows_do_not(declarations: Declarations) -> None:
+    declarations.config["overrides"] = {"models": {"image-hrm": {"batch_size": 4}}}
+    spec = json.loads(declarations.plan().job("table", paper="small", table="accuracy").spec)
+    assert {row["key"]: row["differs"] for row in spec["rows"]} == {
+        "erm": [],
+        "hrm": ["batch_size: 4 instead of 8 (config.yaml)"],
+    }
+    assert "epochs: 2 instead of 4 (image-erm)" in spec["differs"]
+
+
+def test_a_derived_model_differs_where_its_source_does(declarations: Declarations) -> None:
+    change = {"name": "truncate_singular_values", "layer": "f6", "percent": 10}
+    declarations.paper["models"]["image-cut"] = {"derived": {"from": "image-erm", "change": change}}
+    declarations.config["overrides"] = {"models": {"image-cut": {"derived": {"change": {"percent": 20}}}}}
+    assert words(declarations.plan(), "image-cut") == [
+        "change.percent: 20 instead of 10 (config.yaml)",
+        "from.epochs: 2 instead of 4",
+    ]
+
+
+def test_data_that_need_not_be_the_official_ones_are_said(declarations: Declarations) -> None:
+    declarations.config |= {"scale": "paper", "data": {"allow_unverified": ["mnist"]}}
+    assert differing(declarations.plan()) == ["data: mnist from files that need not be the official ones (config.yaml)"]
+
+
+def test_a_claim_on_a_computed_cell_rests_on_the_cells_that_it_is_computed_from(declarations: Declarations) -> None:
+    declarations.paper["tables"]["ratios"] = {
+        "where": "Table 9",
+        "caption": "Ratios",
+        "rows": declarations.paper["tables"]["accuracy"]["rows"],
+        "columns": {
+            "pgd": {"label": "PGD", "measure": "pgd"},
+            "ratio": {"label": "Ratio", "value": "this[pgd] / erm[pgd]"},
+        },
+    }
+    declarations.paper["claims"]["ratio"] = {
+        "says": "It is twice as robust.",
+        "where": "Table 9",
+        "holds_if": ["ratios[hrm, ratio] >= 2"],
+        "margins": "None.",
+    }
+    assert {"epochs: 3 instead of 4 (image-hrm)", "epochs: 2 instead of 4 (image-erm)"} <= set(
+        differing(declarations.plan(), "ratio")
+    )
+
+
+def test_models_with_the_same_difference_are_named_together_and_counted_where_they_are_many(
+    declarations: Declarations,
+) -> None:
+    model = declarations.paper["models"]["image-erm"]
+    rows = declarations.paper["tables"]["accuracy"]["rows"]
+    for number in range(3):
+        declarations.paper["models"][f"image-erm-{number}"] = model
+        rows[f"erm-{number}"] = {"label": f"ERM {number}", "model": f"image-erm-{number}"}
+    del declarations.paper["tables"]["accuracy"]["published"]
+    spec = json.loads(declarations.plan().job("table", paper="small", table="accuracy").spec)
+    assert "epochs: 2 instead of 4 (4 models)" in spec["differs"]
+
+
+def test_what_differs_in_the_audit_is_said_beside_it(declarations: Declarations) -> None:
+    declarations.scales["quick"]["audit"] = {"examples": 5}
+    declarations.config["overrides"] = {"audit": {"attacks": {"pgd": {"steps": 3}}}}
+    spec = json.loads(declarations.plan().job("audit", paper="small").spec)
+    assert spec["audit_differs"] == [
+        "audit.examples: 5 instead of 20",
+        "audit.attacks.pgd.steps: 3 instead of 5 (config.yaml)",
+    ]
