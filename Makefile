@@ -11,7 +11,7 @@ SETTINGS := $(if $(SCALE),scale=$(SCALE)) $(if $(PAPERS),papers=$(PAPERS)) $(CON
 SNAKEMAKE = $(BIN)/snakemake --cores $(JOBS) $(if $(strip $(SETTINGS)),--config $(SETTINGS) --)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce dry-run show publish test lint format bench lock
+.PHONY: help setup reproduce dry-run show verdicts publish test lint format bench lock
 
 help: ## list the targets
 	@echo "make reproduce [SCALE=quick|reduced|paper] [PAPERS=hrm,...] [JOBS=2]"
@@ -41,6 +41,9 @@ dry-run: $(READY) ## say what `make reproduce` would run, and why
 
 show: $(READY) ## print the scorecard of SCALE and where its report is
 	@$(BIN)/python -m robustrepro show results/$(or $(SCALE),quick)
+
+verdicts: $(READY) ## print every claim once, from the scale that says most about its paper
+	@$(BIN)/python -m robustrepro verdicts
 
 publish: reproduce ## bring SCALE up to date and copy its outcome to docs/results/
 	$(BIN)/python -m robustrepro publish $(or $(SCALE),quick)

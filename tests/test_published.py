@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import csv
+import shutil
 from pathlib import Path
+
+from robustrepro.scorecard.combined import combined
+from robustrepro.scorecard.overview import write_overview
+from robustrepro.spec.config import scales_by_faithfulness
+from robustrepro.verdicts import Verdict
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = ROOT / "docs/results"
 
 
-def verdicts(scale: str) -> dict[str, tuple[str, str]]:
-    """Return both verdicts on each claim, by its words and where the paper makes it."""
-    with (RESULTS / scale / "scorecard.csv").open(encoding="utf-8", newline="") as stream:
-        return {
-            f"{' '.join(line['says'].split())} ({line['where']})": (line["verdict"], line["audit"])
-            for line in csv.DictReader(stream)
-        }
+def test_the_verdicts_of_the_readme_and_of_the_page_are_those_of_the_published_scales(tmp_path: Path) -> None:
+    results, readme = tmp_path / "results", tmp_path / "README.md"
+    shutil.copytree(RESULTS, results)
+    readme.write_text(README, encoding="utf-8")
+    (results / "README.md").unlink()
+    write_overview(results, readme, scales_by_faithfulness(ROOT))
+    assert readme.read_text(encoding="utf-8") == README
+    assert (RESULTS / "README.md").read_text(encoding="utf-8") == (results / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_readme_has_every_verdict_of_both_scales() -> None:
-    rows = [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in README.splitlines() if "| **" in line]
-    found = {says: tuple(cells) for says, *cells in rows}
-    reduced, paper = verdicts("reduced"), verdicts("paper")
-    assert reduced.keys() == paper.keys()
-    published = {
-        says: tuple("–" if verdict == "not applicable" else verdict for verdict in (*reduced[says], *paper[says]))
-        for says in reduced
-    }
-    assert found == published
+def test_every_published_claim_that_differs_from_the_paper_is_indicative() -> None:
+    for claim in combined(RESULTS, scales_by_faithfulness(ROOT)):
+        for row in claim.by_scale.values():
+            measured = row["verdict"] != "not measured"
+            assert Verdict.of_word(row["verdict"]).is_indicative == (measured and bool(row["differs"]))
 
 
 def test_the_tables_of_the_readme_are_the_published_ones() -> None:

@@ -86,6 +86,23 @@ def show(
 
 
 @app.command(rich_help_panel=PEOPLE)
+def verdicts(
+    results: Annotated[
+        Path, typer.Argument(help="Folder of the scales: your own results, or docs/results for the published ones.")
+    ] = Path("results"),
+) -> None:
+    """Print every claim once, with the verdict of the scale that says most about the paper."""
+    from robustrepro.scorecard.combined import combined
+    from robustrepro.scorecard.show import show_verdicts
+    from robustrepro.spec.config import scales_by_faithfulness
+
+    claims = combined(results, scales_by_faithfulness(Path()))
+    if not claims:
+        raise UserError(f"{results}: no scale has a scorecard there; `make reproduce` makes one")
+    show_verdicts(claims)
+
+
+@app.command(rich_help_panel=PEOPLE)
 def adopt(
     scale: Annotated[
         str | None, typer.Option(help="Scale whose results to adopt; config.yaml's when not said.")

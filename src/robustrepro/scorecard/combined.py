@@ -102,3 +102,18 @@ def read_scorecard(path: Path) -> list[Row]:
 def _rank(row: Row) -> tuple[bool, bool]:
     verdict = Verdict.of_word(row["verdict"])
     return verdict is Verdict.NOT_MEASURED, verdict.is_indicative
+
+
+def as_markdown(claims: Sequence[ClaimOverScales]) -> str:
+    """Return a table with a line per claim: its words and place, both verdicts, and the scale that they are from."""
+    header = ["| paper | the paper claims | reproduced? | real? | scale |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        f"| {claim.paper} | {_on_one_line(claim.row['says'])} ({_on_one_line(claim.row['where'])}) "
+        f"| {claim.verdict} | {'–' if claim.audit is Verdict.NOT_APPLICABLE else claim.audit} | {claim.scale} |"
+        for claim in claims
+    ]
+    return "\n".join([*header, *lines]) + "\n"
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

@@ -1,38 +1,82 @@
-"""A scale's scorecard in a terminal; read without pandas, which would take longer to import than all the rest."""
+"""Scorecards in a terminal, one line per claim; read without pandas, whose import would take longer than the rest."""
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from robustrepro.errors import UserError
+from robustrepro.scorecard.combined import ClaimOverScales, Row, read_scorecard
 from robustrepro.verdicts import Verdict
+
+MARK = "~"
+"""What stands before an indicative verdict, instead of the word."""
+LEGEND = f"{MARK} indicative: not all is as in the paper, so that it is no verdict on the paper"
+WIDEST_PAPER = 12
+NARROWEST_CLAIM = 8
+GAP = 2
+"""Columns of the terminal, in characters."""
 
 
 def show_scorecard(folder: Path) -> None:
-    """Print the scorecard of a scale and the path of its report.
+    """Print the scorecard of a scale, what the user has changed, and the path of its report.
 
     Raises
     ------
     UserError
         If the scale has not run.
     """
-    path = folder / "scorecard.csv"
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            claims = list(csv.DictReader(stream))
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file; `make reproduce SCALE={folder.name}` makes it") from None
-    table = Table(title=f"Scorecard, scale {folder.name}")
-    for heading in ("paper", "claim", "where", "reproduced?", "survives the audit?"):
-        table.add_column(heading, overflow="fold")
-    for claim in claims:
-        verdicts = [Text(word, Verdict.of_word(word).tone.colour) for word in (claim["verdict"], claim["audit"])]
-        table.add_row(claim["paper"], claim["claim"], claim["where"], *verdicts)
+    rows = read_scorecard(folder / "scorecard.csv")
     console = Console()
+    _print(console, f"Scorecard, scale {folder.name}", rows)
+    for changed in _changed(rows):
+        console.print(Text(f"Changed: {changed}"))
+    console.print(Text(f"Report: {folder / 'report' / 'index.html'}"), soft_wrap=True)
+
+
+def show_verdicts(claims: Sequence[ClaimOverScales]) -> None:
+    """Print every claim once, with the scale that says most about the paper."""
+    _print(Console(), "Verdicts over all scales", [claim.row for claim in claims], [claim.scale for claim in claims])
+
+
+def _print(console: Console, title: str, rows: Sequence[Row], scales: Sequence[str] = ()) -> None:
+    """Print one line per claim; what does not fit is cut, the claim's name first."""
+    table = Table(title=title, box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    columns = {
+        "paper": [_cut(row["paper"], WIDEST_PAPER) for row in rows],
+        "claim": [Text(row["claim"]) for row in rows],
+        "reproduced?": [_short(Verdict.of_word(row["verdict"])) for row in rows],
+        "survives?": [_short(Verdict.of_word(row["audit"])) for row in rows],
+        **({"scale": [Text(scale) for scale in scales]} if scales else {}),
+    }
+    widths = {heading: max([len(heading), *map(len, column)]) for heading, column in columns.items()}
+    others = sum(width + GAP for heading, width in widths.items() if heading != "claim")
+    widths["claim"] = max(NARROWEST_CLAIM, min(widths["claim"], console.width - others - GAP))
+    for heading, width in widths.items():
+        table.add_column(heading, no_wrap=True, overflow="ellipsis", width=width)
+    for line in zip(*columns.values(), strict=True):
+        table.add_row(*line)
     console.print(table)
-    console.print(f"Report: {folder / 'report' / 'index.html'}", soft_wrap=True)
+    if any(Verdict.of_word(row[column]).is_indicative for row in rows for column in ("verdict", "audit")):
+        console.print(Text(LEGEND, "dim"))
+
+
+def _cut(text: str, width: int) -> Text:
+    """Return a text of at most so many characters."""
+    cut = Text(text)
+    cut.truncate(width, overflow="ellipsis")
+    return cut
+
+
+def _short(verdict: Verdict) -> Text:
+    """Return a verdict in its colour, with a mark instead of the word "indicative"."""
+    return Text(verdict.replace("indicative:", MARK), verdict.tone.colour)
+
+
+def _changed(rows: Iterable[Row]) -> list[str]:
+    """Return what the user has changed of what the claims rest on, each once."""
+    differing = dict.fromkeys(words for row in rows for words in row.get("differs", "").split("; "))
+    return [words for words in differing if "(config.yaml)" in words]

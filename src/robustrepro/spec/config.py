@@ -34,9 +34,13 @@ class Overlay(Declaration):
 
 
 class Scale(Overlay):
-    """A scale: ``datasets`` maps a data set to the one that stands in for it."""
+    """A scale: ``datasets`` maps a data set to the one that stands in for it.
+
+    ``faithfulness`` orders scales: the scorecard over all of them takes each claim from the one with the largest.
+    """
 
     description: str
+    faithfulness: int = 0
     seeds: Seeds
     datasets: dict[str, str] = Field(default_factory=dict)
 
@@ -110,6 +114,25 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
                 keys.add(key.value)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
         return mapping
+
+
+def scale_files(root: Path) -> dict[str, Path]:
+    """Return the file of every scale, by its name."""
+    return {path.stem: path for path in sorted((root / "workflow/scales").glob("*.yaml"))}
+
+
+def scales_by_faithfulness(root: Path) -> list[str]:
+    """Return the names of all scales, the most faithful to the papers first.
+
+    Raises
+    ------
+    UserError
+        If the file of one is no scale.
+    """
+    scales = {
+        name: validated(Scale, read_yaml(path), str(path.relative_to(root))) for name, path in scale_files(root).items()
+    }
+    return sorted(scales, key=lambda name: -scales[name].faithfulness)
 
 
 def require_text_keys(tree: Any, source: str, within: tuple[int, ...] = ()) -> None:

@@ -21,6 +21,7 @@ from robustrepro.spec.config import (
     merged,
     read_yaml,
     require_text_keys,
+    scale_files,
     validated,
 )
 from robustrepro.spec.datasets import (
@@ -76,7 +77,7 @@ class Declarations:
         require_text_keys(config, "config.yaml")
         self.config = validated(Config, dict(config), "config.yaml")
         _load_extensions(self.config.extensions)
-        scales = {path.stem: path for path in sorted((root / "workflow/scales").glob("*.yaml"))}
+        scales = scale_files(root)
         if self.config.scale not in scales:
             raise unknown_name("scale in config.yaml", self.config.scale, scales)
         self.scale_name = self.config.scale

@@ -1,0 +1,91 @@
+"""The verdicts over all published scales, as a page beside them and as a block of the README."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from robustrepro.errors import UserError
+from robustrepro.files import write_text
+from robustrepro.scorecard.combined import ClaimOverScales, as_markdown, combined
+from robustrepro.verdicts import Verdict
+
+BEGIN = "<!-- verdicts: what stands up to the next mark is written by `make publish` -->"
+END = "<!-- end of the verdicts -->"
+
+
+def write_overview(results: Path, readme: Path, scales: Sequence[str]) -> list[Path]:
+    """Write ``README.md`` beside the published scales, and the block of the project's README.
+
+    Parameters
+    ----------
+    results
+        The folder of the published scales.
+    readme
+        Has the marks ``BEGIN`` and ``END``, each on a line of its own.
+    scales
+        Every scale, the most faithful first.
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    UserError
+        If the README lacks one of the marks.
+    """
+    claims = combined(results, scales)
+    text = readme.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(f"{BEGIN}\n")
+    _, end, after = rest.partition(f"{END}\n")
+    if not begin or not end:
+        raise UserError(f"{readme}: the verdicts go between two lines that are not there: '{BEGIN}' and '{END}'")
+    write_text(readme, before + begin + block(claims) + end + after)
+    overview = results / "README.md"
+    write_text(overview, page(claims, [scale for scale in scales if (results / scale).is_dir()]))
+    return [overview, readme]
+
+
+def block(claims: Sequence[ClaimOverScales]) -> str:
+    """Return the block of the README: how many claims have which verdict, and every claim."""
+    return f"{in_short(claims)}\n\n{as_markdown(claims)}"
+
+
+def page(claims: Sequence[ClaimOverScales], published: Sequence[str]) -> str:
+    """Return the page: every claim with what differs from the paper where its verdict comes from.
+
+    Parameters
+    ----------
+    claims
+        Over all scales.
+    published
+        The scales that the page stands beside.
+    """
+    links = ", ".join(f"[`{scale}`]({scale}/scorecard.md)" for scale in published)
+    differing = [
+        f"- {claim.paper}, {claim.claim}: {claim.row['differs']}" for claim in claims if claim.row.get("differs")
+    ]
+    sections = [
+        "# Verdicts over all scales",
+        in_short(claims),
+        "A claim stands here once, as the scale has it that says most about the paper. What was measured, and with "
+        f"which bounds, stands in each scale's own scorecard: {links}.",
+        as_markdown(claims).rstrip(),
+        "## What an indicative verdict has other than the paper",
+        "\n".join(differing) or "Nothing.",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def in_short(claims: Sequence[ClaimOverScales]) -> str:
+    """Return in two sentences how many claims have which verdict."""
+    verdicts = Counter(claim.verdict for claim in claims)
+    audits = Counter(claim.audit for claim in claims)
+    del audits[Verdict.NOT_APPLICABLE]
+    reproduced, real = (
+        ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
+        for counts in (verdicts, audits)
+    )
+    return f"Of {len(claims)} claims: {reproduced}. Of those that rest on an attack, the audit says: {real}."
