@@ -160,3 +160,17 @@ def test_what_differs_in_the_audit_is_said_beside_it(declarations: Declarations)
         "audit.examples: 5 instead of 20",
         "audit.attacks.pgd.steps: 3 instead of 5 (config.yaml)",
     ]
+
+
+def test_the_model_that_a_measures_data_are_made_from_counts_as_well(declarations: Declarations) -> None:
+    attack = {"name": "fgsm", "epsilon": 0.1}
+    declarations.paper["datasets"] = {"hard": {"adversarial": {"model": "image-hrm", "attacks": [attack]}}}
+    declarations.paper["measures"]["on-hard"] = {"attack": {"name": "clean"}, "data": "hard"}
+    declarations.paper["tables"]["hard"] = {
+        "where": "Table 8",
+        "caption": "Hard images",
+        "rows": {"erm": {"label": "ERM", "model": "image-erm"}},
+        "columns": {"hard": {"label": "Hard", "measure": "on-hard"}},
+    }
+    spec = json.loads(declarations.plan().job("table", paper="small", table="hard").spec)
+    assert {"epochs: 2 instead of 4 (image-erm)", "epochs: 3 instead of 4 (image-hrm)"} <= set(spec["differs"])

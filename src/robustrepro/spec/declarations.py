@@ -231,6 +231,12 @@ class Declarations:
                 behind |= self.data_behind(declared.model)
         return behind
 
+    def models_behind(self, model: str, measure: Measurement) -> list[str]:
+        """Return the models that decide a measurement of one: itself, and those that its data are made from."""
+        used = map(self.dataset, self.data_behind(model, measure).values())
+        makers = [dataset.model for dataset in used if isinstance(dataset, AdversarialDataset)]
+        return list(dict.fromkeys([model, *makers]))
+
     # -- layers --------------------------------------------------------------------------------------------------
 
     def model_layers(self, name: str) -> tuple[Tree, Tree, Tree]:

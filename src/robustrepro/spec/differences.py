@@ -138,11 +138,9 @@ class Differences:
         differing: dict[tuple[str, str, bool, bool], dict[str, None]] = {}
         for model, measure in dict.fromkeys(shown):
             data |= dict(self.of_data(model, measure))
-            of_both = (
-                ("models", model, self.of_model(model)),
-                ("measures", measure, self.of_measure(measure)),
-            )
-            for what, name, differences in of_both:
+            behind = self._declarations.models_behind(model, self._declarations.measure(measure))
+            of_both = [("models", name, self.of_model(name)) for name in behind]
+            for what, name, differences in (*of_both, ("measures", measure, self.of_measure(measure))):
                 for difference in differences:
                     key = (str(difference), what, difference.overridden, difference.from_paper)
                     differing.setdefault(key, {})[name] = None
