@@ -260,14 +260,6 @@ IN_TABLES: dict[str, tuple[Change, list[str]]] = {
         put(True, *COLUMNS, "pgd", "white_box"),
         [f"{PAPER}: tables.accuracy.columns.pgd: 'white_box' is for measures of kind transfer, which pgd is not"],
     ),
-    "transfer to the only seed": (
-        both(lambda declared: declared.add_transfer("transfer", white_box=False), put(1, "models", ERM, "seeds")),
-        [f"{PAPER}: tables.transfer.columns.erm: {ERM} has one seed", "target needs two or more", "seeds"],
-    ),
-    "white box of another model's only seed": (
-        both(transfer, put(1, "models", ERM, "seeds")),
-        [f"{PAPER}: tables.transfer.columns.erm: {ERM} has one seed", "needs two or more"],
-    ),
     "transfer from several models": (
         both(
             transfer,
@@ -282,10 +274,6 @@ IN_TABLES: dict[str, tuple[Change, list[str]]] = {
     "transfer from a row on other data": (
         both(transfer, put("points-erm", "tables", "transfer", "rows", "erm", "model")),
         [f"{PAPER}: tables.transfer.columns.erm", "points-erm is of two_moons, image-erm of digits"],
-    ),
-    "transfer from the only seed": (
-        both(transfer_from, put(1, "models", ERM, "seeds")),
-        [f"{PAPER}: tables.outside.columns.outside: {ERM} has one seed", "independently trained source"],
     ),
     # Figures
     "unknown model of a panel": (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import Declarations
-from mistakes import AROUND_A_PAPER, Change, both
+from mistakes import AROUND_A_PAPER, Change, both, configure
 from mistakes_of_papers import GIVEN, IN_A_PAPER, dataset, derived, shown, transfer
 from mistakes_of_tables import IN_TABLES, transfer_from, value
 from planned_jobs import jobs_of
@@ -36,6 +36,7 @@ def test_a_mistake_is_told_in_one_message_that_names_the_key_or_file(declaration
 WITHOUT_A_MISTAKE: dict[str, Change] = {
     "nothing": lambda _: None,
     "transfer": both(transfer, transfer_from),
+    "transfer with one seed": both(both(transfer, transfer_from), configure(1, "overrides", "seeds")),
     "expressions over expressions": value("this[twice] / 2", twice="this[pgd] * 2"),
     "derived and given models": both(derived(), shown({"attack": {"name": "clean"}}, "given")),
     "a generated data set": both(dataset("generated"), shown({"attack": {"name": "clean"}, "data": "other"})),

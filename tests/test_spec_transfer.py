@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,6 +161,119 @@ def test_cells_whose_source_is_left_out_are_not_measured(declarations: Declarati
     declarations.config["leave_out"] = [ERM]
     cell = cells(declarations.plan(), "outside")["hrm", "outside"]
     assert cell == {"kind": "not_measured", "why": f"{ERM}: left out"}
+
+
+# -- a single seed -------------------------------------------------------------------------------------------
+
+NEEDS = {"kind": "not_measured", "why": f"needs two seeds or more of {ERM}; it has one"}
+
+
+@pytest.mark.parametrize("white_box", [True, False])
+def test_cells_that_need_a_second_seed_are_not_measured_and_all_others_are(
+    declarations: Declarations, white_box: bool
+) -> None:
+    declarations.paper["models"][ERM]["seeds"] = 1
+    declarations.add_transfer("transfer", white_box=white_box)
+    declarations.add_transfer_from(ERM)
+    plan = declarations.plan()
+    shown = cells(plan, "transfer")
+    assert shown["hrm", "erm"] == NEEDS
+    assert shown["erm", "hrm"]["samples"] == [sample(0, 0, HRM, 1)]
+    assert shown["hrm", "hrm"]["kind"] == "measured"
+    assert (shown["erm", "erm"] == NEEDS) is not white_box
+    assert list(cells(plan, "outside").values()) == [NEEDS, NEEDS]
+    assert {cell["kind"] for cell in cells(plan, "accuracy").values()} == {"measured"}
+
+
+@pytest.mark.parametrize("of_erm", [1, 2, 3])
+@pytest.mark.parametrize("of_hrm", [1, 2, 3])
+def test_a_target_has_another_seed_than_the_source_unless_it_is_the_white_box(
+    declarations: Declarations, of_erm: int, of_hrm: int
+) -> None:
+    declarations.paper["models"][ERM]["seeds"], declarations.paper["models"][HRM]["seeds"] = of_erm, of_hrm
+    declarations.add_transfer("transfer", white_box=True)
+    declarations.add_transfer_from(ERM)
+    plan = declarations.plan()
+    for source, count in ((ERM, of_erm), (HRM, of_hrm)):
+        for seed in range(count):
+            tried = targets(plan, source, seed)
+            assert [pair for pair in tried if pair[1] == seed] == [(source, seed)]
+    for seed in range(of_erm):
+        assert all(other != seed for _, other in targets(plan, ERM, seed, "from-outside"))
+
+
+def with_figures(declarations: Declarations, *, white_box: bool) -> None:
+    """Add a table of transfer, its colours, and what one of its columns has to do with the other."""
+    declarations.add_transfer("transfer", white_box=white_box)
+    series = {"label": "ERM", "model": ERM, "measure": "transfer-pgd"}
+    for key, figure in {
+        "colours": {"name": "heat_map", "table": "transfer"},
+        "trade": {"name": "table_scatter", "table": "transfer", "x": "erm", "y": "hrm"},
+        "distribution": {"name": "histogram", "x": {"column": "index", "label": "index"}, "series": [series]},
+    }.items():
+        declarations.paper["figures"][key] = {"where": "Figure 2", "caption": "A figure", "figure": figure}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "white_box", "drawn"),
+    [
+        (2, True, ["colours", "trade", "distribution"]),
+        # The diagonal alone is measured: no row has both of its numbers.
+        (1, True, ["colours", "distribution"]),
+        (1, False, ["distribution"]),
+    ],
+)
+def test_a_figure_is_drawn_of_the_cells_that_are_measured_where_they_are_enough(
+    declarations: Declarations, seeds: int, white_box: bool, drawn: list[str]
+) -> None:
+    declarations.config["overrides"] = {"seeds": seeds}
+    with_figures(declarations, white_box=white_box)
+    names = [Path(file).stem for file in declarations.plan().presented.figures_of("small")]
+    assert names == ["regions", *drawn]
+
+
+def test_a_figure_of_examples_that_are_tried_on_nothing_is_not_drawn(declarations: Declarations) -> None:
+    declarations.config["overrides"] = {"seeds": 1}
+    with_figures(declarations, white_box=False)
+    declarations.paper["measures"]["transfer-pgd"]["transfer"]["white_box"] = False
+    names = [Path(file).stem for file in declarations.plan().presented.figures_of("small")]
+    assert names == ["regions"]
+
+
+def audited(plan: Plan) -> list[str]:
+    """Return the claims that are audited."""
+    return [claim["key"] for claim in json.loads(plan.job("audit", paper="small").spec)["claims"]]
+
+
+def test_a_claim_on_a_cell_that_is_not_measured_is_not_audited(declarations: Declarations) -> None:
+    declarations.add_transfer("transfer", white_box=False)
+    columns = declarations.paper["tables"]["transfer"]["columns"]
+    columns["resisted"] = {"label": "Resisted", "value": "100 - erm[hrm]", "unit": "%"}
+    claim = declarations.paper["claims"]["hrm-is-better"]
+    for key, compared in (("by-transfer", "transfer[erm, hrm]"), ("by-value", "transfer[hrm, resisted]")):
+        declarations.paper["claims"][key] = claim | {"holds_if": [f"{compared} <= accuracy[hrm, pgd] + 5"]}
+    assert audited(declarations.plan()) == ["hrm-is-better", "by-transfer", "by-value"]
+    declarations.config["overrides"] = {"seeds": 1}
+    assert audited(declarations.plan()) == ["hrm-is-better"]
+
+
+def test_with_one_seed_every_other_network_of_the_paper_still_attacks_the_audited_ones(
+    declarations: Declarations,
+) -> None:
+    declarations.config["overrides"] = {"seeds": 1}
+    plan = declarations.plan()
+    assert targets(plan, ERM, 0, "audit-transfer-small") == [(HRM, 0)]
+    assert targets(plan, HRM, 0, "audit-transfer-small") == [(ERM, 0)]
+
+
+def test_a_papers_only_network_has_none_to_attack_in_its_audit(declarations: Declarations) -> None:
+    declarations.config["overrides"] = {"seeds": 1}
+    del declarations.paper["tables"]["accuracy"]["rows"]["hrm"]
+    del declarations.paper["tables"]["accuracy"]["published"]
+    declarations.paper["claims"]["hrm-is-better"]["holds_if"] = ["accuracy[erm, pgd] >= 50"]
+    files = declarations.plan().job("audit", paper="small").files
+    assert not [file for file in files if "audit-transfer" in file]
+    assert [file for file in files if "audit-linf-0.3" in file]
 
 
 # -- one measurement by its name -----------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from robustrepro.layout import Layout
 from robustrepro.spec.attacks import CraftingSpec, Norm
 from robustrepro.spec.audit import attack_at, ball_of
 from robustrepro.spec.config import Tree
+from robustrepro.spec.contents import Contents
 from robustrepro.spec.declarations import AUDIT_FILE, RESERVED, Declarations
 from robustrepro.spec.jobs import Seeded
 from robustrepro.spec.measurements import Attack, AuditOfBall, AuditTransfer
@@ -36,11 +37,14 @@ class PaperAudit:
         The paper's id.
     declarations
         Everything that is declared.
+    contents
+        What the paper's tables are made from.
     """
 
-    def __init__(self, paper: str, declarations: Declarations) -> None:
+    def __init__(self, paper: str, declarations: Declarations, contents: Contents) -> None:
         self.paper, self._declarations = paper, declarations
         self._tables = declarations.papers[paper].tables
+        self._measured = {Cell(table, *place) for table in self._tables for place in contents.measured(paper, table)}
         self.transfer_measure = f"{RESERVED}transfer-{paper}"
         """The measure under which every model of the paper attacks the audited ones."""
 
@@ -123,7 +127,11 @@ class PaperAudit:
                     files |= dict.fromkeys(layout.measurement(name, cell["model"], seed) for name in names)
         for target in self.balls:
             for source, seeds in self.sources(target).items():
-                files |= dict.fromkeys(layout.measurement(self.transfer_measure, source, seed) for seed in range(seeds))
+                files |= dict.fromkeys(
+                    layout.measurement(self.transfer_measure, source, seed)
+                    for seed in range(seeds)
+                    if self.transfer_targets(source, seed)
+                )
         return list(files)
 
     def _targets_of(self, source: str) -> list[str]:
@@ -134,13 +142,13 @@ class PaperAudit:
     def _attacked_cells(self, conditions: Iterable[str]) -> Iterator[tuple[Cell, str, str, Ball]]:
         """Yield each cell of a claim that is under attack, with its model, measure and ball.
 
-        There is none where one of the claim's models is left out: nothing can be judged then.
+        There is none where one of the claim's cells is not measured: nothing can be judged then.
         """
         cells = dict.fromkeys(cell for text in conditions for cell in parse_condition(text).cells)
-        rows = {cell: self._tables[cell.table].rows[cell.row] for cell in cells}
-        if any(self._declarations.left_out(model) for row in rows.values() for model in row.all_models):
+        if not self._measured.issuperset(cells):
             return
-        for cell, row in rows.items():
+        for cell in cells:
+            row = self._tables[cell.table].rows[cell.row]
             measures = self._tables[cell.table].columns[cell.column].measures
             ball = self._ball(measures[0]) if row.model and len(measures) == 1 else None
             if row.model and ball and ball[1] > 0:

@@ -154,7 +154,7 @@ class ComputedJobs:
     def _targets(self, measure: str, declared: Measurement, source: str, seed: int) -> list[Seeded]:
         """Return the models that a measurement tries its examples on, each with its seed."""
         if isinstance(declared, Transfer):
-            return self._contents.transfer_targets(measure, source, seed)
+            return self._contents.pairing.targets(measure, source, seed)
         if isinstance(declared, AuditTransfer):
             audit = next(audit for audit in self._audits.values() if audit.transfer_measure == measure)
             return audit.transfer_targets(source, seed)

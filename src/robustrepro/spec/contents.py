@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from robustrepro.errors import UserError
-from robustrepro.grammar import Cell, parse_condition, parse_value
+from robustrepro.grammar import Cell, Place, order_of_values, parse_condition, parse_value
 from robustrepro.layout import PAIR, Layout
 from robustrepro.printed import read_published
 from robustrepro.spec.config import Tree
 from robustrepro.spec.declarations import Declarations
-from robustrepro.spec.jobs import Seeded, spec_of
+from robustrepro.spec.figures import Source
+from robustrepro.spec.jobs import spec_of
 from robustrepro.spec.measurements import Transfer, runs_of
+from robustrepro.spec.pairing import Pairing
 from robustrepro.spec.paper import Column, Row, Table
 from robustrepro.spec.statistics import Statistic, statistic_of
 
@@ -43,6 +45,8 @@ class Contents:
 
     def __init__(self, declarations: Declarations, layout: Layout) -> None:
         self._declarations, self._layout = declarations, layout
+        self.pairing = Pairing(declarations)
+        """Who attacks whom by transfer."""
 
     # -- tables --------------------------------------------------------------------------------------------------
 
@@ -62,12 +66,9 @@ class Contents:
             return {"kind": "published_only"}
         if column.value is not None:
             return {"kind": "value", "value": column.value}
+        if why := self._why_not_measured(row, column):
+            return {"kind": "not_measured", "why": why}
         models, subject = self.cell_models(row, column)
-        absent = [model for model in models if self._declarations.left_out(model)] + self._data_left_out(
-            column.measures
-        )
-        if absent:
-            return {"kind": "not_measured", "why": f"{', '.join(absent)}: left out"}
         statistic = self.statistic(column)
         contents.statistics.append(statistic)
         samples = self.samples(row, column)
@@ -93,60 +94,55 @@ class Contents:
             pair = [(row.models or {})[key] for key in column.of]
             return pair, PAIR.join(pair)
         model = str(row.model)
-        declared = self._declarations.measure(column.measures[0])
-        if isinstance(declared, Transfer):
-            source = declared.source or model
-            target = model if declared.source else str(column.target)
+        if self._is_transfer(column):
+            source, target = self.pairing.pair(model, column)
             return list(dict.fromkeys([source, target])), source
         return [model], model
 
     def samples(self, row: Row, column: Column) -> list[Tree]:
         """Return which measurement each seed's value is from, and which of its rows."""
-        models, subject = self.cell_models(row, column)
-        declared = self._declarations.measure(column.measures[0])
-        if not isinstance(declared, Transfer):
-            seeds = range(min(len(self._declarations.seeds(model)) for model in models))
-            return [{"seed": seed, "subject_seed": seed, "rows": column.rows} for seed in seeds]
-        if declared.source:
-            sources = len(self._declarations.seeds(subject))
-            return [
-                {"seed": seed, "subject_seed": (seed + 1) % sources, "rows": _target(str(row.model), seed, column)}
-                for seed in self._declarations.seeds(str(row.model))
-            ]
-        target = str(column.target)
-        return [
-            {
-                "seed": seed,
-                "subject_seed": seed,
-                "rows": _target(target, self._target_seed(subject, seed, column), column),
-            }
-            for seed in self._declarations.seeds(subject)
-        ]
+        if self._is_transfer(column):
+            return self.pairing.samples(str(row.model), column)
+        models, _ = self.cell_models(row, column)
+        seeds = range(min(len(self._declarations.seeds(model)) for model in models))
+        return [{"seed": seed, "subject_seed": seed, "rows": column.rows} for seed in seeds]
 
-    def _target_seed(self, source: str, seed: int, column: Column) -> int:
-        """Return the seed of the target that a source with this seed attacks: the next, unless it is the white box."""
-        if column.white_box and source == column.target:
-            return seed
-        return (seed + 1) % len(self._declarations.seeds(str(column.target)))
+    def _is_transfer(self, column: Column) -> bool:
+        return isinstance(self._declarations.measure(column.measures[0]), Transfer)
 
-    def transfer_targets(self, measure: str, source: str, seed: int) -> list[Seeded]:
-        """Return the models, with their seeds, that the examples of a source are tried on under a declared measure."""
-        declared = self._declarations.measure(measure)
-        assert isinstance(declared, Transfer)
-        targets = [target for target in declared.targets if not self._declarations.left_out(target)]
-        if declared.source:
-            sources = len(self._declarations.seeds(source))
-            pairs = [
-                (target, other)
-                for target in targets
-                for other in self._declarations.seeds(target)
-                if (other + 1) % sources == seed
-            ]
-        else:
-            pairs = [(target, (seed + 1) % len(self._declarations.seeds(target))) for target in targets]
-        if declared.white_box and source in targets:
-            pairs.append((source, seed))
-        return sorted(set(pairs))
+    def _why_not_measured(self, row: Row, column: Column) -> str | None:
+        """Return why a cell with measures is not measured; None where it is."""
+        models, _ = self.cell_models(row, column)
+        absent = [model for model in models if self._declarations.left_out(model)]
+        absent += self._data_left_out(column.measures)
+        if absent:
+            return f"{', '.join(absent)}: left out"
+        lone = self.pairing.without_second_seed(str(row.model), column) if self._is_transfer(column) else None
+        return f"needs two seeds or more of {lone}; it has one" if lone else None
+
+    def measured(self, paper: str, name: str) -> set[Place]:
+        """Return the cells of a table that a run measures, or computes from such cells."""
+        table = self._declarations.table(paper, name)
+        cells = {
+            Place(row_key, column_key): (row, column)
+            for row_key, row in table.rows.items()
+            for column_key, column in table.columns.items()
+            if not row.published_only
+        }
+        found = {
+            place
+            for place, (row, column) in cells.items()
+            if column.measures and self._why_not_measured(row, column) is None
+        }
+        values = {
+            place: parse_value(column.value, place.row)
+            for place, (_, column) in cells.items()
+            if column.value is not None
+        }
+        for place in order_of_values(values, cells):
+            if found.issuperset(values[place].cells):
+                found.add(place)
+        return found
 
     def statistic(self, column: Column) -> Statistic:
         """Return a column's statistic: its own, or that of its kind of measurement."""
@@ -252,17 +248,31 @@ class Contents:
         files = [
             self._layout.measurement(source.measure, source.model, seed)
             for source in drawn.sources()
-            for seed in (self._declarations.seeds(source.model) if source.seed is None else [source.seed])
+            for seed in self._seeds_of(source)
         ]
         files += [self._layout.table(paper, table) for table in drawn.tables()]
         return list(dict.fromkeys(files))
 
     def is_drawn(self, paper: str, name: str) -> bool:
-        """Tell whether a figure is drawn: none of its models is left out."""
+        """Tell whether a figure is drawn: none of its models is left out, and what it shows is measured."""
+        drawn = self._declarations.figure(paper, name).figure
         shown = self.figure_shows(paper, name)
-        return not any(map(self._declarations.left_out, self.figure_models(paper, name))) and not self._data_left_out(
-            measure for _, measure in shown
+        if any(map(self._declarations.left_out, self.figure_models(paper, name))):
+            return False
+        if self._data_left_out(measure for _, measure in shown):
+            return False
+        return all(map(self._has_rows, drawn.sources())) and all(
+            drawn.can_show(self.measured(paper, table)) for table in drawn.tables()
         )
+
+    def _has_rows(self, source: Source) -> bool:
+        """Tell whether a figure's measurement has a row: one of transfer has none without a second seed to attack."""
+        return not isinstance(self._declarations.measure(source.measure), Transfer) or all(
+            self.pairing.targets(source.measure, source.model, seed) for seed in self._seeds_of(source)
+        )
+
+    def _seeds_of(self, source: Source) -> Iterable[int]:
+        return self._declarations.seeds(source.model) if source.seed is None else [source.seed]
 
     def figure_shows(self, paper: str, name: str) -> list[Shown]:
         """Return what a figure is drawn from, those of a table that it shows included, as (model, measure)."""
@@ -271,11 +281,6 @@ class Contents:
         for table in drawn.tables():
             shown += self.table_shows(paper, table)
         return list(dict.fromkeys(shown))
-
-
-def _target(model: str, seed: int, column: Column) -> Tree:
-    """Return which rows of a transfer's measurement a cell is about."""
-    return {**(column.rows or {}), "target": model, "target_seed": seed}
 
 
 def _first(*values: Any) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
+from robustrepro.grammar import Place
 from robustrepro.spec.base import Declaration, Implemented, Key, Number
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -31,6 +32,10 @@ class FigureKind(Implemented):
     def tables(self) -> Iterator[str]:
         """Yield the tables of the same paper that the figure is drawn from."""
         yield from ()
+
+    def can_show(self, measured: Collection[Place]) -> bool:
+        """Tell whether these cells of a table, those that are measured, are enough to draw it."""
+        return bool(measured)
 
 
 class Panel(Declaration):
@@ -294,6 +299,11 @@ class TableScatter(FigureKind):
     table: Key
     x: Key
     y: Key
+
+    def can_show(self, measured: Collection[Place]) -> bool:
+        """Tell whether two rows at least have both numbers."""
+        of_axes = [{place.row for place in measured if place.column == axis} for axis in (self.x, self.y)]
+        return len(set.intersection(*of_axes)) > 1
 
     def tables(self) -> Iterator[str]:
         """Yield the table."""

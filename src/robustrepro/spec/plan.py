@@ -62,7 +62,7 @@ class Plan:
         self.layout = Layout(self.folder)
         self.contents = Contents(self.declarations, self.layout)
         check_papers(self.declarations, self.contents)
-        audits = {name: PaperAudit(name, self.declarations) for name in self.papers}
+        audits = {name: PaperAudit(name, self.declarations, self.contents) for name in self.papers}
         parts = (self.declarations, self.contents, audits, self.layout)
         self.computed, self.presented = ComputedJobs(*parts), PresentedJobs(*parts)
         self._jobs: dict[tuple[Any, ...], Job] = {}

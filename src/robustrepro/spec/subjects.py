@@ -81,7 +81,7 @@ def _reads_training_split(measure: Measurement) -> bool:
 
 
 def check_target(where: str, model: str, column: Column, name: str, declarations: Declarations) -> None:
-    """Refuse a cell of transfer that has no target, or not an independently trained one.
+    """Refuse a cell of transfer that has no target, or one of other data.
 
     Parameters
     ----------
@@ -120,10 +120,3 @@ def check_target(where: str, model: str, column: Column, name: str, declarations
         )
     if column.white_box and not declared.white_box:
         raise UserError(f"{where}: white_box, but {name} does not try the source's own network")
-    own = column.white_box and source == target
-    other = source if declared.source else target
-    if not own and len(declarations.seeds(other)) < 2:
-        raise UserError(
-            f"{where}: {other} has one seed; an independently trained {'source' if declared.source else 'target'} "
-            "needs two or more (overrides in config.yaml: seeds)"
-        )
