@@ -28,7 +28,7 @@ from robustrepro.attacks.losses import cross_entropy
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.pgd import pgd
 from robustrepro.attacks.threat_models import ThreatModel, unit_ball_noise
-from robustrepro.spec.attacks import Curve, CurveFgsm, Pgd
+from robustrepro.spec.attacks import Curve, Pgd
 
 PEERS = Path(__file__).parent.parent / ".venv" / "peers"
 """Where ``make bench`` puts torchattacks, whose old pins would hold back the environment's own packages."""
@@ -302,7 +302,7 @@ def main() -> None:
             print("  torchattacks     not measured: run make bench")
 
     epsilons = [2 * epsilon * point / options.points for point in range(1, options.points + 1)]
-    curve = Curve(name="curve", epsilons=epsilons, attack=CurveFgsm(name="fgsm"))
+    curve = Curve.model_validate({"epsilons": epsilons, "attack": {"name": "fgsm"}})
     ways_of_curves = {"curve": as_a_curve, "separate attacks": one_by_one}
     attacks = {name: way(model, inputs, labels, curve, options.batch_size) for name, way in ways_of_curves.items()}
     print(f"FGSM at {options.points} epsilons up to {epsilons[-1]:.4f}, {len(labels)} images")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from robustrepro.implementations import resolve
 from robustrepro.spec.jobs import Job
@@ -83,3 +86,20 @@ def run_of(job: Job) -> Callable[[Work], None]:
     """Return the function of a job's step."""
     run: Callable[[Work], None] = resolve(STEPS[job.step])
     return run
+
+
+def make_all(plan: Plan, folder: Path) -> list[Job]:
+    """Make all that a plan presents, in a folder, and return the jobs that were run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("ROBUSTREPRO_DEVICE", "cpu")
+        patch.setattr("robustrepro.provenance.commit", lambda: "unknown")
+        files = [file for paper in plan.papers for file in plan.presented.files_of(paper)]
+        files += [f"{plan.folder}/scorecard.csv", f"{plan.folder}/report/index.html"]
+        made = []
+        for file, job in jobs_for(plan, files):
+            work = work_of(file, job, json.loads(job.spec))
+            run_of(job)(work)
+            assert all(output.exists() for output in work.outputs), file
+            made.append(job)
+        return made

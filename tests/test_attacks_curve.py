@@ -17,6 +17,7 @@ EPSILONS = {"linf": [0.01, 0.03, 0.08, 0.2], "l2": [0.05, 0.2, 0.6, 1.5], "l1": 
 ATTACKS = {
     "fgsm": {"name": "fgsm"},
     "bim": {"name": "bim", "steps": 3, "relative_step": 0.4},
+    "mi_fgsm": {"name": "mi_fgsm", "steps": 3, "relative_step": 0.4, "decay": 0.9},
     "pgd": {"name": "pgd", "steps": 3, "relative_step": 0.4, "restarts": 2},
     "margin": {"name": "pgd", "steps": 2, "relative_step": 0.6, "random_start": False, "loss": "margin"},
 }

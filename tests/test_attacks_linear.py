@@ -10,7 +10,7 @@ from robustrepro.attacks.losses import classification_margin, cross_entropy, mar
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.pgd import pgd
 from robustrepro.attacks.threat_models import ThreatModel, unit_ball_noise
-from robustrepro.spec.attacks import Fgsm, Pgd
+from robustrepro.spec.attacks import attack_adapter
 
 SHAPES = [(6,), (2, 3, 4)]
 
@@ -55,14 +55,13 @@ def test_pgd_reaches_the_optimum_of_a_linear_model(shape, norm, box, random_star
 @pytest.mark.parametrize("batch_size", [1, 3, 8, 64])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("norm", "box"), CASES)
-@pytest.mark.parametrize("name", ["fgsm", "pgd"])
+@pytest.mark.parametrize("name", ["fgsm", "mi_fgsm", "pgd"])
 def test_a_measurement_finds_exactly_the_images_that_can_be_broken(batch_size, shape, norm, box, name):
     model, inputs, labels, uphill = linear_case(shape)
     epsilon = {"linf": 0.12, "l2": 0.3, "l1": 0.4}[norm]
-    if name == "fgsm":
-        spec = Fgsm(name="fgsm", epsilon=epsilon, norm=norm, precision="float64")
-    else:
-        spec = Pgd(name="pgd", epsilon=epsilon, norm=norm, precision="float64", steps=40, step_size=epsilon / 2)
+    options = {"name": name, "epsilon": epsilon, "norm": norm, "precision": "float64"}
+    steps = {} if name == "fgsm" else {"steps": 40, "step_size": epsilon / 2}
+    spec = attack_adapter.validate_python(options | steps)
     outcome = measure(model, inputs, labels, torch.arange(len(inputs)), spec, seed=0, box=box, batch_size=batch_size)
     expected = lowest_margin(norm, epsilon, box, model, inputs, labels, uphill)
     clean = classification_margin(model(inputs), labels).detach()

@@ -14,7 +14,7 @@ from robustrepro.attacks.measure import measure
 from robustrepro.audit.alarms import MOST_ZERO_GRADIENTS, alarms, zero_gradient_share
 from robustrepro.audit.battery import BallOutcome, Battery
 from robustrepro.precision import float32_products
-from robustrepro.spec.attacks import Norm
+from robustrepro.spec.attacks import Inputs, Norm
 from robustrepro.spec.audit import Audit, AuditBall, ball_of
 
 EPSILON = 0.05
@@ -34,7 +34,7 @@ def ball(norm: Norm = "linf", **more: dict[str, Any]) -> AuditBall:
             "noises": 2,
         }
     )
-    return ball_of(audit, norm, EPSILON)
+    return ball_of(audit, norm, EPSILON, Inputs((1, 8, 8), 4, bounded=True))
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from robustrepro.audit.claims import Survival, judge_survival
 from robustrepro.audit.worst_case import WorstCase
 from robustrepro.grammar import Cell
 from robustrepro.scorecard.cells import TableCells
+from robustrepro.spec.attacks import Inputs
 from robustrepro.spec.audit import Audit, attack_at, ball_of
 from robustrepro.tables.statistics import accuracy_interval
 
@@ -44,6 +45,7 @@ BALL = ball_of(
     ),
     "linf",
     EPSILON,
+    Inputs((1, 28, 28), 10, bounded=True),
 )
 CLAIM = ["table[defended, own] >= table[plain, own] + 20"]
 DEFENDED, PLAIN = Cell("table", "defended", "own"), Cell("table", "plain", "own")

@@ -192,6 +192,7 @@ def add_measures(declared: Declarations) -> None:
     attacks: list[dict[str, Any]] = [
         FGSM,
         {**PGD, "name": "bim"},
+        {**PGD, "name": "mi_fgsm"},
         noise,
         AUTOATTACK,
         {"name": "deepfool", "steps": 2},
@@ -221,9 +222,9 @@ def add_tables(declared: Declarations) -> None:
     declared.add_transfer("transfer", white_box=True)
     declared.add_transfer_from("image-erm")
     attacks = [name for name in measures if name.startswith("attack")]
-    columns: dict[str, Any] = {name: {"label": name, "measure": name} for name in attacks if name != "attack4"}
+    columns: dict[str, Any] = {name: {"label": name, "measure": name} for name in attacks if name != "attack5"}
     columns |= {
-        "deepfool": {"label": "distance", "measure": "attack4", "statistic": {"median": "queries"}},
+        "deepfool": {"label": "distance", "measure": "attack5", "statistic": {"median": "queries"}},
         "worst": {"label": "worst", "measure": ["attack0", "attack1"]},
         "parts": {"label": "parts", "measure": "in-parts"},
         "difference": {"label": "difference", "value": "this[attack0] / hrm[attack0] - this[parts] * 2"},
@@ -367,8 +368,8 @@ def test_validating_a_declaration_is_no_leak() -> None:
 
 # -- what steps import of declarations -----------------------------------------------------------------------
 
-CONSTANTS = {("robustrepro.datasets.official", "DATASETS")}
-"""What no number is made of: a message names the data set that a wrong file belongs to."""
+CONSTANTS = {("robustrepro.datasets.official", "DATASETS"), ("robustrepro.words", "ATTACKS")}
+"""What no number is made of: a message names the data set that a wrong file belongs to, and texts name an attack."""
 
 
 def is_declaration(value: Any) -> bool:

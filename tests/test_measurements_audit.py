@@ -17,6 +17,7 @@ from robustrepro.audit.battery import Battery
 from robustrepro.datasets.tensors import as_float, load
 from robustrepro.files import sha256_of
 from robustrepro.models.build import build_network
+from robustrepro.spec.attacks import Inputs
 from robustrepro.spec.audit import Audit, AuditBall, ball_of
 from robustrepro.spec.measurements import AuditOfBall
 from robustrepro.spec.networks import Network
@@ -30,7 +31,9 @@ Rows = list[dict[str, Any]]
 def ball(norm: Any, epsilon: float) -> AuditBall:
     """Return a ball with the small audit's attacks, two smaller ε, and one more attack for when an alarm goes off."""
     smaller = {**AUDIT["smaller"], "shares": SMALLER}
-    return ball_of(Audit.model_validate({**AUDIT, "smaller": smaller}), norm, epsilon)
+    return ball_of(
+        Audit.model_validate({**AUDIT, "smaller": smaller}), norm, epsilon, Inputs((1, 28, 28), 10, bounded=True)
+    )
 
 
 def trained_checkpoint(folder: Path, data: Path, *, factor: float = 1.0) -> tuple[Path, nn.Module]:

@@ -10,7 +10,7 @@ import pytest
 from conftest import Declarations
 from pydantic import ValidationError
 
-from robustrepro.spec.attacks import Curve, CurvePgd, Noise
+from robustrepro.spec.attacks import Curve, Inputs, Noise
 from robustrepro.spec.audit import Audit, AuditBall, attack_at, ball_of
 
 AUDIT: dict[str, Any] = {
@@ -25,6 +25,7 @@ AUDIT: dict[str, Any] = {
     "smaller": {"shares": [0.25, 0.5], "attack": {"name": "pgd", "steps": 5, "relative_step": 0.5}},
     "noises": 2,
 }
+IMAGES = Inputs((1, 28, 28), 10, bounded=True)
 
 
 def audit(**changes: Any) -> Audit:
@@ -33,7 +34,7 @@ def audit(**changes: Any) -> Audit:
 
 @pytest.mark.parametrize(("norm", "epsilon"), [("linf", 0.1), ("l2", 2.0), ("l1", 8.0)])
 def test_the_audits_attacks_are_those_of_the_ball_with_steps_that_reach_across_it(norm: Any, epsilon: float) -> None:
-    ball = ball_of(audit(), norm, epsilon)
+    ball = ball_of(audit(), norm, epsilon, IMAGES)
     assert (ball.norm, ball.epsilon) == (norm, epsilon)
     attacks = [*ball.attacks.values(), *ball.escalation.values(), ball.noise]
     assert {(attack.norm, attack.epsilon) for attack in attacks} == {(norm, epsilon)}
@@ -41,17 +42,17 @@ def test_the_audits_attacks_are_those_of_the_ball_with_steps_that_reach_across_i
     assert ball.attacks["fixed"].step_size == 0.01
     assert ball.escalation["pgd-margin-2"].restarts == 2
     assert ball.noise == Noise(name="noise", draws=2, norm=norm, epsilon=epsilon)
-    attack = CurvePgd(name="pgd", norm=norm, steps=5, relative_step=0.5)
-    assert ball.smaller == Curve(epsilons=[epsilon / 4, epsilon / 2], attack=attack)
+    attack = {"name": "pgd", "norm": norm, "steps": 5, "relative_step": 0.5}
+    assert ball.smaller == Curve.model_validate({"epsilons": [epsilon / 4, epsilon / 2], "attack": attack})
 
 
 def test_a_ball_survives_its_plain_form() -> None:
-    ball = ball_of(audit(attacks=AUDIT["attacks"] | {"auto": {"name": "autoattack"}}), "linf", 0.1)
+    ball = ball_of(audit(attacks=AUDIT["attacks"] | {"auto": {"name": "autoattack"}}), "linf", 0.1, IMAGES)
     assert AuditBall.model_validate(ball.model_dump(mode="json")) == ball
 
 
 def test_every_attack_of_a_ball_names_its_code() -> None:
-    ball = ball_of(audit(), "linf", 0.1)
+    ball = ball_of(audit(), "linf", 0.1, IMAGES)
     attacks = [*ball.attacks.values(), *ball.escalation.values(), ball.noise, ball.smaller, ball.smaller.attack]
     assert [attack.implementation.rpartition(":")[0].rpartition(".")[2] for attack in attacks] == [
         "fgsm",
@@ -85,7 +86,11 @@ def test_a_template_is_resolved_in_one_ball() -> None:
         ),
         ({"attacks": AUDIT["attacks"] | {"far": {"name": "deepfool"}}}, "attack in attacks.far"),
         ({"attacks": AUDIT["attacks"] | {"none": {"name": "clean"}}}, "attack in attacks.none"),
-        ({"escalation": {"more": {"name": "fgsm"}}}, "attack in escalation.more"),
+        ({"escalation": {"more": {"name": "deepfool"}}}, "attack in escalation.more"),
+        (
+            {"smaller": AUDIT["smaller"] | {"attack": {"name": "fgsm", "loss": "training"}}},
+            "smaller.attack: expected a loss that every model has, found 'training'",
+        ),
         ({"transfer": {"name": "pgd", "stepz": 3}}, "transfer: "),
         ({"smaller": AUDIT["smaller"] | {"shares": [0.5, 0.25]}}, "smaller.shares: expected increasing shares"),
     ],
@@ -95,14 +100,26 @@ def test_a_mistake_is_refused_with_its_place(changes: dict[str, Any], message: s
         audit(**changes)
 
 
-def test_autoattack_is_left_out_of_the_audit_of_data_that_are_no_images() -> None:
+@pytest.mark.parametrize(
+    ("norm", "inputs", "runs"),
+    [
+        ("linf", IMAGES, True),
+        ("l1", IMAGES, True),
+        ("linf", Inputs((2,), 10, bounded=False), False),
+        ("linf", IMAGES._replace(bounded=False), False),
+        ("linf", IMAGES._replace(classes=3), False),
+        ("linf", IMAGES._replace(shape=(1, 4, 8)), True),
+        ("l2", IMAGES._replace(shape=(1, 4, 8)), False),
+    ],
+)
+def test_autoattack_is_left_out_of_the_audit_of_what_it_cannot_attack(norm: Any, inputs: Inputs, runs: bool) -> None:
     declared = audit(
         attacks=AUDIT["attacks"] | {"auto": {"name": "autoattack"}},
         escalation=AUDIT["escalation"] | {"auto-plus": {"name": "autoattack", "version": "plus"}},
     )
-    points, images = (ball_of(declared, "linf", 0.1, images=images) for images in (False, True))
-    assert set(images.attacks) - set(points.attacks) == {"auto"}
-    assert set(images.escalation) - set(points.escalation) == {"auto-plus"}
+    ball = ball_of(declared, norm, 0.1, inputs)
+    assert ("auto" in ball.attacks, "auto-plus" in ball.escalation) == (runs, runs)
+    assert {*AUDIT["attacks"], *AUDIT["escalation"]} <= {*ball.attacks, *ball.escalation}
 
 
 def test_models_on_points_and_on_images_are_audited_by_what_their_data_can_take(declarations: Declarations) -> None:

@@ -71,9 +71,22 @@ def test_an_attack_without_radius_is_named_without_one() -> None:
     assert attack_in_words({"name": "deepfool", "norm": "linf", "epsilon": None}) == "DeepFool"
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, ""),
+        ({"random_start": True, "search": None}, ""),
+        ({"random_start": False}, ", random start = false"),
+        ({"search": "bfloat16"}, ", search = bfloat16"),
+    ],
+)
+def test_an_option_is_said_where_it_is_not_the_attacks_default(options: dict[str, Any], said: str) -> None:
+    assert attack_in_words(PGD | options) == f"PGD, 40 steps{said}, ε = 0.3"
+
+
 def test_an_attack_without_words_of_its_own_is_named_as_declared() -> None:
-    attack = {"name": "mi_fgsm", "epsilon": 8 / 255, "steps": 1, "momentum": 0.9, "start_from": "image", "seed": None}
-    assert attack_in_words(attack) == "mi_fgsm, 1 step, momentum = 0.9, start from = image, ε = 8/255"
+    attack = {"name": "spsa", "epsilon": 8 / 255, "steps": 1, "delta": 0.9, "start_from": "image", "seed": None}
+    assert attack_in_words(attack) == "spsa, 1 step, delta = 0.9, start from = image, ε = 8/255"
     assert norm_in_words("lpips") == "lpips"
 
 

@@ -1,7 +1,7 @@
 """How quantities, attacks and measures are named in texts for people.
 
-Attacks and measures come as plain data: what they were declared with. A name that this module has no words for is said
-as it is declared, with its options, so that a new attack needs no entry here.
+Attacks and measures come as plain data: what they were declared with. An attack's name in words is that of its
+declaration; a name that nothing declares is said as it is, with its options.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from robustrepro.spec.attacks import ATTACKS, Attack
 
 PIXEL_LEVELS = 255
 """Steps between the darkest and the brightest 8-bit pixel."""
@@ -18,21 +20,13 @@ MOST_LEVELS_NAMED = 16
 
 NORM_SYMBOLS = {"linf": "ℓ∞", "l2": "ℓ2", "l1": "ℓ1"}
 
-ATTACK_NAMES = {
-    "fgsm": "FGSM",
-    "bim": "BIM",
-    "pgd": "PGD",
-    "noise": "uniform noise",
-    "autoattack": "AutoAttack",
-    "deepfool": "DeepFool",
-}
 LOSSES_OTHER_THAN_CROSS_ENTROPY = {
     "margin": "on the margin",
     "log_odds": "on the log-odds",
     "training": "on the training objective",
 }
 OPTIONS_IN_WORDS = {"name", "version", "square_queries", "steps", "draws", "restarts", "loss", "precision"}
-"""Options of an attack that have words of their own."""
+"""Options that have words of their own, whichever attack has them."""
 
 BALL_OPTIONS = {"epsilon", "norm"}
 EXAMPLES_OPTIONS = {"data", "split", "examples", "shards"}
@@ -66,7 +60,8 @@ def norm_in_words(norm: str) -> str:
 def attack_in_words(attack: Mapping[str, Any], *, with_epsilon: bool = True) -> str:
     """Return an attack as a sentence would name it: ``PGD, 20 steps, on the margin, ε = 8/255``.
 
-    What most attacks have goes without saying: one restart, the cross-entropy, float32, the ℓ∞ norm.
+    What most attacks have goes without saying: one restart, the cross-entropy, float32, the ℓ∞ norm, and whatever is as
+    the attack has it by default.
 
     Parameters
     ----------
@@ -75,8 +70,6 @@ def attack_in_words(attack: Mapping[str, Any], *, with_epsilon: bool = True) -> 
     with_epsilon
         Whether to name the ball: its radius, and its norm where that is not ℓ∞.
     """
-    if attack["name"] == "clean":
-        return "no attack"
     parts = [*_attack_and_effort(attack)]
     if with_epsilon:
         norm = attack.get("norm") or "linf"
@@ -137,7 +130,8 @@ def measure_in_words(measure: Mapping[str, Any]) -> str:
 def _attack_and_effort(attack: Mapping[str, Any]) -> Iterator[str]:
     """Yield an attack's name and whatever makes it stronger or weaker inside its ball."""
     name = attack["name"]
-    yield ATTACK_NAMES.get(name, name)
+    kind = ATTACKS.get(name)
+    yield kind.words if kind else name
     if name == "autoattack":
         yield attack.get("version", "standard")
         if "square_queries" in attack:
@@ -152,9 +146,14 @@ def _attack_and_effort(attack: Mapping[str, Any]) -> Iterator[str]:
         yield LOSSES_OTHER_THAN_CROSS_ENTROPY[attack["loss"]]
     if attack.get("precision", "float32") != "float32":
         yield f"in {attack['precision']}"
-    if name not in ATTACK_NAMES:
-        known = OPTIONS_IN_WORDS | BALL_OPTIONS
-        yield from _as_declared({key: value for key, value in attack.items() if key not in known})
+    others = {key: value for key, value in attack.items() if key not in OPTIONS_IN_WORDS | BALL_OPTIONS}
+    yield from _as_declared({key: value for key, value in others.items() if not _goes_without_saying(kind, key, value)})
+
+
+def _goes_without_saying(kind: type[Attack] | None, option: str, value: Any) -> bool:
+    """Tell whether an option of a declared attack is its default, or one that every such attack has to choose."""
+    field = kind.model_fields.get(option) if kind else None
+    return kind is not None and (field is None or field.is_required() or value == field.default)
 
 
 def _examples_in_words(measure: Mapping[str, Any]) -> str:

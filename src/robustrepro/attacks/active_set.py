@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -30,94 +30,13 @@ from robustrepro.attacks.ascent import Ascent
 from robustrepro.attacks.losses import classification_margin
 from robustrepro.attacks.norms import NORMS, per_example
 from robustrepro.attacks.outcome import AttackOutcome, clean_outcome
+from robustrepro.attacks.pool import PAIR, QUERIES, RESTART, STEP, Departures, Pool
 from robustrepro.attacks.precision import search_precision
 from robustrepro.attacks.subject import Subject, on_device, require_finite
 from robustrepro.precision import true_float32
 
 Progress = Callable[[int], None]
 """Called with how many more images have been decided."""
-
-PAIR, RESTART, STEP, QUERIES = range(4)
-"""Columns of a pool's ledger."""
-
-
-@dataclass
-class _Pool:
-    """The rows under attack, B of them.
-
-    Attributes
-    ----------
-    ledger
-        int64 on the CPU, shape (B, 4): the pair that a row attacks, its restart, its step, and the passes that it took
-        part in.
-    label, lowest_margin
-        On the device, shape (B,): the image's label, and the smallest margin seen in this restart.
-    origin, point, lowest_point
-        On the device, shape (B, ...): the image, the iterate, and the iterate of smallest margin.
-    """
-
-    ledger: Tensor
-    label: Tensor
-    lowest_margin: Tensor
-    origin: Tensor
-    point: Tensor
-    lowest_point: Tensor
-
-    def __len__(self) -> int:
-        return len(self.ledger)
-
-    def select(self, rows: Tensor) -> _Pool:
-        """Return only some rows, given by their positions on the CPU."""
-        here = rows.to(self.label.device)
-        return _Pool(
-            self.ledger[rows],
-            self.label[here],
-            self.lowest_margin[here],
-            self.origin[here],
-            self.point[here],
-            self.lowest_point[here],
-        )
-
-    def joined_with(self, other: _Pool) -> _Pool:
-        """Return these rows followed by others."""
-        if len(self) == 0:
-            return other
-        return _Pool(
-            torch.cat([self.ledger, other.ledger]),
-            torch.cat([self.label, other.label]),
-            torch.cat([self.lowest_margin, other.lowest_margin]),
-            torch.cat([self.origin, other.origin]),
-            torch.cat([self.point, other.point]),
-            torch.cat([self.lowest_point, other.lowest_point]),
-        )
-
-
-@dataclass
-class _Departures:
-    """Rows that have left the pool and are still to be written down, K of them.
-
-    Attributes
-    ----------
-    ledger, broken, prediction
-        On the CPU: what a pool's ledger holds, whether the row was broken, and the model's last prediction.
-    margin, origin, point
-        On the device: the smallest margin of the restart, the image, and the iterate of that margin.
-    """
-
-    ledger: Tensor
-    broken: Tensor
-    prediction: Tensor
-    margin: Tensor
-    origin: Tensor
-    point: Tensor
-
-    @staticmethod
-    def joined(parts: Sequence[_Departures]) -> _Departures:
-        """Return several as one."""
-        return _Departures(*(torch.cat([getattr(part, name) for part in parts]) for name in _DEPARTURE_FIELDS))
-
-
-_DEPARTURE_FIELDS = tuple(field.name for field in fields(_Departures))
 
 
 class ActiveSet:
@@ -157,7 +76,7 @@ class ActiveSet:
         correct = (self.outcome.clean_prediction == self.outcome.label).nonzero().flatten()
         self.outcome.margin[correct] = torch.inf
         self.waiting = deque((pair, 0) for pair in correct.tolist())
-        self._departures: list[_Departures] = []
+        self._departures: list[Departures] = []
 
     def run(self, progress: Progress | None = None) -> AttackOutcome:
         """Attack until every pair is broken or has resisted every restart, and return the outcome."""
@@ -172,7 +91,7 @@ class ActiveSet:
             self._write_down()
         return self.outcome
 
-    def _round(self, pool: _Pool, progress: Progress | None) -> _Pool:
+    def _round(self, pool: Pool, progress: Progress | None) -> Pool:
         """Send the pool through the model, let go of the rows that are decided, move the others and fill up."""
         finished = pool.ledger[:, STEP] == self.ascent.steps
         logits, gradient = self._evaluate(pool, out_of_steps=bool(finished.all()))
@@ -191,7 +110,8 @@ class ActiveSet:
             staying = (~leaving).nonzero().flatten()
             pool, gradient = pool.select(staying), gradient[staying.to(gradient.device)]
         if len(pool):
-            pool.point = self._ascent_of(pool.ledger).advance(pool.point, pool.origin, gradient)
+            ascent = self._ascent_of(pool.ledger)
+            pool.point, pool.memory = ascent.advance(pool.point, pool.origin, gradient, pool.memory)
             pool.ledger[:, STEP] += 1
         room = self.subject.batch_size - len(pool)
         return pool.joined_with(self._next_rows(room)) if self.waiting and room else pool
@@ -207,7 +127,7 @@ class ActiveSet:
     def _with(ascent: Ascent, epsilon: Tensor, step_size: Tensor) -> Ascent:
         return replace(ascent, threat=replace(ascent.threat, epsilon=epsilon), step_size=step_size)
 
-    def _next_rows(self, room: int) -> _Pool:
+    def _next_rows(self, room: int) -> Pool:
         """Take up to ``room`` pairs from the queue, each at the first point of its restart that is not the image."""
         count, device = min(room, len(self.waiting)), self.subject.device
         first_step = 0 if self.gradient is None else 1
@@ -217,22 +137,24 @@ class ActiveSet:
         image = pair if self.levels == 1 else pair // self.levels
         origin = self.subject.images(image)
         ascent = self._ascent_of(ledger)
+        memory = ascent.first_memory(origin)
         if self.gradient is None:
             indices, restarts = self.outcome.index[pair].tolist(), ledger[:, RESTART].tolist()
             point = ascent.start(origin, seed=self.subject.seed, indices=indices, restarts=restarts)
         else:
             gradient = on_device(self.gradient[image.to(self.gradient.device)], device)
-            point = ascent.advance(origin, origin, gradient)
-        return _Pool(
+            point, memory = ascent.advance(origin, origin, gradient, memory)
+        return Pool(
             ledger=ledger,
             label=self.outcome.label[pair].to(device),
             lowest_margin=torch.full((count,), torch.inf, dtype=origin.dtype, device=device),
             origin=origin,
             point=point,
             lowest_point=point,
+            memory=memory,
         )
 
-    def _evaluate(self, pool: _Pool, *, out_of_steps: bool) -> tuple[Tensor, Tensor]:
+    def _evaluate(self, pool: Pool, *, out_of_steps: bool) -> tuple[Tensor, Tensor]:
         """Return logits and gradient; once every row is out of steps no gradient is needed, and zeros come back."""
         if out_of_steps:
             with torch.no_grad(), search_precision(self.ascent.search, self.subject.device):
@@ -244,13 +166,13 @@ class ActiveSet:
         pool.ledger[:, QUERIES] += 1
         return logits, gradient
 
-    def _remember_lowest(self, pool: _Pool, margin: Tensor, broken: Tensor) -> None:
+    def _remember_lowest(self, pool: Pool, margin: Tensor, broken: Tensor) -> None:
         """Keep each row's point of smallest margin."""
         lower = broken | (margin < pool.lowest_margin)
         pool.lowest_margin = torch.where(lower, margin, pool.lowest_margin)
         pool.lowest_point = torch.where(per_example(lower, pool.point), pool.point, pool.lowest_point)
 
-    def _judge_in_full_precision(self, pool: _Pool, prediction: Tensor, candidates: Tensor) -> None:
+    def _judge_in_full_precision(self, pool: Pool, prediction: Tensor, candidates: Tensor) -> None:
         """Replace prediction and margin of the rows about to leave by the full model's, at the point to be returned."""
         chosen = candidates.nonzero().flatten()
         if len(chosen) == 0:
@@ -263,12 +185,12 @@ class ActiveSet:
         prediction[here] = logits.argmax(1)
         pool.lowest_margin[here] = classification_margin(logits, pool.label[here])
 
-    def _let_go(self, pool: _Pool, rows: Tensor, broken: Tensor, prediction: Tensor) -> int:
+    def _let_go(self, pool: Pool, rows: Tensor, broken: Tensor, prediction: Tensor) -> int:
         """Put some of the pool's rows aside, queue their next restarts, and return how many pairs are decided."""
         here = rows.to(self.subject.device)
         ledger, broken = pool.ledger[rows], broken[rows]
         self._departures.append(
-            _Departures(
+            Departures(
                 ledger,
                 broken,
                 prediction[rows],
@@ -292,7 +214,7 @@ class ActiveSet:
         """
         if not self._departures:
             return
-        rows, self._departures = _Departures.joined(self._departures), []
+        rows, self._departures = Departures.joined(self._departures), []
         difference = self._ascent_of(rows.ledger).threat.check(rows.point, rows.origin, self.ascent.name)
         margin, linf, l2 = (
             values.cpu() for values in (rows.margin, NORMS["linf"].length(difference), NORMS["l2"].length(difference))

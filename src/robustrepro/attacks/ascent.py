@@ -16,10 +16,16 @@ from robustrepro.attacks.threat_models import Box, ThreatModel, unit_ball_noise
 from robustrepro.implementations import resolve
 from robustrepro.spec.attacks import AscentAttack, Search
 
+Memory = tuple[Tensor, ...]
+"""What an ascent remembers of its earlier steps: tensors with one entry per image, shape (N, ...); mostly none."""
+
 
 @dataclass(frozen=True, eq=False)
 class Ascent:
     """A declared attack, reduced to what the active set needs to run it.
+
+    A subclass may override where an image starts, its gradient, and how it advances, with a memory of its own. Each
+    image's steps depend on that image alone: a batch's images are at different steps and in different restarts.
 
     Attributes
     ----------
@@ -61,10 +67,14 @@ class Ascent:
         with search_precision(self.search, points.device):
             return input_gradient(model, points, labels, self.loss)
 
-    def advance(self, points: Tensor, origins: Tensor, gradient: Tensor) -> Tensor:
-        """Return the points one step further up the gradient, projected back into the threat model."""
+    def first_memory(self, origins: Tensor) -> Memory:  # noqa: ARG002 (for subclasses to shape theirs)
+        """Return what is remembered when a restart begins; origins have shape (N, ...)."""
+        return ()
+
+    def advance(self, points: Tensor, origins: Tensor, gradient: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        """Return the points one step further up the gradient, projected back into the threat model, and the memory."""
         move = per_example(self.step_size, points) * self.threat.direction(gradient)
-        return self.threat.project(points + move, origins)
+        return self.threat.project(points + move, origins), memory
 
     def climb(self, model: nn.Module, origins: Tensor, labels: Tensor, starts: Tensor) -> Tensor:
         """Return every example's last iterate after all steps from its start, broken already or not.
@@ -79,10 +89,11 @@ class Ascent:
             int64, shape (N,).
         """
         origins, points = origins.detach(), starts.detach()
+        memory = self.first_memory(origins)
         with weights_frozen(model):
             for _ in range(self.steps):
                 _, gradient = self.gradient(model, points, labels)
-                points = self.advance(points, origins, gradient)
+                points, memory = self.advance(points, origins, gradient, memory)
         return points
 
 

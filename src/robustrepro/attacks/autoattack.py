@@ -24,12 +24,6 @@ from robustrepro.spec.attacks import AutoAttack
 
 LIBRARY_NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 
-# The targeted DLR loss divides by a difference that involves the fourth largest logit.
-FEWEST_CLASSES = 4
-
-# Square on ℓ2 and ℓ1 lays tiles of a fifth of the image's height.
-LEAST_HEIGHT = 5
-
 # Without a handler of its own, logging would print the library's warnings; whoever sets logging up still gets them.
 logging.getLogger("auto-attack").addHandler(logging.NullHandler())
 
@@ -114,15 +108,19 @@ def _ensemble(counted: _CountedModel, subject: Subject, spec: AutoAttack) -> pya
         raise UserError(
             f"attack '{spec.name}' needs images with pixels in [0, 1]; found shape {shape}, values {pixels}"
         )
-    if spec.norm != "linf" and shape[1] < LEAST_HEIGHT:
+    if spec.norm != "linf" and shape[1] < spec.LEAST_HEIGHT:
         raise UserError(
-            f"attack '{spec.name}' with norm {spec.norm} needs images of height {LEAST_HEIGHT} at least; found {shape}"
+            f"attack '{spec.name}' with norm {spec.norm} needs images of height {spec.LEAST_HEIGHT} at least; found "
+            f"{shape}"
         )
     with torch.no_grad():
         classes = subject.model(subject.images(torch.tensor([0]))).shape[1]
-    if classes < FEWEST_CLASSES:
-        needed = f"attack '{spec.name}' needs a model with at least {FEWEST_CLASSES} classes, for its targeted DLR loss"
-        raise UserError(f"{needed}; this one has {classes}. Use 'pgd' with restarts and the loss 'margin' instead")
+    if classes < spec.FEWEST_CLASSES:
+        needed = f"attack '{spec.name}' needs a model with at least {spec.FEWEST_CLASSES} classes"
+        raise UserError(
+            f"{needed}, for its targeted DLR loss; this one has {classes}. Use 'pgd' with restarts and the loss "
+            "'margin' instead"
+        )
     ensemble = pyautoattack.AutoAttack(
         counted,
         norm=LIBRARY_NORMS[spec.norm],

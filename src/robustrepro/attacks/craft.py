@@ -13,7 +13,7 @@ from robustrepro.attacks.precision import PRECISIONS
 from robustrepro.attacks.subject import Subject, require_finite, subject_of
 from robustrepro.attacks.threat_models import UNIT_BOX, Box
 from robustrepro.precision import true_float32
-from robustrepro.spec.attacks import AutoAttack, CraftingAttack
+from robustrepro.spec.attacks import AscentAttack, BallAttack
 
 
 def craft(
@@ -21,7 +21,7 @@ def craft(
     inputs: Tensor,
     labels: Tensor,
     indices: Tensor,
-    spec: CraftingAttack,
+    spec: BallAttack,
     *,
     seed: int,
     training_loss: PerExampleLoss | None = None,
@@ -54,7 +54,7 @@ def craft(
     ValueError, UserError, OutsideThreatModelError
         As `robustrepro.attacks.measure.measure`.
     """
-    if isinstance(spec, AutoAttack):
+    if not isinstance(spec, AscentAttack):
         outcome = measure(
             model, inputs, labels, indices, spec, seed=seed, box=box, batch_size=batch_size, keep_adversarial=True
         )

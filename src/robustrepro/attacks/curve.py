@@ -12,7 +12,7 @@ from robustrepro.attacks.outcome import CurveOutcome
 from robustrepro.attacks.precision import PRECISIONS
 from robustrepro.attacks.subject import subject_of
 from robustrepro.attacks.threat_models import UNIT_BOX, Box
-from robustrepro.spec.attacks import Bim, Curve, CurveFgsm, CurvePgd, Fgsm, GradientAttack, Pgd
+from robustrepro.spec.attacks import Curve, GradientAttack
 
 
 def attacks_of(curve: Curve) -> list[GradientAttack]:
@@ -22,11 +22,10 @@ def attacks_of(curve: Curve) -> list[GradientAttack]:
 
 def _attack_at(curve: Curve, epsilon: float) -> GradientAttack:
     attack = curve.attack
-    options = attack.model_dump(exclude={"relative_step"})
-    if isinstance(attack, CurveFgsm):
-        return Fgsm(epsilon=epsilon, **options)
-    family = Pgd if isinstance(attack, CurvePgd) else Bim
-    return family(epsilon=epsilon, step_size=attack.relative_step * epsilon, **options)
+    options = attack.model_dump()
+    if "relative_step" in options:
+        options["step_size"] = options.pop("relative_step") * epsilon
+    return attack.in_a_ball(epsilon=epsilon, **options)
 
 
 def measure_curve(

@@ -14,7 +14,7 @@ from robustrepro.attacks.precision import PRECISIONS
 from robustrepro.attacks.subject import Subject, subject_of
 from robustrepro.attacks.threat_models import UNIT_BOX, Box
 from robustrepro.implementations import resolve
-from robustrepro.spec.attacks import AutoAttack, Clean, FixedBudgetAttack
+from robustrepro.spec.attacks import AscentAttack, BallAttack, Clean, FixedBudgetAttack
 
 
 def measure(
@@ -74,18 +74,17 @@ def measure(
     OutsideThreatModelError
         If the attack leaves its ε-ball or the box.
     """
-    precision = PRECISIONS["float32" if isinstance(spec, Clean | AutoAttack) else spec.precision]
+    precision = PRECISIONS[spec.precision if isinstance(spec, AscentAttack) else "float32"]
     subject = subject_of(model, inputs, labels, indices, precision=precision, box=box, batch_size=batch_size, seed=seed)
     if isinstance(spec, Clean) or spec.epsilon == 0:
         return _unattacked(subject, keep_adversarial, progress)
-    if isinstance(spec, AutoAttack):
-        autoattack: Callable[[Subject, AutoAttack, AttackOutcome, Progress | None], None]
-        autoattack = resolve(spec.implementation)
-        outcome = _unattacked(subject, keep_adversarial, None)
-        autoattack(subject, spec, outcome, progress)
-        return outcome
-    ascent = declared_ascent(spec, box, training_loss)
-    return ActiveSet(subject, [ascent], keep_adversarial=keep_adversarial).run(progress)
+    if isinstance(spec, AscentAttack):
+        ascent = declared_ascent(spec, box, training_loss)
+        return ActiveSet(subject, [ascent], keep_adversarial=keep_adversarial).run(progress)
+    attack: Callable[[Subject, BallAttack, AttackOutcome, Progress | None], None] = resolve(spec.implementation)
+    outcome = _unattacked(subject, keep_adversarial, None)
+    attack(subject, spec, outcome, progress)
+    return outcome
 
 
 def _unattacked(subject: Subject, keep_adversarial: bool, progress: Progress | None) -> AttackOutcome:

@@ -17,7 +17,7 @@ from robustrepro.attacks.threat_models import Box
 from robustrepro.audit.alarms import Alarm, alarms, zero_gradient_share
 from robustrepro.audit.copies import differentiable_copies
 from robustrepro.precision import true_float32
-from robustrepro.spec.attacks import AutoAttack, CraftingAttack, Pgd
+from robustrepro.spec.attacks import AscentAttack, BallAttack, GradientAttack, Pgd
 from robustrepro.spec.audit import AuditBall
 
 GREY = 0.5
@@ -86,11 +86,11 @@ class Battery:
             outcome.smaller[epsilon] = curve.prediction[curve.epsilon == epsilon]
         return outcome
 
-    def _attacked(self, attack: CraftingAttack, outcome: BallOutcome) -> Tensor:
+    def _attacked(self, attack: BallAttack, outcome: BallOutcome) -> Tensor:
         """Return the predictions under an attack."""
         remaining = self.indices
         prediction = self.clean.clone()
-        if isinstance(attack, AutoAttack):
+        if not isinstance(attack, AscentAttack):
             resisted = outcome.resisted(self.labels)
             for other in outcome.predictions.values():
                 prediction = torch.where((prediction == self.labels) & (other != self.labels), other, prediction)
@@ -123,14 +123,14 @@ class Battery:
         reach = {"linf": GREY, "l2": GREY * math.sqrt(features), "l1": GREY * features}[ball.norm]
         return pgd.model_copy(update={"epsilon": reach, "step_size": pgd.step_size * reach / ball.epsilon})
 
-    def _escalate(self, attacks: Mapping[str, AutoAttack | Pgd], outcome: BallOutcome) -> None:
+    def _escalate(self, attacks: Mapping[str, BallAttack], outcome: BallOutcome) -> None:
         """Add stronger attacks on the model, and the examples of its differentiable copies."""
         correct = (self.clean == self.labels).nonzero().flatten()[:256]
         images = on_device(self.images[correct], self.device)
         copies = differentiable_copies(self.model, images, self.labels[correct].to(self.device))
         for name, attack in _library_last(attacks):
-            if isinstance(attack, Pgd):
-                once = attack.model_copy(update={"restarts": 1})
+            if isinstance(attack, GradientAttack):
+                once = attack.model_copy(update={"restarts": 1} if "restarts" in type(attack).model_fields else {})
                 for kind, copied in copies.items():
                     points = craft(copied, self.images, self.labels, self.indices, once, seed=self.seed, box=self.box)
                     prediction = predictions(self.model, points, self.device)
@@ -144,6 +144,6 @@ class Battery:
         return float((prediction == self.labels).double().mean())
 
 
-def _library_last(attacks: Mapping[str, CraftingAttack]) -> list[tuple[str, CraftingAttack]]:
+def _library_last(attacks: Mapping[str, BallAttack]) -> list[tuple[str, BallAttack]]:
     """Return the attacks in order, those of the library last: they are slow, and need only what the others left."""
-    return sorted(attacks.items(), key=lambda item: isinstance(item[1], AutoAttack))
+    return sorted(attacks.items(), key=lambda item: not isinstance(item[1], AscentAttack))

@@ -19,7 +19,7 @@ from robustrepro.devices import claimed_device, device_name
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
 from robustrepro.models.build import load_network
-from robustrepro.spec.attacks import Clean, CraftingAttack
+from robustrepro.spec.attacks import BallAttack, Clean
 from robustrepro.spec.datasets import AdversarialDataset
 from robustrepro.spec.networks import Network
 
@@ -81,13 +81,13 @@ class _Target:
         """Return which images the model classifies correctly, bool, shape (N,)."""
         return measure(self.model, images, labels, indices, Clean(), seed=self.seed, box=self.box).robust
 
-    def points_of(self, images: Tensor, labels: Tensor, indices: Tensor, attack: CraftingAttack) -> Tensor:
+    def points_of(self, images: Tensor, labels: Tensor, indices: Tensor, attack: BallAttack) -> Tensor:
         """Return what the attack makes of the images, float32, shape of the images."""
         return craft(self.model, images, labels, indices, attack, seed=self.seed, box=self.box).float()
 
 
 def _fooling(
-    target: _Target, images: Tensor, labels: Tensor, attacks: list[CraftingAttack]
+    target: _Target, images: Tensor, labels: Tensor, attacks: list[BallAttack]
 ) -> tuple[Examples, tuple[AttackRecord, ...]]:
     """Return the adversarial examples that fool the model, and how many each attack gave.
 
@@ -128,7 +128,7 @@ def _require_all_wrong(target: _Target, points: Tensor, labels: Tensor, indices:
         raise RuntimeError(message)
 
 
-def _attack_record(attack: CraftingAttack, attacked: int, kept: int) -> AttackRecord:
+def _attack_record(attack: BallAttack, attacked: int, kept: int) -> AttackRecord:
     return AttackRecord(
         name=attack.name,
         norm=getattr(attack, "norm", None),

@@ -9,7 +9,7 @@ from robustrepro.attacks.subject import predictions
 from robustrepro.measurements.step import Columns
 from robustrepro.measurements.store import stacked
 from robustrepro.measurements.trained import Examples, Trained
-from robustrepro.spec.attacks import CraftingAttack
+from robustrepro.spec.attacks import BallAttack
 from robustrepro.spec.measurements import AuditTransfer, Transfer
 from robustrepro.steps import Progress
 
@@ -26,7 +26,7 @@ def measure_all(trained: Trained, declared: AuditTransfer, progress: Progress) -
     return transferred(trained, examples, declared.attacks, progress)
 
 
-def transferred(source: Trained, examples: Examples, attacks: Sequence[CraftingAttack], progress: Progress) -> Columns:
+def transferred(source: Trained, examples: Examples, attacks: Sequence[BallAttack], progress: Progress) -> Columns:
     """Return one row per image, attack and target.
 
     Every image is attacked to the last step, whether the source gets it right or not.

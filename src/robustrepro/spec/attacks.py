@@ -1,14 +1,14 @@
 """Attacks as declared in ``paper.yaml``: one class per family, chosen by ``name``.
 
-The unions at the end are the registry. Three bases, by what an attack is given: a ball (`BallAttack`), a ball per point
-of a curve (`CurveAttack`), or no bound on the distance, which it minimises (`MinimalDistanceAttack`).
+`ATTACKS` is the registry, with one line per family. Where else an attack may stand follows from its base classes: a
+`BallAttack` in an audit, in a measure of transfer and in data sets made from a model; a `GradientAttack` in a curve.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, Union, get_args, get_type_hints
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, create_model, model_validator
 
 from robustrepro.spec.base import Implemented, Number
 
@@ -22,90 +22,128 @@ Length = Annotated[Number, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class Clean(Implemented):
+class Inputs(NamedTuple):
+    """What an attack is to change: the shape of an example, the classes, and whether pixels stay in [0, 1]."""
+
+    shape: tuple[int, ...]
+    classes: int
+    bounded: bool
+
+
+class Attack(Implemented):
+    """What every attack has; ``words`` is how texts for people name it."""
+
+    words: ClassVar[str]
+
+    name: str
+
+    def unfit(self, inputs: Inputs) -> str | None:  # noqa: ARG002 (for subclasses to ask)
+        """Return why this attack cannot run on such inputs; None where it can."""
+        return None
+
+
+class Clean(Attack):
     """No perturbation: the clean accuracy."""
 
     implementation: ClassVar[str] = "robustrepro.attacks.measure:measure"
+    words: ClassVar[str] = "no attack"
 
     name: Literal["clean"] = "clean"
 
 
-class BallAttack(Implemented):
+class BallAttack(Attack):
     """What every attack inside an ε-ball shares; ``epsilon`` is in units of the pixel range [0, 1]."""
 
     epsilon: Radius
     norm: Norm = "linf"
 
 
-class GradientOptions(Implemented):
-    """How an attack follows the gradient.
+class AscentAttack(BallAttack):
+    """An attack that the active set runs: its implementation returns a `robustrepro.attacks.ascent.Ascent`.
+
+    ``precision`` is that of the model under attack.
+    """
+
+    precision: Precision = "float32"
+
+
+class GradientAttack(AscentAttack):
+    """An attack that follows the gradient.
 
     ``loss`` is what it ascends: cross-entropy, the objective that the model was trained with, the margin
-    max_{i≠y} Z_i − Z_y, or the log-odds log Σ_{i≠y} exp Z_i − Z_y. ``precision`` is that of the model under attack.
-    With ``search`` the iterates go through the model in a lower precision, and a success counts only where the float32
-    model makes the same mistake at that very point.
+    max_{i≠y} Z_i − Z_y, or the log-odds log Σ_{i≠y} exp Z_i − Z_y. With ``search`` the iterates go through the model in
+    a lower precision, and a success counts only where the float32 model makes the same mistake at that very point.
     """
 
     loss: AttackLoss = "cross_entropy"
-    precision: Precision = "float32"
     search: Search | None = None
 
     @model_validator(mode="after")
-    def _search_is_below_the_precision(self) -> GradientOptions:
+    def _search_is_below_the_precision(self) -> Self:
         if self.search is not None and self.precision != "float32":
             raise ValueError(f"search is {self.search}, a lower form of float32, but precision is {self.precision}")
         return self
 
 
-class Restarts(Implemented):
-    """Where PGD begins, and how often."""
-
-    restarts: Count = 1
-    random_start: bool = True
-
-    @model_validator(mode="after")
-    def _restarts_differ(self) -> Restarts:
-        if self.restarts > 1 and not self.random_start:
-            raise ValueError(f"restarts is {self.restarts}, but without random_start they would all be the same")
-        return self
-
-
-class Fgsm(BallAttack, GradientOptions):
+class Fgsm(GradientAttack):
     """One step of length ε (Goodfellow et al. 2015), in the norm's direction of steepest ascent."""
 
     implementation: ClassVar[str] = "robustrepro.attacks.fgsm:ascent_of"
+    words: ClassVar[str] = "FGSM"
 
     name: Literal["fgsm"]
 
 
-class Bim(BallAttack, GradientOptions):
+class Bim(GradientAttack):
     """Steps of ``step_size`` from the image itself (Kurakin et al. 2017, the basic iterative method)."""
 
     implementation: ClassVar[str] = "robustrepro.attacks.bim:ascent_of"
+    words: ClassVar[str] = "BIM"
 
     name: Literal["bim"]
     steps: Count
     step_size: Length
 
 
-class Pgd(BallAttack, GradientOptions, Restarts):
+class MiFgsm(GradientAttack):
+    """BIM along a sum of the gradients so far, each of them ``decay`` times as heavy as the next (Dong et al. 2018)."""
+
+    implementation: ClassVar[str] = "robustrepro.attacks.mi_fgsm:ascent_of"
+    words: ClassVar[str] = "MI-FGSM"
+
+    name: Literal["mi_fgsm"]
+    steps: Count
+    step_size: Length
+    decay: Annotated[Number, Field(ge=0)] = 1.0
+
+
+class Pgd(GradientAttack):
     """Projected gradient ascent (Madry et al. 2018): ``steps`` of ``step_size``, ``restarts`` times."""
 
     implementation: ClassVar[str] = "robustrepro.attacks.pgd:ascent_of"
+    words: ClassVar[str] = "PGD"
 
     name: Literal["pgd"]
     steps: Count
     step_size: Length
+    restarts: Count = 1
+    random_start: bool = True
+
+    @model_validator(mode="after")
+    def _restarts_differ(self) -> Self:
+        if self.restarts > 1 and not self.random_start:
+            raise ValueError(f"restarts is {self.restarts}, but without random_start they would all be the same")
+        return self
 
 
-class Noise(BallAttack):
+class Noise(AscentAttack):
     """The worst of ``draws`` uniformly random points of the ball; no gradient."""
 
     implementation: ClassVar[str] = "robustrepro.attacks.noise:ascent_of"
+    words: ClassVar[str] = "uniform noise"
 
     name: Literal["noise"]
     draws: Count
-    precision: Precision = "float32"
 
 
 class AutoAttack(BallAttack):
@@ -117,14 +155,37 @@ class AutoAttack(BallAttack):
     """
 
     implementation: ClassVar[str] = "robustrepro.attacks.autoattack:autoattack"
+    words: ClassVar[str] = "AutoAttack"
+
+    FEWEST_CLASSES: ClassVar[int] = 4
+    """The targeted DLR loss divides by a difference that involves the fourth largest logit."""
+    LEAST_HEIGHT: ClassVar[int] = 5
+    """Square on ℓ2 and ℓ1 lays tiles of a fifth of the image's height."""
 
     name: Literal["autoattack"]
     version: Literal["standard", "plus"] = "standard"
     steps: Count = 100
     square_queries: Count = 5000
 
+    def unfit(self, inputs: Inputs) -> str | None:
+        """Return why this attack cannot run on such inputs; None where it can."""
+        if len(inputs.shape) != 3 or not inputs.bounded:
+            pixels = "" if inputs.bounded else ", whose values have no bounds"
+            return f"autoattack needs images with pixels in [0, 1]; found shape {inputs.shape}{pixels}"
+        if self.norm != "linf" and inputs.shape[1] < self.LEAST_HEIGHT:
+            return (
+                f"autoattack in {self.norm} needs images of height {self.LEAST_HEIGHT} at least; found shape "
+                f"{inputs.shape}"
+            )
+        if inputs.classes < self.FEWEST_CLASSES:
+            return (
+                f"autoattack needs {self.FEWEST_CLASSES} classes at least, for its targeted DLR loss; found "
+                f"{inputs.classes}"
+            )
+        return None
 
-class MinimalDistanceAttack(Implemented):
+
+class MinimalDistanceAttack(Attack):
     """What every attack shares that has no ε: per image, it looks for the nearest misclassified point in ``norm``."""
 
     norm: Norm = "l2"
@@ -139,6 +200,7 @@ class DeepFool(MinimalDistanceAttack):
     """
 
     implementation: ClassVar[str] = "robustrepro.attacks.deepfool:search"
+    words: ClassVar[str] = "DeepFool"
 
     name: Literal["deepfool"]
     norm: Literal["linf", "l2"] = "l2"
@@ -147,52 +209,77 @@ class DeepFool(MinimalDistanceAttack):
     overshoot: Radius = 0.02
 
 
-GradientAttack = Fgsm | Bim | Pgd
-AscentAttack = GradientAttack | Noise
-CraftingAttack = AscentAttack | AutoAttack
-FixedBudgetAttack = Clean | CraftingAttack
-Attack = FixedBudgetAttack | DeepFool
-CraftingSpec = Annotated[CraftingAttack, Field(discriminator="name")]
-AttackSpec = Annotated[Attack, Field(discriminator="name")]
-crafting_attack_adapter: TypeAdapter[CraftingAttack] = TypeAdapter(CraftingSpec)
-attack_adapter: TypeAdapter[Attack] = TypeAdapter(AttackSpec)
+_REGISTERED: tuple[type[Attack], ...] = (
+    Clean,
+    Fgsm,
+    Bim,
+    MiFgsm,
+    Pgd,
+    Noise,
+    AutoAttack,
+    DeepFool,
+)
+"""One line per attack."""
+
+ATTACKS = {get_args(kind.model_fields["name"].annotation)[0]: kind for kind in _REGISTERED}
+"""Every attack by its name."""
 
 
-class CurveAttack(GradientOptions):
-    """A gradient attack without its ε; every length is a multiple of it."""
+class CurveAttack(Implemented):
+    """A gradient attack without its ε; every length is a multiple of it, that of a step ``relative_step``.
 
+    There is a subclass for every gradient attack, made by `on_a_curve`.
+
+    Attributes
+    ----------
+    in_a_ball
+        The attack in a ball.
+    """
+
+    in_a_ball: ClassVar[type[GradientAttack]]
+
+    name: str
     norm: Norm = "linf"
+    loss: AttackLoss = "cross_entropy"
+    precision: Precision = "float32"
+
+    @model_validator(mode="after")
+    def _is_such_an_attack_in_a_ball(self) -> Self:
+        lengths = {"epsilon": 1.0, "step_size": getattr(self, "relative_step", None)}
+        known = {key: value for key, value in lengths.items() if value is not None}
+        self.in_a_ball.model_validate({**self.model_dump(exclude={"relative_step"}), **known})
+        return self
 
 
-class CurveFgsm(CurveAttack):
-    """FGSM at every ε of a curve."""
-
-    implementation: ClassVar[str] = Fgsm.implementation
-
-    name: Literal["fgsm"]
-
-
-class CurveBim(CurveAttack):
-    """BIM at every ε of a curve, in steps of ``relative_step`` ε."""
-
-    implementation: ClassVar[str] = Bim.implementation
-
-    name: Literal["bim"]
-    steps: Count
-    relative_step: Length
+def on_a_curve(kind: type[GradientAttack]) -> type[CurveAttack]:
+    """Return the declaration of an attack at every ε of a curve: ``relative_step`` instead of its ``step_size``."""
+    types = get_type_hints(kind, include_extras=True)
+    fields: dict[str, Any] = {
+        "relative_step" if name == "step_size" else name: (types[name], ... if field.is_required() else field.default)
+        for name, field in kind.model_fields.items()
+        if name != "epsilon"
+    }
+    made = create_model(f"Curve{kind.__name__}", __base__=CurveAttack, __doc__=kind.__doc__, **fields)
+    made.implementation, made.in_a_ball = kind.implementation, kind
+    return made
 
 
-class CurvePgd(CurveAttack, Restarts):
-    """PGD at every ε of a curve, in steps of ``relative_step`` ε; its random starts scale with ε too."""
+FixedBudgetAttack = Clean | BallAttack
+if TYPE_CHECKING:
+    AttackSpec = FixedBudgetAttack | MinimalDistanceAttack
+    CraftingSpec = BallAttack
+    CurveAttackSpec = CurveAttack
+else:
 
-    implementation: ClassVar[str] = Pgd.implementation
+    def _one_of(kinds: list[type[Implemented]]) -> Any:
+        return Annotated[Union[tuple(kinds)], Field(discriminator="name")]  # noqa: UP007 (not known beforehand)
 
-    name: Literal["pgd"]
-    steps: Count
-    relative_step: Length
+    AttackSpec = _one_of([*ATTACKS.values()])
+    CraftingSpec = _one_of([kind for kind in ATTACKS.values() if issubclass(kind, BallAttack)])
+    CurveAttackSpec = _one_of([on_a_curve(kind) for kind in ATTACKS.values() if issubclass(kind, GradientAttack)])
 
-
-CurveAttackSpec = Annotated[CurveFgsm | CurveBim | CurvePgd, Field(discriminator="name")]
+attack_adapter: TypeAdapter[Attack] = TypeAdapter(AttackSpec)
+crafting_attack_adapter: TypeAdapter[BallAttack] = TypeAdapter(CraftingSpec)
 
 
 class Curve(Implemented):

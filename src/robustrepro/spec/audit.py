@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Self, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from robustrepro.errors import unknown_name
 from robustrepro.spec.attacks import (
-    AutoAttack,
-    CraftingAttack,
+    ATTACKS,
+    BallAttack,
     CraftingSpec,
     Curve,
     CurveAttackSpec,
+    Inputs,
     Noise,
     Norm,
-    Pgd,
     Radius,
     crafting_attack_adapter,
 )
 from robustrepro.spec.base import Declaration, Key
 from robustrepro.spec.messages import explain
 
-AUDIT_ATTACKS = {get_args(attack.model_fields["name"].annotation)[0]: attack for attack in get_args(CraftingAttack)}
+AUDIT_ATTACKS = {name: attack for name, attack in ATTACKS.items() if issubclass(attack, BallAttack)}
 """What the audit can attack a model with, by name: everything that makes adversarial examples in a ball."""
 
 OVERSHOOT = 2.5
@@ -65,7 +65,7 @@ class AuditBall(Declaration):
     norm: Norm
     epsilon: Annotated[Radius, Field(gt=0)]
     attacks: dict[Key, CraftingSpec] = Field(min_length=1)
-    escalation: dict[Key, Annotated[AutoAttack | Pgd, Field(discriminator="name")]]
+    escalation: dict[Key, CraftingSpec]
     noise: Noise
     smaller: Curve
 
@@ -109,29 +109,29 @@ class Audit(Declaration):
             for key, template in templates.items():
                 if template.get("loss") == "training":
                     raise ValueError(f"{part}.{key}: expected a loss that every model has, found 'training'")
-                _check_attack(f"{part}.{key}", template, AUDIT_ATTACKS)
+                _check_attack(f"{part}.{key}", template)
         for key in ("fgsm", "pgd"):
             if self.attacks.get(key, {}).get("name") != key:
                 raise ValueError(f"attacks.{key}: expected an attack of this name, which the alarms compare")
-        for key, template in self.escalation.items():
-            _check_attack(f"escalation.{key}", template, ("autoattack", "pgd"))
-        _check_attack("transfer", self.transfer, AUDIT_ATTACKS)
+        if self.smaller.attack.loss == "training":
+            raise ValueError("smaller.attack: expected a loss that every model has, found 'training'")
+        _check_attack("transfer", self.transfer)
         if self.smaller.shares != sorted(set(self.smaller.shares)):
             raise ValueError(f"smaller.shares: expected increasing shares, found {self.smaller.shares}")
         return self
 
 
-def _check_attack(where: str, template: Template, names: Collection[str]) -> None:
-    """Refuse a template that is none of these attacks, with its place in the file."""
-    if template.get("name") not in names:
-        raise ValueError(str(unknown_name(f"attack in {where}", str(template.get("name")), names)))
+def _check_attack(where: str, template: Template) -> None:
+    """Refuse a template that is no attack of an audit, with its place in the file."""
+    if template.get("name") not in AUDIT_ATTACKS:
+        raise ValueError(str(unknown_name(f"attack in {where}", str(template.get("name")), AUDIT_ATTACKS)))
     try:
         attack_at(template, "linf", 0.1)
     except ValidationError as error:
         raise ValueError(explain(error, CraftingSpec, where)) from None
 
 
-def attack_at(template: Template, norm: Norm, epsilon: float) -> CraftingAttack:
+def attack_at(template: Template, norm: Norm, epsilon: float) -> BallAttack:
     """Return the attack of a template in one ball.
 
     Steps are as long as ε asks for, unless the template has a step size.
@@ -150,8 +150,8 @@ def attack_at(template: Template, norm: Norm, epsilon: float) -> CraftingAttack:
     return crafting_attack_adapter.validate_python(attack)
 
 
-def ball_of(audit: Audit, norm: Norm, epsilon: float, *, images: bool = True) -> AuditBall:
-    """Return every attack of the audit in one ball.
+def ball_of(audit: Audit, norm: Norm, epsilon: float, inputs: Inputs) -> AuditBall:
+    """Return every attack of the audit in one ball; those that cannot run on such inputs are left out.
 
     Parameters
     ----------
@@ -159,13 +159,13 @@ def ball_of(audit: Audit, norm: Norm, epsilon: float, *, images: bool = True) ->
         The audit as declared, after the scale's changes and the user's.
     norm, epsilon
         The ball in which a claim's cell was attacked, ε > 0.
-    images
-        Whether the attacked data are images. AutoAttack needs pixels in [0, 1], and is left out for points.
+    inputs
+        What is attacked there.
     """
 
     def in_the_ball(templates: Mapping[str, Template]) -> dict[str, Any]:
-        runnable = {key: template for key, template in templates.items() if images or template["name"] != "autoattack"}
-        return {key: attack_at(template, norm, epsilon) for key, template in runnable.items()}
+        attacks = {key: attack_at(template, norm, epsilon) for key, template in templates.items()}
+        return {key: attack for key, attack in attacks.items() if attack.unfit(inputs) is None}
 
     return AuditBall(
         norm=norm,

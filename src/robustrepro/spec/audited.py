@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from robustrepro.errors import UserError
 from robustrepro.grammar import Cell, parse_condition
 from robustrepro.layout import Layout
-from robustrepro.spec.attacks import CraftingSpec, Norm
+from robustrepro.spec.attacks import CraftingSpec, Inputs, Norm
 from robustrepro.spec.audit import attack_at, ball_of
 from robustrepro.spec.config import Tree
 from robustrepro.spec.contents import Contents
@@ -19,10 +19,8 @@ from robustrepro.spec.declarations import AUDIT_FILE, RESERVED, Declarations
 from robustrepro.spec.jobs import Seeded
 from robustrepro.spec.measurements import Attack, AuditOfBall, AuditTransfer
 from robustrepro.spec.messages import explain
+from robustrepro.spec.models import GivenModel
 from robustrepro.spec.paper import Row, Table
-
-IMAGE_DIMENSIONS = 3
-"""Channels, height, width: the shape of an example that is an image."""
 
 Ball = tuple[Norm, float]
 """A norm and ε: where an adversary may go."""
@@ -60,22 +58,58 @@ class PaperAudit:
     def battery(self, ball: Ball, model: str) -> AuditOfBall:
         """Return the measure of a model under every attack in a ball."""
         audit = self._declarations.audit
-        shape = self._declarations.form(self._declarations.dataset_of(model)).input_shape
         try:
-            attacks = ball_of(audit, *ball, images=len(shape) == IMAGE_DIMENSIONS)
+            attacks = ball_of(audit, *ball, self._inputs(model))
         except ValidationError as error:
             raise self._not_in(ball, error) from None
         return AuditOfBall(kind="audit", ball=attacks, examples=audit.examples)
 
     def transfer(self, source: str) -> AuditTransfer:
-        """Return the measure that makes a model's examples in every ball in which one on the same data is audited."""
+        """Return the measure that makes a model's examples in every ball in which one on the same data is audited.
+
+        Raises
+        ------
+        UserError
+            If the audit's attack cannot run on this model; the message names its key.
+        """
         audit = self._declarations.audit
         balls = sorted({ball for target in self._targets_of(source) for ball in self.balls[target]})
         try:
             attacks = [attack_at(audit.transfer, *ball) for ball in balls]
         except ValidationError as error:
             raise self._not_in(balls[0], error) from None
+        for attack in attacks:
+            if why := attack.unfit(self._inputs(source)):
+                raise UserError(f"{AUDIT_FILE}: transfer: {why}; {self._named(source)}")
+            given = isinstance(self._declarations.origin(source), GivenModel)
+            if given and getattr(attack, "loss", None) == "training":
+                raise UserError(
+                    f"{AUDIT_FILE}: transfer.loss: expected a loss that every model has, found 'training'; the weights "
+                    f"of {source} are given, and {self._named(source)}"
+                )
         return AuditTransfer.model_validate({"kind": "audit_transfer", "attacks": attacks, "examples": audit.examples})
+
+    def check(self) -> None:
+        """Refuse what could not be audited.
+
+        Raises
+        ------
+        UserError
+            If an attack of the audit cannot search a ball, or run on a model.
+        """
+        for model, balls in self.balls.items():
+            for ball in balls:
+                self.battery(ball, model)
+            for source in self.sources(model):
+                self.transfer(source)
+
+    def _inputs(self, model: str) -> Inputs:
+        """Return what an attack on a model is to change."""
+        return self._declarations.inputs(self._declarations.dataset_of(model))
+
+    def _named(self, model: str) -> str:
+        """Return which model a message is about, and why it is attacked."""
+        return f"it is to attack {model}, on whose data papers/{self.paper}/paper.yaml claims robustness"
 
     def _not_in(self, ball: Ball, error: ValidationError) -> UserError:
         """Return the error for a ball that an attack of the audit cannot search."""
@@ -188,13 +222,13 @@ def balls_of_audits(audits: Iterable[PaperAudit]) -> dict[str, tuple[PaperAudit,
     Raises
     ------
     UserError
-        If two balls have the same name, or an attack of the audit cannot search one.
+        If two balls have the same name, or a model cannot be audited in one.
     """
     balls: dict[str, tuple[PaperAudit, Ball]] = {}
     for audit in audits:
-        for model, of_model in audit.balls.items():
+        audit.check()
+        for of_model in audit.balls.values():
             for ball in of_model:
-                audit.battery(ball, model)
                 _, same = balls.setdefault(battery_measure(ball), (audit, ball))
                 if same != ball:
                     raise UserError(f"epsilons {same[1]} and {ball[1]} differ by less than their names show; use one")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from robustrepro.errors import UserError, unknown_name
+from robustrepro.spec.attacks import Inputs
 from robustrepro.spec.audit import Audit
 from robustrepro.spec.base import KEY_IN_WORDS, is_key
 from robustrepro.spec.config import (
@@ -49,6 +50,8 @@ from robustrepro.spec.paper import Paper, Table
 
 Declared = TypeVar("Declared")
 AUDIT_FILE = "workflow/audit.yaml"
+IMAGE_DIMENSIONS = 3
+"""Channels, height, width: the shape of an example that is an image."""
 RESERVED = "audit-"
 """What the names of the audit's own measures begin with."""
 
@@ -184,6 +187,12 @@ class Declarations:
     def form(self, dataset: str) -> CountedDataset:
         """Return the data set from which one has the shape of its inputs and its classes."""
         return form_of(dataset, self.models, self.datasets)
+
+    def inputs(self, dataset: str) -> Inputs:
+        """Return what an attack on a data set is to change."""
+        form, declared = self.form(dataset), self.datasets[dataset]
+        clipped = not (isinstance(declared, AdversarialDataset) and declared.box is None)
+        return Inputs(form.input_shape, form.classes, clipped and len(form.input_shape) == IMAGE_DIMENSIONS)
 
     def has_training_split(self, dataset: str) -> bool:
         """Tell whether a data set has images to train on."""
