@@ -52,6 +52,22 @@ def both(first: Change, second: Change) -> Change:
     return change
 
 
+def claim_on_points(declared: Declarations) -> None:
+    """Let the claim be about the robustness of the two models of points."""
+    table = declared.paper["tables"]["accuracy"]
+    del table["published"]
+    for row in table["rows"].values():
+        row["model"] = row["model"].replace("image", "points")
+
+
+def claim_on_given_weights(declared: Declarations) -> None:
+    """Let the claim be about two models of points, of which the weights of one are given."""
+    claim_on_points(declared)
+    models = declared.paper["models"]
+    given = {"file": "erm.safetensors", "sha256": "0" * 64}
+    models["points-erm"] = {"given": given, "dataset": "two_moons", "network": models["points-erm"]["network"]}
+
+
 def _put(tree: Any, keys: tuple[str | int, ...], value: object) -> None:
     for key in keys[:-1]:
         tree = tree.setdefault(key, {}) if isinstance(tree, dict) else tree[key]
@@ -126,9 +142,9 @@ AROUND_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         audit("pdg", "escalation", "pgd-margin-2", "name"),
         ["workflow/audit.yaml: ", "attack in escalation.pgd-margin-2: 'pdg'; did you mean 'pgd'?"],
     ),
-    "one step for when an alarm goes off": (
-        audit({"name": "fgsm"}, "escalation", "pgd-margin-2"),
-        ["workflow/audit.yaml: ", "attack in escalation.pgd-margin-2: 'fgsm'", "known: autoattack, pgd"],
+    "an attack without a bound for when an alarm goes off": (
+        audit({"name": "deepfool"}, "escalation", "pgd-margin-2"),
+        ["workflow/audit.yaml: ", "attack in escalation.pgd-margin-2: 'deepfool'", "known: autoattack, "],
     ),
     "an audit with the training objective": (
         audit("training", "attacks", "pgd-margin", "loss"),
@@ -148,7 +164,25 @@ AROUND_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     ),
     "the audit's transfer makes no examples": (
         audit({"name": "clean"}, "transfer"),
-        ["workflow/audit.yaml: ", "attack in transfer: 'clean'", "known: autoattack, bim, fgsm, noise, pgd"],
+        ["workflow/audit.yaml: ", "attack in transfer: 'clean'", "known: autoattack, "],
+    ),
+    "the audit's transfer is by what cannot attack the models": (
+        both(claim_on_points, audit({"name": "autoattack"}, "transfer")),
+        [
+            "workflow/audit.yaml: transfer: autoattack needs images with pixels in [0, 1]; found shape (2,)",
+            "it is to attack points-erm, on whose data papers/small/paper.yaml claims robustness",
+        ],
+    ),
+    "the audit's transfer ascends an objective that nobody knows": (
+        both(claim_on_given_weights, audit("training", "transfer", "loss")),
+        [
+            "workflow/audit.yaml: transfer.loss: expected a loss that every model has, found 'training'",
+            "the weights of points-erm are given",
+        ],
+    ),
+    "training objective at smaller epsilons": (
+        audit("training", "smaller", "attack", "loss"),
+        ["workflow/audit.yaml: smaller.attack: expected a loss that every model has, found 'training'"],
     ),
     "share of the whole ball": (
         audit([0.5, 1.0], "smaller", "shares"),

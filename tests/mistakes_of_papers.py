@@ -15,6 +15,7 @@ CHANGE = {"name": "truncate_singular_values", "layer": "classifier.3", "percent"
 CUT = {"from": ERM, "change": CHANGE}
 GIVEN = {"file": "erm.safetensors", "sha256": "0" * 64}
 NOISE = {"name": "gaussian_noise", "standard_deviation": 0.1}
+AUTOATTACK = {"name": "autoattack", "epsilon": "8/255"}
 FGSM = {"name": "fgsm", "epsilon": "8/255"}
 
 
@@ -72,6 +73,7 @@ def shown(measure: object, model: str = ERM) -> Change:
     return change
 
 
+EXTRA_COLUMN = ("tables", "extra", "columns", "extra")
 EXTRA = f"{PAPER}: tables.extra.rows.row: column extra: extra"
 # What was done wrong: (the change, what the message says).
 IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
@@ -217,7 +219,26 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     # Measures
     "unknown attack": (
         put("pdg", *PGD, "name"),
-        [f"{PAPER}: measures.pgd: attack.name: unknown name 'pdg'; did you mean 'pgd'?", "fgsm, noise, pgd"],
+        [f"{PAPER}: measures.pgd: attack.name: unknown name 'pdg'; did you mean 'pgd'?", "known: autoattack, "],
+    ),
+    "an attack on images of points": (
+        shown({"attack": AUTOATTACK}, "points-erm"),
+        [f"{EXTRA} cannot attack points-erm on two_moons: autoattack needs images", "found shape (2,)"],
+    ),
+    "transfer by an attack on images between models of points": (
+        both(
+            shown({"transfer": {"attack": AUTOATTACK, "targets": ["points-erm"], "white_box": True}}, "points-erm"),
+            put({"label": "T", "measure": "extra", "target": "points-erm", "white_box": True}, *EXTRA_COLUMN),
+        ),
+        [f"{EXTRA} cannot attack points-erm on two_moons: autoattack needs images"],
+    ),
+    "an attack on images of examples without a box": (
+        both(dataset("adversarial", box=None), shown({"attack": AUTOATTACK, "data": "other"})),
+        [f"{EXTRA} cannot attack {ERM} on other: autoattack needs images", "whose values have no bounds"],
+    ),
+    "a data set by an attack on images, without their box": (
+        dataset("adversarial", box=None, attacks=[FGSM, AUTOATTACK]),
+        ["datasets.other: adversarial.attacks[1]: autoattack needs images with pixels in [0, 1]", "no bounds"],
     ),
     "negative epsilon": (put(-0.1, *PGD, "epsilon"), ["measures.pgd: attack.epsilon: found -0.1", "greater than or"]),
     "a ratio over zero": (
@@ -332,7 +353,7 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         both(transfer, put({"name": "clean"}, *TRANSFER, "transfer", "attack")),
         [
             f"{PAPER}: measures.transfer-pgd: attack.name: unknown name 'clean'",
-            "known: autoattack, bim, fgsm, noise, pgd",
+            "known: autoattack, ",
         ],
     ),
     "transfer with restarts that are all the same": (

@@ -168,6 +168,10 @@ def on_device(images: Tensor, device: torch.device) -> Tensor:
 @torch.no_grad()
 @true_float32()
 def predictions(model: nn.Module, images: Tensor, device: torch.device, batch_size: int = 256) -> Tensor:
-    """Return a model's prediction for each image, int64, shape (N,), on the CPU; without TF32."""
-    batches = (on_device(batch, device) for batch in torch.split(images, batch_size))
+    """Return a model's prediction for each image, int64, shape (N,), on the CPU; without TF32.
+
+    Images that were made in another precision are rounded to the model's.
+    """
+    precision = next((weight.dtype for weight in model.parameters()), images.dtype)
+    batches = (on_device(batch.to(precision), device) for batch in torch.split(images, batch_size))
     return torch.cat([model(batch).argmax(1).cpu() for batch in batches])

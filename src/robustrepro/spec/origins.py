@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from robustrepro.errors import UserError, unknown_name
+from robustrepro.spec.attacks import Inputs
 from robustrepro.spec.datasets import AdversarialDataset, CountedDataset, DatasetSpec, GeneratedDataset
 from robustrepro.spec.models import DerivedModel, GivenModel, ModelDeclaration, TrainedModel
 
@@ -110,6 +111,10 @@ def _check_adversarial(
         raise UserError(f"{where}.split: {dataset.model} is of {name}, which has no split 'train'")
     if dataset.box == "unit" and len(form_of(name, models, datasets).input_shape) != 3:
         raise UserError(f"{where}.box: the points of {name} have no unit box; expected null")
+    form = form_of(name, models, datasets)
+    for number, attack in enumerate(dataset.attacks):
+        if why := attack.unfit(Inputs(form.input_shape, form.classes, bounded=dataset.box == "unit")):
+            raise UserError(f"{where}.attacks[{number}]: {why}")
 
 
 def origin_of(name: str, models: Mapping[str, ModelDeclaration]) -> TrainedModel | GivenModel:

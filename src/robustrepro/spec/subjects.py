@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from robustrepro.errors import UserError, unknown_name
+from robustrepro.spec.attacks import Attack
 from robustrepro.spec.declarations import Declarations
-from robustrepro.spec.measurements import DecisionBoundary, Measurement, TrainingPath, Transfer
+from robustrepro.spec.measurements import DecisionBoundary, Measurement, TrainingPath, Transfer, walk
 from robustrepro.spec.models import DerivedModel, GivenModel
 from robustrepro.spec.paper import Column
 
@@ -70,6 +71,10 @@ def _check_data(where: str, model: str, name: str, declarations: Declarations) -
             f"{where}: {name} is of {read}, with {theirs.classes} classes of shape {theirs.input_shape}; {model} is of "
             f"{own}, with {ours.classes} of {ours.input_shape}"
         )
+    inputs = declarations.inputs(read)
+    for attack in walk(measure):
+        if isinstance(attack, Attack) and (why := attack.unfit(inputs)):
+            raise UserError(f"{where}: {name} cannot attack {model} on {read}: {why}")
     if isinstance(measure, DecisionBoundary) and theirs.input_shape != POINTS:
         raise UserError(f"{where}: {name} is for points of the plane; {model} is of {read}")
     if _reads_training_split(measure) and not declarations.has_training_split(read):
