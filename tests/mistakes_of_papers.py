@@ -240,6 +240,22 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         dataset("adversarial", box=None, attacks=[FGSM, AUTOATTACK]),
         ["datasets.other: adversarial.attacks[1]: autoattack needs images with pixels in [0, 1]", "no bounds"],
     ),
+    "more shards than the first examples": (
+        shown({"attack": FGSM, "examples": 3, "shards": 4}),
+        [f"{EXTRA} has 4 shards, but 3 examples of digits to share"],
+    ),
+    "more shards than examples": (
+        shown({"losses": {}, "shards": 361}),
+        [f"{EXTRA} has 361 shards, but 360 examples of digits to share"],
+    ),
+    "more shards than the first examples of data that are not made yet": (
+        both(dataset("adversarial"), shown({"attack": FGSM, "data": "other", "examples": 3, "shards": 4})),
+        [f"{EXTRA} has 4 shards, but 3 examples of other to share"],
+    ),
+    "cropped points": (
+        put({"name": "crop_and_flip"}, "models", "points-erm", "augmentation"),
+        ["models.points-erm: augmentation: crop_and_flip is of images; those of two_moons are points of the plane"],
+    ),
     "negative epsilon": (put(-0.1, *PGD, "epsilon"), ["measures.pgd: attack.epsilon: found -0.1", "greater than or"]),
     "a ratio over zero": (
         put("8/0", *PGD, "epsilon"),
@@ -329,7 +345,10 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         [f"{EXTRA} needs the training objective of given, whose weights are given"],
     ),
     "the training of a derived model": (
-        both(derived(), shown({"training_path": {}}, "cut")),
+        both(
+            derived(),
+            both(shown({"training_path": {}}, "cut"), put({"mean": "value"}, *EXTRA_COLUMN, "statistic")),
+        ),
         [f"{EXTRA} needs the training of cut, which is derived from another model"],
     ),
     # Transfer

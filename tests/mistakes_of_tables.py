@@ -164,7 +164,7 @@ IN_TABLES: dict[str, tuple[Change, list[str]]] = {
         [f"{PAPER}: tables.accuracy.columns.pgd.statistic.column: found 3", "valid string"],
     ),
     "mean over several measures": (
-        put({"label": "Worst", "measure": ["pgd", "fgsm"], "statistic": {"mean": "loss"}}, *COLUMNS, "pgd"),
+        put({"label": "Worst", "measure": ["pgd", "fgsm"], "statistic": {"mean": "margin"}}, *COLUMNS, "pgd"),
         [f"{PAPER}: tables.accuracy.columns.pgd: of several measures only an accuracy can be shown, not 'mean'"],
     ),
     "the worst case over different images": (
@@ -366,6 +366,80 @@ IN_TABLES: dict[str, tuple[Change, list[str]]] = {
             put({"eps": 0.1}, "tables", "extra", "columns", "extra", "rows"),
         ),
         [f"column of extra in {PAPER}: tables.extra.columns.extra: 'eps'; did you mean 'epsilon'?"],
+    ),
+    "a column that an attack without a bound does not have": (
+        both(
+            shown({"attack": {"name": "deepfool"}}),
+            put({"mean": "margin"}, "tables", "extra", "columns", "extra", "statistic"),
+        ),
+        [f"column of extra in {PAPER}: tables.extra.columns.extra: 'margin'", "known: clean_prediction, index, l1"],
+    ),
+    "an accuracy of a training": (
+        shown({"training_path": {}}, "points-erm"),
+        [f"column of extra in {PAPER}: tables.extra.columns.extra: 'label'", "known: gradient, parameter"],
+    ),
+    "an accuracy at several epsilons": (
+        shown({"curve": {"epsilons": [0.1, 0.2], "attack": {"name": "fgsm"}}}),
+        [f"{PAPER}: tables.extra.columns.extra: extra has a row per epsilon; expected 'rows' with one epsilon of 0.1"],
+    ),
+    "the worst case over what has no images": (
+        both(
+            shown({"decision_boundary": {}}, "points-erm"),
+            both(
+                put({"decision_boundary": {}}, "measures", "another"),
+                put(["extra", "another"], "tables", "extra", "columns", "extra", "measure"),
+            ),
+        ),
+        [f"column of extra in {PAPER}: tables.extra.columns.extra: 'index'"],
+    ),
+    "an epsilon that a curve does not have": (
+        both(
+            shown({"curve": {"epsilons": ["8/255", 0.1], "attack": {"name": "fgsm"}}}),
+            put({"epsilon": 0.03}, "tables", "extra", "columns", "extra", "rows"),
+        ),
+        [f"{PAPER}: tables.extra.columns.extra: extra has no rows of epsilon 0.03; expected one of 0.0313"],
+    ),
+    "rows of a ball that examples were not made in": (
+        both(transfer, put({"norm": "l2"}, "tables", "transfer", "columns", "erm", "rows")),
+        [f"{PAPER}: tables.transfer.columns.erm: transfer-pgd has no rows of norm l2; expected one of linf"],
+    ),
+    # What figures show
+    "a figure of another kind of measure": (
+        put("pgd", *FIGURE, "measure"),
+        [f"{PAPER}: figures.regions: pgd is of kind attack; expected kind decision_boundary"],
+    ),
+    "an axis that no measurement has": (
+        series(measure="pgd"),
+        [f"column of pgd in {PAPER}: figures.regions.figure.series[0]: 'epsilon'", "known: accuracy, clean_margin"],
+    ),
+    "a hue that no measurement has": (
+        both(series(columns={"epsilon": 0.3}), put("loss", *FIGURE, "hue")),
+        [f"column of pgd in {PAPER}: figures.regions.figure.series[0]: 'loss'"],
+    ),
+    "an accuracy without attack where nothing is attacked": (
+        both(
+            shown({"losses": {}}),
+            both(series(measure="extra", columns={"epsilon": 0.3}), put(0.0, *FIGURE, "clean_at")),
+        ),
+        [f"column of extra in {PAPER}: figures.regions.figure.series[0]: 'clean_prediction'"],
+    ),
+    "a series of an epsilon that a curve does not have": (
+        both(
+            shown({"curve": {"epsilons": [0.1], "attack": {"name": "fgsm"}}}),
+            both(
+                put({"epsilon": 0.1}, "tables", "extra", "columns", "extra", "rows"),
+                series(measure="extra", rows={"epsilon": 0.2}),
+            ),
+        ),
+        [f"{PAPER}: figures.regions.figure.series[0]: extra has no rows of epsilon 0.2; expected one of 0.1"],
+    ),
+    "colours of a table that is not of percentages": (
+        put({"name": "heat_map", "table": "distances"}, *FIGURE),
+        [f"{PAPER}: figures.regions: a heat map shows percentages; the unit of column erm-hrm of distances is ''"],
+    ),
+    "an axis that is no column of the table": (
+        put({"name": "table_scatter", "table": "accuracy", "x": "clean", "y": "pdg"}, *FIGURE),
+        [f"column of accuracy in {PAPER}: figures.regions: 'pdg'; did you mean 'pgd'?"],
     ),
     "claims in two balls whose names are the same": (
         both(

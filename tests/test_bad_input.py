@@ -170,7 +170,7 @@ def everything(declared: Declarations) -> None:
         },
     }
     declared.published["more.csv"] = ",F,G: N,W,L,R\nerm,1,2,3,4,5\ncut,,-,3,1,5\ngiven,1,2,3,4,5\ntheirs,1,2,3,4,5\n"
-    lines = {"model": "image-erm", "measure": "curve", "label": "ERM", "seed": 1, "rows": {"norm": "l2"}}
+    lines = {"model": "image-erm", "measure": "curve", "label": "ERM", "seed": 1, "rows": {"epsilon": 0.1}}
     for key, figure in {
         "lines": {"name": "lines", "x": {"column": "epsilon", "label": "ε"}, "series": [lines | {"columns": {"n": 1}}]},
         "paths": {"name": "training_paths", "measure": "path", "panels": [{"label": "ERM", "model": "points-erm"}]},

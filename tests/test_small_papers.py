@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from conftest import REPOSITORY, Declarations
 from in_process import make_all
@@ -33,6 +34,39 @@ def of_points(declared: Declarations, norm: str) -> None:
 
 def results(plan: Plan, folder: Path, name: str) -> Any:
     return json.loads((folder / plan.folder / "papers/small" / name).read_text(encoding="utf-8"))
+
+
+def test_the_columns_that_are_known_beforehand_are_those_that_are_measured(
+    declarations: Declarations, tmp_path: Path
+) -> None:
+    of_points(declarations, "linf")
+    paper, models = declarations.paper, ["points-erm", "points-hrm"]
+    paper["claims"] = {}
+    fgsm = {"name": "fgsm", "epsilon": 0.1}
+    paper["measures"] |= {
+        "deepfool": {"attack": {"name": "deepfool"}},
+        "curve": {"curve": {"epsilons": [0.1, 0.2], "attack": {"name": "fgsm"}}},
+        "losses": {"losses": {}},
+        "path": {"training_path": {"every": 4}},
+        "transfer": {"transfer": {"attack": fgsm, "targets": models}},
+    }
+    shown = {"deepfool": {"mean": "l2"}, "curve": "accuracy", "losses": {"mean": "loss"}, "path": {"mean": "value"}}
+    columns = {name: {"label": name, "measure": name, "statistic": statistic} for name, statistic in shown.items()}
+    columns["curve"]["rows"] = {"epsilon": 0.2}
+    columns["transfer"] = {"label": "transfer", "measure": "transfer", "target": models[0]}
+    columns["grid"] = {"label": "grid", "measure": "grid", "statistic": {"mean": "probability"}}
+    paper["tables"]["accuracy"]["columns"] |= columns
+    plan = declarations.plan()
+    make_all(plan, tmp_path)
+    checked = 0
+    for path in sorted((tmp_path / plan.folder / "measurements").glob("*/*/seed0.parquet")):
+        declared = plan.declarations.measure(path.parts[-3])
+        assert set(pd.read_parquet(path).columns) == declared.known_columns(), path.parts[-3]
+        frame = pd.read_parquet(path)
+        for column, values in declared.known_values().items():
+            assert set(frame[column]) == set(values)
+        checked += 1
+    assert checked == 2 * 8 + 1  # two models, eight measures; one pair
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])

@@ -9,9 +9,9 @@ from robustrepro.errors import UserError, unknown_name
 from robustrepro.grammar import Expression, Place, order_of_values, parse_condition, parse_value, readable_key
 from robustrepro.spec.contents import Contents
 from robustrepro.spec.declarations import Declarations
-from robustrepro.spec.figures import Figure
 from robustrepro.spec.measurements import Measurement, Transfer
 from robustrepro.spec.paper import Claim, Column, Paper, Row, Table
+from robustrepro.spec.shown import check_columns, check_figure, check_one_row_per_image, check_rows
 from robustrepro.spec.statistics import Statistic
 from robustrepro.spec.subjects import check_measure, check_subject, check_target
 
@@ -35,7 +35,7 @@ def check_papers(declarations: Declarations, contents: Contents) -> None:
             _TableCheck(f"{file}: tables.{key}", table, declarations, contents).run()
             contents.printed(name, table)
         for key, figure in paper.figures.items():
-            _check_figure(f"{file}: figures.{key}", figure, paper, declarations)
+            check_figure(f"{file}: figures.{key}", figure, paper, declarations, contents)
         if unreadable := [key for key in paper.tables if not readable_key(key)]:
             raise UserError(f"{file}: tables.{unreadable[0]}: claims cannot name the key '{unreadable[0]}'")
         for key, claim in paper.claims.items():
@@ -87,10 +87,13 @@ class _TableCheck:
         """Refuse a statistic, or a choice of rows, of columns that the measurements will not have."""
         options = statistic.model_dump(include={"column", "count"}, exclude_none=True)
         named = [*options.values(), *(column.rows or {}), *(["label", "prediction"] if statistic.accuracy else [])]
-        for measure in column.measures:
-            columns = self._declarations.measure(measure).columns
-            if columns is not None and (unknown := set(named) - columns):
-                raise unknown_name(f"column of {measure} in {where}", min(unknown), columns)
+        named += ["index"] if len(column.measures) > 1 else []
+        for name in column.measures:
+            measure = self._declarations.measure(name)
+            check_columns(where, name, named, measure.known_columns())
+            check_rows(where, name, column.rows or {}, measure.known_values())
+            if statistic.accuracy:
+                check_one_row_per_image(where, name, {*(column.rows or {}), "target"}, measure.known_values())
 
     def _check_values(self) -> None:
         """Refuse expressions that cannot be read, over cells that are not there or not computed, or in a circle."""
@@ -167,26 +170,6 @@ def _placed(where: str, read: Callable[..., Read], *arguments: Any) -> Read:
         return read(*arguments)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
-
-
-def _check_figure(where: str, figure: Figure, paper: Paper, declarations: Declarations) -> None:
-    for table in figure.figure.tables():
-        if table not in paper.tables:
-            raise unknown_name(f"table in {where}", table, paper.tables)
-    for source in figure.figure.sources():
-        if source.model not in declarations.models:
-            raise unknown_name(f"model in {where}", source.model, declarations.models)
-        if source.measure not in declarations.measures:
-            raise unknown_name(f"measure in {where}", source.measure, declarations.measures)
-        measure = declarations.measure(source.measure)
-        if measure.subjects != 1:
-            raise UserError(f"{where}: {source.measure} compares two models; expected a measure of one")
-        if isinstance(measure, Transfer) and source.model != (measure.source or source.model):
-            raise UserError(f"{where}: {source.measure} has the source {measure.source}, and nothing of {source.model}")
-        check_subject(where, source.model, source.measure, declarations)
-        seeds = declarations.seeds(source.model)
-        if source.seed is not None and source.seed not in seeds:
-            raise UserError(f"{where}: {source.model} has no seed {source.seed} at this scale (it has {len(seeds)})")
 
 
 def _check_claim(where: str, claim: Claim, paper: Paper, contents: Contents) -> None:

@@ -194,6 +194,13 @@ class Declarations:
         clipped = not (isinstance(declared, AdversarialDataset) and declared.box is None)
         return Inputs(form.input_shape, form.classes, clipped and len(form.input_shape) == IMAGE_DIMENSIONS)
 
+    def examples(self, dataset: str, split: str) -> int | None:
+        """Return how many examples a split of a data set has; None where that is not known before it is made."""
+        if isinstance(self.datasets[dataset], AdversarialDataset):
+            return None
+        form = self.form(dataset)
+        return form.train_examples if split == "train" else form.test_examples
+
     def has_training_split(self, dataset: str) -> bool:
         """Tell whether a data set has images to train on."""
         return has_training_split(self.datasets[dataset])

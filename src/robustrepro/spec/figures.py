@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
@@ -29,6 +29,10 @@ class FigureKind(Implemented):
         """Yield the measurements that the figure is drawn from."""
         yield from ()
 
+    def kinds(self) -> Mapping[str, str]:
+        """Return, by measure, the kind that it has to be of, where the figure can show no other."""
+        return {}
+
     def tables(self) -> Iterator[str]:
         """Yield the tables of the same paper that the figure is drawn from."""
         yield from ()
@@ -49,6 +53,9 @@ class Panel(Declaration):
 class PanelPerModel(FigureKind):
     """One panel per model, each drawn from the same measure."""
 
+    kind: ClassVar[str]
+    """What the measure is of."""
+
     measure: Key
     panels: list[Panel] = Field(min_length=1)
 
@@ -56,6 +63,10 @@ class PanelPerModel(FigureKind):
         """Yield the measurement of each panel."""
         for panel in self.panels:
             yield Source(panel.model, self.measure, panel.seed)
+
+    def kinds(self) -> Mapping[str, str]:
+        """Return the kind that the measure has to be of."""
+        return {self.measure: self.kind}
 
 
 class DecisionBoundaries(PanelPerModel):
@@ -65,6 +76,7 @@ class DecisionBoundaries(PanelPerModel):
     """
 
     implementation: ClassVar[str] = "robustrepro.figures.decision_boundaries:draw"
+    kind: ClassVar[str] = "decision_boundary"
     name: Literal["decision_boundaries"]
     columns: int | None = Field(default=None, ge=1)
 
@@ -73,6 +85,7 @@ class TrainingGradients(PanelPerModel):
     """Directions of the gradients in each model's training; ``measure`` is of the kind training_path."""
 
     implementation: ClassVar[str] = "robustrepro.figures.training_gradients:draw"
+    kind: ClassVar[str] = "training_path"
     name: Literal["training_gradients"]
 
 
@@ -80,6 +93,7 @@ class TrainingPaths(PanelPerModel):
     """The parameters during training, and where the gradient would move them; ``measure`` is a training_path."""
 
     implementation: ClassVar[str] = "robustrepro.figures.training_paths:draw"
+    kind: ClassVar[str] = "training_path"
     name: Literal["training_paths"]
 
 
@@ -150,6 +164,10 @@ class DiagonalDominance(FigureKind):
             yield Source(batch.losses, self.losses_measure)
             for model in batch.accuracy.values():
                 yield Source(model, self.measure)
+
+    def kinds(self) -> Mapping[str, str]:
+        """Return the kind that each measure has to be of."""
+        return {self.measure: "attack", self.losses_measure: "losses"}
 
 
 class HeatMap(FigureKind):
@@ -237,6 +255,11 @@ class Comparison(FigureKind):
         for one in self.series:
             yield Source(one.model, one.measure, one.seed)
 
+    def column_names(self) -> Iterator[str]:
+        """Yield the columns that the figure is drawn from."""
+        yield from filter(None, (self.hue, self.panels, getattr(self, "style", None)))
+        yield from (axis.column for axis in (getattr(self, "x", None), getattr(self, "y", None)) if axis)
+
 
 class Lines(Comparison):
     """One quantity against another, such as accuracy against ε: a line per hue and ``style``.
@@ -254,6 +277,12 @@ class Lines(Comparison):
     y: Quantity = Quantity(column="accuracy", label="accuracy", unit="%", factor=100.0, limits=[0.0, 100.0])
     style: str | None = None
     clean_at: Number | None = None
+
+    def column_names(self) -> Iterator[str]:
+        """Yield the columns that the figure is drawn from, ``accuracy`` among them where it has to be computed."""
+        yield from super().column_names()
+        if self.clean_at is not None:
+            yield "clean_prediction"
 
     @model_validator(mode="after")
     def _clean_accuracy_has_a_place(self) -> Lines:

@@ -7,13 +7,13 @@ kind is one class here (or in a module that ``extensions`` in config.yaml names)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
 from robustrepro.errors import UserError, unknown_name
-from robustrepro.spec.attacks import AttackSpec, CraftingSpec, Curve
+from robustrepro.spec.attacks import AttackSpec, CraftingSpec, Curve, MinimalDistanceAttack
 from robustrepro.spec.audit import AuditBall
 from robustrepro.spec.base import Implemented, Key
 from robustrepro.spec.config import Tree, validated
@@ -24,6 +24,8 @@ Part = Literal["network", "objective", "training"]
 
 EXAMPLE = frozenset({"index", "label", "prediction"})
 """The columns of every measurement with a row per example."""
+ATTACKED = EXAMPLE | {"clean_prediction", "linf", "l2", "queries"}
+"""Those of every attack."""
 
 
 class Cost(NamedTuple):
@@ -66,6 +68,14 @@ class Measurement(Implemented):
     columns: ClassVar[frozenset[str] | None] = None
     """The columns of its measurements, if they are known beforehand: what statistics name is then checked at once."""
 
+    def known_columns(self) -> frozenset[str] | None:
+        """Return the columns that it will have; None where they are not known beforehand."""
+        return self.columns
+
+    def known_values(self) -> Mapping[str, Collection[Any]]:
+        """Return, by column, the values that it will have there, of those columns where they are known beforehand."""
+        return {}
+
     @model_validator(mode="after")
     def _shards_suit_the_kind(self) -> Self:
         if self.shards > 1 and not self.can_be_sharded:
@@ -94,6 +104,12 @@ class Attack(OfExamples):
     kind: Literal["attack"]
     attack: AttackSpec
 
+    def known_columns(self) -> frozenset[str]:
+        """Return the columns that it will have: an attack without a bound has no margins, and no restarts."""
+        if isinstance(self.attack, MinimalDistanceAttack):
+            return ATTACKED | {"l1"}
+        return ATTACKED | {"clean_margin", "margin", "restart"}
+
     def parts(self) -> frozenset[Part]:
         """Return what it needs to know of a model: the objective only where the attack ascends it."""
         return _with_objective(self.attack)
@@ -107,6 +123,10 @@ class CurveOfAttacks(OfExamples):
     curve: Curve
 
     columns: ClassVar[frozenset[str] | None] = EXAMPLE | {"epsilon", "clean_prediction", "margin", "queries"}
+
+    def known_values(self) -> Mapping[str, Collection[Any]]:
+        """Return its ε."""
+        return {"epsilon": self.curve.epsilons}
 
     def parts(self) -> frozenset[Part]:
         """Return what it needs to know of a model: the objective only where the attack ascends it."""
@@ -132,6 +152,11 @@ class Crafted(OfExamples):
         """Return the attacks with which the examples are made."""
         raise NotImplementedError
 
+    def known_values(self) -> Mapping[str, Collection[Any]]:
+        """Return the balls."""
+        attacks = self.crafting_attacks()
+        return {name: list(dict.fromkeys(getattr(attack, name) for attack in attacks)) for name in ("norm", "epsilon")}
+
     def parts(self) -> frozenset[Part]:
         """Return what it needs to know of the source: the objective only where an attack ascends it."""
         return frozenset().union(*map(_with_objective, self.crafting_attacks()))
@@ -155,6 +180,10 @@ class Transfer(Crafted):
     targets: list[Key] = Field(min_length=1)
     source: Key | None = None
     white_box: bool = False
+
+    def known_values(self) -> Mapping[str, Collection[Any]]:
+        """Return the ball, and the targets."""
+        return {**super().known_values(), "target": self.targets}
 
     def crafting_attacks(self) -> list[Any]:
         """Return the one attack."""
@@ -203,6 +232,8 @@ class DecisionBoundary(Measurement):
     kind: Literal["decision_boundary"]
     resolution: int = Field(default=200, ge=20)
 
+    columns: ClassVar[frozenset[str] | None] = frozenset({"part", "x", "y", "label", "prediction", "probability"})
+
 
 class TrainingPath(Measurement):
     """A training repeated, with parameters and gradients of every n-th update; n is ``every``."""
@@ -211,6 +242,7 @@ class TrainingPath(Measurement):
     kind: Literal["training_path"]
     every: int = Field(default=1, ge=1)
 
+    columns: ClassVar[frozenset[str] | None] = frozenset({"update", "parameter", "value", "gradient"})
     cost: ClassVar[Cost] = Cost(gpu=1, memory_mb=3000)
 
     def parts(self) -> frozenset[Part]:

@@ -96,6 +96,12 @@ def check_models(models: Mapping[str, ModelDeclaration], datasets: Mapping[str, 
             raise UserError(
                 f"models.{name}: dataset: {model.dataset} has a test split only, so none can be trained on it"
             )
+        shape = form_of(model.dataset, models, datasets).input_shape
+        if isinstance(model, TrainedModel) and model.augmentation is not None and len(shape) != 3:
+            raise UserError(
+                f"models.{name}: augmentation: {model.augmentation.name} is of images; those of {model.dataset} are "
+                "points of the plane"
+            )
     for name, dataset in datasets.items():
         if isinstance(dataset, AdversarialDataset):
             _check_adversarial(f"datasets.{name}: adversarial", dataset, models, datasets)

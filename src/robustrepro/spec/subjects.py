@@ -5,7 +5,7 @@ from __future__ import annotations
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.spec.attacks import Attack
 from robustrepro.spec.declarations import Declarations
-from robustrepro.spec.measurements import DecisionBoundary, Measurement, TrainingPath, Transfer, walk
+from robustrepro.spec.measurements import DecisionBoundary, Measurement, OfExamples, TrainingPath, Transfer, walk
 from robustrepro.spec.models import DerivedModel, GivenModel
 from robustrepro.spec.paper import Column
 
@@ -79,6 +79,11 @@ def _check_data(where: str, model: str, name: str, declarations: Declarations) -
         raise UserError(f"{where}: {name} is for points of the plane; {model} is of {read}")
     if _reads_training_split(measure) and not declarations.has_training_split(read):
         raise UserError(f"{where}: {name} reads the training images of {read}, which has a test split only")
+    if isinstance(measure, OfExamples):
+        sizes = (measure.examples, declarations.examples(read, measure.split))
+        count = min((size for size in sizes if size is not None), default=measure.shards)
+        if measure.shards > count:
+            raise UserError(f"{where}: {name} has {measure.shards} shards, but {count} examples of {read} to share")
 
 
 def _reads_training_split(measure: Measurement) -> bool:
