@@ -278,10 +278,14 @@ def test_where_something_differs_from_the_paper_the_audit_is_only_indicative() -
 def test_the_library_is_named_only_where_no_other_attack_takes_the_claim_down() -> None:
     # AutoAttack is credited with all that was broken before it.
     plain = [made_up(5)] * 2
-    both = survival_of([made_up(80, pgd=20, **{"audit: autoattack": 10})] * 2, plain)
+
+    def with_library(pgd: float) -> WorstCase:
+        return replace(made_up(80, pgd=pgd, ensemble=10), ran_last=frozenset({"ensemble"}))
+
+    both = survival_of([with_library(20)] * 2, plain)
     assert str(both.taken_down).startswith("pgd: ")
-    alone = survival_of([made_up(80, pgd=70, **{"audit: autoattack": 10})] * 2, plain)
-    assert str(alone.taken_down).startswith("audit: autoattack: ")
+    alone = survival_of([with_library(70)] * 2, plain)
+    assert str(alone.taken_down).startswith("ensemble: ")
 
 
 def test_the_paper_prints_nothing_of_a_worst_case() -> None:

@@ -27,7 +27,13 @@ SOURCES = {"defended": 2, "plain": 1}
 OWN_ATTACK = {"name": "pgd", "steps": 40, "epsilon": 0.3}
 OWN_ORIGIN = {"spec": {"measure": {"kind": "attack", "attack": OWN_ATTACK, "split": "test"}}}
 MORE = {"name": "pgd", "steps": 40, "restarts": 10, "loss": "margin", "epsilon": 0.3}
-AUDIT = {"margin": {**MORE, "restarts": 1}, "noise": {"name": "noise", "draws": 5, "epsilon": 0.3}}
+ENSEMBLE = {"name": "autoattack", "version": "plus", "epsilon": 0.3}
+AUDIT = {
+    "margin": {**MORE, "restarts": 1},
+    "noise": {"name": "noise", "draws": 5, "epsilon": 0.3},
+    "strong": ENSEMBLE,
+    "autoattack-like": MORE,
+}
 Resisting = Sequence[int]
 """Which images resist an attack."""
 
@@ -98,6 +104,11 @@ def files(tmp_path: Path) -> AttackFiles:
     write_transfer(paths.transfer["plain, seed 0"], [*range(5), 9], ("defended", 0))
     write_transfer(paths.transfer["defended, seed 1"], range(8), ("defended", 0))
     return paths
+
+
+def test_the_ensemble_of_the_library_is_known_by_its_name_and_not_by_its_key(files: AttackFiles) -> None:
+    write_battery(files.battery, {"margin": range(7), "strong": range(5), "autoattack-like": range(6)})
+    assert read_worst_case(CELL, 0, files).ran_last == {"audit: strong"}
 
 
 def test_a_papers_audit_reads_its_own_battery_ball_by_ball_and_its_own_transfer() -> None:

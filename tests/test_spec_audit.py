@@ -137,3 +137,13 @@ def test_models_on_points_and_on_images_are_audited_by_what_their_data_can_take(
     }
     assert "auto" in attacks["image-hrm"]["attacks"]
     assert "auto" not in attacks["points-hrm"]["attacks"]
+
+
+def test_what_is_no_accuracy_under_attack_is_not_audited_as_one(declarations: Declarations) -> None:
+    table = declarations.paper["tables"]["accuracy"]
+    del table["published"]
+    table["columns"]["linf"] = {"label": "Distance", "measure": "pgd", "statistic": {"mean": "linf"}, "unit": ""}
+    condition = "accuracy[hrm, linf] >= accuracy[erm, linf]"
+    declarations.paper["claims"]["distance"] = declarations.paper["claims"]["hrm-is-better"] | {"holds_if": [condition]}
+    spec = json.loads(declarations.plan().job("audit", paper="small").spec)
+    assert [claim["key"] for claim in spec["claims"]] == ["hrm-is-better"]

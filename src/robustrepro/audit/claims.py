@@ -157,7 +157,8 @@ def _taken_down(
 
     attacks = dict.fromkeys(attack for case in cases for attack in case.resisted)
     # The library's attacks come last: they are credited with what the others have broken before them.
-    by_harm = sorted(attacks, key=lambda attack: ("autoattack" in attack, sum(left_by(attack, case) for case in cases)))
+    last = frozenset[str]().union(*(case.ran_last for case in cases))
+    by_harm = sorted(attacks, key=lambda attack: (attack in last, sum(left_by(attack, case) for case in cases)))
     for attack in by_harm:
         left = judged(partial(left_by, attack))
         if not left.verdict.holds:

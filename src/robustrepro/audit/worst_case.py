@@ -21,6 +21,8 @@ BATTERY = "audit: "
 TRANSFER = "transfer from "
 """What the names of attacks that were made for another model begin with."""
 VERDICT = ("index", "label", "clean_prediction", "prediction")
+LIBRARY = "autoattack"
+"""The attack that is run on the images alone that the others have left."""
 SMALLER = "smaller"
 """The battery's attack at smaller ε, which is no part of the worst case."""
 
@@ -44,6 +46,8 @@ class WorstCase:
         What the alarms said.
     words
         The tables' and the battery's attacks among ``resisted`` as a sentence would name them.
+    ran_last
+        Those of the battery that were not run on the images that the others had broken already.
     """
 
     resisted: pd.DataFrame
@@ -52,6 +56,7 @@ class WorstCase:
     constant: bool
     alarms: Sequence[Mapping[str, Any]]
     words: Mapping[str, str] = field(default_factory=dict)
+    ran_last: frozenset[str] = frozenset()
 
     def accuracy(self, *attacks: str) -> float:
         """Return the share of images, in percent, that resist each of these attacks; all attacks when none is named."""
@@ -178,6 +183,7 @@ def read_worst_case(
     for source, path in files.transfer.items():
         resisted[f"{TRANSFER}{source}"] = _resisted(transfers.on(path, cell, seed), count, path)
     notes = battery_origin["notes"]
+    battery_attacks = list(_attacks_of_battery(resisted, notes["ball"]))
     of_tables = {measure: origin["spec"]["measure"]["attack"] for measure, (_, origin) in tables.items()}
     return WorstCase(
         pd.DataFrame(resisted),
@@ -187,18 +193,24 @@ def read_worst_case(
         notes["alarms"],
         {
             **{measure: attack_in_words(attack, with_epsilon=False) for measure, attack in of_tables.items()},
-            **dict(_battery_in_words(resisted, notes["ball"])),
+            **{
+                name: attack_in_words(attack, with_epsilon=False) + (f", on a {copied}" if copied else "")
+                for name, attack, copied in battery_attacks
+            },
         },
+        frozenset(name for name, attack, _ in battery_attacks if attack["name"] == LIBRARY),
     )
 
 
-def _battery_in_words(names: Mapping[str, object], ball: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield each of the battery's attacks with its words; on a copy it is called ``audit: pgd-10, rescaled copy``."""
+def _attacks_of_battery(
+    names: Mapping[str, object], ball: Mapping[str, Any]
+) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """Yield each of the battery's attacks as declared; on a copy it is called ``audit: pgd-10, rescaled copy``."""
     attacks = {**ball["attacks"], **ball["escalation"]}
     for name in names:
         if name.startswith(BATTERY):
             key, _, copied = name.removeprefix(BATTERY).partition(", ")
-            yield name, attack_in_words(attacks[key], with_epsilon=False) + (f", on a {copied}" if copied else "")
+            yield name, attacks[key], copied
 
 
 def _resisted(rows: pd.DataFrame, count: int, path: Path) -> npt.NDArray[np.bool_]:

@@ -41,7 +41,7 @@ class PaperAudit:
 
     def __init__(self, paper: str, declarations: Declarations, contents: Contents) -> None:
         self.paper, self._declarations = paper, declarations
-        self._tables = declarations.papers[paper].tables
+        self._tables, self._contents = declarations.papers[paper].tables, contents
         self._measured = {Cell(table, *place) for table in self._tables for place in contents.measured(paper, table)}
         self.transfer_measure = f"{RESERVED}transfer-{paper}"
         """The measure under which every model of the paper attacks the audited ones."""
@@ -174,19 +174,22 @@ class PaperAudit:
         return [model for model in self.balls if self._declarations.dataset_of(model) == dataset]
 
     def _attacked_cells(self, conditions: Iterable[str]) -> Iterator[tuple[Cell, str, str, Ball]]:
-        """Yield each cell of a claim that is under attack, with its model, measure and ball.
+        """Yield each accuracy in a claim that is under attack, with its cell, model, measure and ball.
 
-        There is none where one of the claim's cells is not measured: nothing can be judged then.
+        What else is measured under attack, such as a distance, is no accuracy that others could lower. There is
+        none where one of the claim's cells is not measured: nothing can be judged then.
         """
         cells = dict.fromkeys(cell for text in conditions for cell in parse_condition(text).cells)
         if not self._measured.issuperset(cells):
             return
         for cell in cells:
             row = self._tables[cell.table].rows[cell.row]
-            measures = self._tables[cell.table].columns[cell.column].measures
-            ball = self._ball(measures[0]) if row.model and len(measures) == 1 else None
-            if row.model and ball and ball[1] > 0:
-                yield cell, row.model, measures[0], ball
+            column = self._tables[cell.table].columns[cell.column]
+            if row.model is None or len(column.measures) != 1 or not self._contents.statistic(column).accuracy:
+                continue
+            ball = self._ball(column.measures[0])
+            if ball and ball[1] > 0:
+                yield cell, row.model, column.measures[0], ball
 
     def _ball(self, measure: str) -> Ball | None:
         """Return the ball of a measure on the whole model's test set; None where there is none."""
