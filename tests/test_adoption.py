@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -349,7 +350,7 @@ def aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
 def run(job: Job, *outputs: Path) -> tuple[int, str]:
     """Run a job's step as its rule does; return exit status and message."""
-    command = ["run", job.step, "--spec", job.spec, "--code", job.code, *job.arguments.split()]
+    command = ["run", job.step, *shlex.split(job.options)]
     for output in outputs:
         command += ["--output", str(output)]
     done = CliRunner().invoke(app, command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -16,6 +17,7 @@ from robustrepro.errors import UserError, unknown_name
 from robustrepro.implementations import resolve
 from robustrepro.spec.records import ADOPT_VARIABLE
 from robustrepro.spec.sources import STEPS
+from robustrepro.threads import use_threads
 
 if TYPE_CHECKING:
     from robustrepro.steps import Work
@@ -32,6 +34,27 @@ PEOPLE = "For people"
 INTERRUPTED = 130
 
 
+def _from_file(context: typer.Context, file: Path | None) -> Path | None:
+    """Take options from a file; what the command line says itself takes precedence."""
+    if file is None:
+        return None
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--options {file}: cannot be read ({error.strerror}); `snakemake -np` writes it") from None
+    except ValueError as error:
+        raise UserError(f"--options {file}: not JSON in UTF-8 ({error})") from None
+    if not isinstance(content, dict) or (unknown := content.keys() - IN_FILES):
+        found = f"'{min(unknown)}'" if isinstance(content, dict) else str(content)[:80]
+        raise UserError(f"--options {file}: expected a mapping with {', '.join(sorted(IN_FILES))}, found {found}")
+    context.default_map = {**(context.default_map or {}), **content}
+    return file
+
+
+IN_FILES = {"spec", "code", "input"}
+"""What a file of options may have (`robustrepro.spec.jobs` writes them)."""
+
+
 @app.command(rich_help_panel=STEP)
 def run(
     step: Annotated[str, typer.Argument(help=f"Which step: {', '.join(STEPS)}.")],
@@ -40,8 +63,14 @@ def run(
     output: Annotated[list[Path], typer.Option(help="File to write; given once per file, in the rule's order.")],
     input: Annotated[list[str] | None, typer.Option(metavar="ROLE=PATH", help="File to read, by its role.")] = None,
     log: Annotated[Path | None, typer.Option(help="File that receives every message, with its time.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Processor cores to use; their number can change a result.")] = 1,
+    options: Annotated[  # noqa: ARG001  (its callback has taken what the file says)
+        Path | None,
+        typer.Option(is_eager=True, callback=_from_file, help="File with spec, code and inputs, where those are long."),
+    ] = None,
 ) -> None:
     """Run one step of the pipeline, as the rules of workflow/rules call it."""
+    use_threads(threads)
     from robustrepro.steps import LOGGER, Work, running
 
     if step not in STEPS:

@@ -31,10 +31,10 @@ rule data:
     params:
         spec=plan.part("data", "spec"),
         code=plan.part("data", "code"),
-        inputs=plan.part("data", "arguments"),
+        options=plan.part("data", "options"),
     shell:
-        "python -m robustrepro run data --log {log} --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --output {output.manifest}"
+        "python -m robustrepro run data {params.options} --threads {threads} --log {log:q}"
+        " --output {output.manifest:q}"
 
 
 use rule data as data_test_only with:

@@ -29,10 +29,10 @@ rule measure:
     params:
         spec=plan.part("measure", "spec"),
         code=plan.part("measure", "code"),
-        inputs=plan.part("measure", "arguments"),
+        options=plan.part("measure", "options"),
     shell:
-        "python -m robustrepro run measure --log {log} --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --output {output}"
+        "python -m robustrepro run measure {params.options} --threads {threads} --log {log:q}"
+        " --output {output:q}"
 
 
 rule measure_shard:
@@ -56,10 +56,10 @@ rule measure_shard:
     params:
         spec=plan.part("measure", "spec"),
         code=plan.part("measure", "code"),
-        inputs=plan.part("measure", "arguments"),
+        options=plan.part("measure", "options"),
     shell:
-        "python -m robustrepro run measure --log {log} --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --output {output}"
+        "python -m robustrepro run measure {params.options} --threads {threads} --log {log:q}"
+        " --output {output:q}"
 
 
 rule gather:
@@ -83,7 +83,7 @@ rule gather:
     params:
         spec=plan.part("gather", "spec"),
         code=plan.part("gather", "code"),
-        inputs=plan.part("gather", "arguments"),
+        options=plan.part("gather", "options"),
     shell:
-        "python -m robustrepro run gather --log {log} --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --output {output}"
+        "python -m robustrepro run gather {params.options} --threads {threads} --log {log:q}"
+        " --output {output:q}"

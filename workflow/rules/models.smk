@@ -29,10 +29,10 @@ rule train:
     params:
         spec=plan.part("train", "spec"),
         code=plan.part("train", "code"),
-        inputs=plan.part("train", "arguments"),
+        options=plan.part("train", "options"),
     shell:
-        "python -m robustrepro run train --log {log} --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --output {output.weights} --output {output.history} --output {output.card}"
+        "python -m robustrepro run train {params.options} --threads {threads} --log {log:q}"
+        " --output {output.weights:q} --output {output.history:q} --output {output.card:q}"
 
 
 rule derive:
@@ -57,7 +57,7 @@ rule derive:
     params:
         spec=plan.part("derive", "spec"),
         code=plan.part("derive", "code"),
-        inputs=plan.part("derive", "arguments"),
+        options=plan.part("derive", "options"),
     shell:
-        "python -m robustrepro run derive --log {log} --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --output {output.weights} --output {output.card}"
+        "python -m robustrepro run derive {params.options} --threads {threads} --log {log:q}"
+        " --output {output.weights:q} --output {output.card:q}"

@@ -28,10 +28,10 @@ rule table:
     params:
         spec=plan.part("table", "spec"),
         code=plan.part("table", "code"),
-        inputs=plan.part("table", "arguments"),
+        options=plan.part("table", "options"),
     shell:
-        "python -m robustrepro run table --log {log} --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --output {output.json} --output {output.csv} --output {output.markdown}"
+        "python -m robustrepro run table {params.options} --threads {threads} --log {log:q}"
+        " --output {output.json:q} --output {output.csv:q} --output {output.markdown:q}"
 
 
 rule figure:
@@ -54,10 +54,10 @@ rule figure:
     params:
         spec=plan.part("figure", "spec"),
         code=plan.part("figure", "code"),
-        inputs=plan.part("figure", "arguments"),
+        options=plan.part("figure", "options"),
     shell:
-        "python -m robustrepro run figure --log {log} --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --output {output.png} --output {output.pdf}"
+        "python -m robustrepro run figure {params.options} --threads {threads} --log {log:q}"
+        " --output {output.png:q} --output {output.pdf:q}"
 
 
 rule audit:
@@ -80,10 +80,10 @@ rule audit:
     params:
         spec=plan.part("audit", "spec"),
         code=plan.part("audit", "code"),
-        inputs=plan.part("audit", "arguments"),
+        options=plan.part("audit", "options"),
     shell:
-        "python -m robustrepro run audit --log {log} --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --output {output.json} --output {output.csv}"
+        "python -m robustrepro run audit {params.options} --threads {threads} --log {log:q}"
+        " --output {output.json:q} --output {output.csv:q}"
 
 
 rule scorecard:
@@ -106,7 +106,7 @@ rule scorecard:
     params:
         spec=plan.part("scorecard", "spec"),
         code=plan.part("scorecard", "code"),
-        inputs=plan.part("scorecard", "arguments"),
+        options=plan.part("scorecard", "options"),
     shell:
-        "python -m robustrepro run scorecard --log {log} --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --output {output.json} --output {output.csv}"
+        "python -m robustrepro run scorecard {params.options} --threads {threads} --log {log:q}"
+        " --output {output.json:q} --output {output.csv:q}"

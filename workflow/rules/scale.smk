@@ -27,10 +27,10 @@ rule summary:
     params:
         spec=plan.part("summary", "spec"),
         code=plan.part("summary", "code"),
-        inputs=plan.part("summary", "arguments"),
+        options=plan.part("summary", "options"),
     shell:
-        "python -m robustrepro run summary --log {log} --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --output {output.scorecard} --output {output.audit} --output {output.metrics}"
+        "python -m robustrepro run summary {params.options} --threads {threads} --log {log:q}"
+        " --output {output.scorecard:q} --output {output.audit:q} --output {output.metrics:q}"
 
 
 rule report:
@@ -52,7 +52,7 @@ rule report:
     params:
         spec=plan.part("report", "spec"),
         code=plan.part("report", "code"),
-        inputs=plan.part("report", "arguments"),
+        options=plan.part("report", "options"),
     shell:
-        "python -m robustrepro run report --log {log} --spec {params.spec:q} --code {params.code}"
-        " {params.inputs} --output {output}"
+        "python -m robustrepro run report {params.options} --threads {threads} --log {log:q}"
+        " --output {output:q}"

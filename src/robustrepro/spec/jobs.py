@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from robustrepro.canonical import canonical_json
+from robustrepro.files import write_text
 from robustrepro.spec.measurements import Cost
 from robustrepro.spec.sources import code_digest
 
 LITTLE = Cost()
+LONGEST_OPTIONS = 2**15
+"""Bytes of options that a command may have. Linux takes no argument of more than 128 KiB, and Snakemake hands the whole
+command to the shell as one."""
+OPTIONS = Path(".snakemake/robustrepro/options")
+"""Where longer ones lie, each in a file that is named after its content."""
 Seeded = tuple[str, int]
 """A model and a seed."""
 
@@ -72,9 +81,22 @@ class Job:
         return list(dict.fromkeys(file for _, file in self.inputs))
 
     @property
-    def arguments(self) -> str:
-        """The options that hand the inputs to the step."""
-        return " ".join(f"--input {role}={file}" for role, file in self.inputs if role)
+    def options(self) -> str:
+        """The options that hand spec, code and inputs to the step, for a shell.
+
+        Where they would be too long for a command, they are written to a file, and this names it: the same one on every
+        machine, since Snakemake compares this text.
+        """
+        inputs = [f"{role}={file}" for role, file in self.inputs if role]
+        options = ["--spec", self.spec, "--code", self.code, *(part for each in inputs for part in ("--input", each))]
+        text = shlex.join(options)
+        if len(text.encode()) <= LONGEST_OPTIONS:
+            return text
+        content = canonical_json({"spec": self.spec, "code": self.code, "input": inputs})
+        file = OPTIONS / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.json"
+        if not file.exists() or file.read_text(encoding="utf-8") != content:
+            write_text(file, content)
+        return shlex.join(["--options", str(file)])
 
 
 def spec_of(runs: list[str], **content: Any) -> str:

@@ -51,6 +51,7 @@ PLUMBING = (
     "robustrepro.provenance",
     "robustrepro.publishing",
     "robustrepro.steps",
+    "robustrepro.threads",
     "robustrepro.warm",
 )
 """What surrounds a step and cannot change a number."""
