@@ -8,6 +8,7 @@ snakemake -n                      what would run, and why
 snakemake --config scale=reduced  another scale; every scale keeps its own folder under results/
 """
 
+import re
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from snakemake.exceptions import WorkflowError
 
 from robustrepro import warm
 from robustrepro.errors import UserError
+from robustrepro.mirror import use_mirror
+from robustrepro.spec.config import read_config
 from robustrepro.spec.plan import Plan
 from robustrepro.spec.records import require_recorded
 from robustrepro.surroundings import (
@@ -22,13 +25,8 @@ from robustrepro.surroundings import (
     keep_freed_memory,
     note_sources,
     plan_without_pandas,
-    use_mirror,
     use_own_interpreter,
 )
-
-
-configfile: "config.yaml"
-
 
 plan_without_pandas()
 use_own_interpreter()
@@ -37,6 +35,12 @@ note_sources()
 living = clear_stale_lock()
 
 try:
+    asked_for = workflow.config_settings
+    config = read_config(
+        asked_for.config,
+        asked_for.configfiles,
+        replaced=asked_for.replace_workflow_config,
+    )
     plan = Plan(config)
     require_recorded(plan.folder)
 except UserError as error:
@@ -46,7 +50,7 @@ use_mirror(plan.config.data.mirror)
 
 
 wildcard_constraints:
-    scale=plan.scale_name,
+    scale=re.escape(plan.scale_name),
     seed=r"\d+",
     shard=r"\d+",
     shards=r"\d+",
@@ -97,7 +101,7 @@ onstart:
 onsuccess:
     during_run.close()
     if Path(f"{plan.folder}/scorecard.csv").exists():
-        shell(f"python -m robustrepro show {plan.folder}")
+        shell(f"python -m robustrepro show {plan.scale_name}")
 
 
 onerror:

@@ -68,6 +68,17 @@ def claim_on_given_weights(declared: Declarations) -> None:
     models["points-erm"] = {"given": given, "dataset": "two_moons", "network": models["points-erm"]["network"]}
 
 
+def second_paper(name: str, table: str = "") -> Change:
+    """Ask for a paper of this name, too, with no table or the one of distances."""
+
+    def change(declared: Declarations) -> None:
+        tables = {table: declared.paper["tables"]["distances"]} if table else {}
+        declared.papers[name] = {**declared.paper, "tables": tables, "figures": {}, "claims": {}}
+        declared.config["papers"] = ["small", name]
+
+    return change
+
+
 def _put(tree: Any, keys: tuple[str | int, ...], value: object) -> None:
     for key in keys[:-1]:
         tree = tree.setdefault(key, {}) if isinstance(tree, dict) else tree[key]
@@ -83,12 +94,43 @@ AROUND_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         ["config.yaml: overrides.seed: unknown key; did you mean 'seeds'?", "known: audit, measures, models, seeds"],
     ),
     "unknown paper": (configure(["smal"], "papers"), ["paper in config.yaml: 'smal'; did you mean 'small'?"]),
-    "a paper with the name of a rule": (
+    **{
+        f"a paper with the name {name}": (
+            second_paper(name),
+            [f"papers/{name}: the target '{name}' would be a rule of the workflow; rename the folder"],
+        )
+        for name in ("train", "audit", "all", "Report", "data_of_scale")
+    },
+    "a paper with the name of a page": (
+        second_paper("index"),
+        ["papers/index: the report has a page 'index' of its own; rename the folder"],
+    ),
+    "a paper with the name of a table": (
+        second_paper("small_accuracy"),
+        ["papers/small/paper.yaml: a paper and a table or figure would be the target 'small_accuracy'; rename one"],
+    ),
+    "a table with the name of a rule": (
+        second_paper("data_of", "scale"),
+        ["papers/data_of/paper.yaml: the target 'data_of_scale' would be a rule of the workflow"],
+    ),
+    "papers that differ in case": (
+        second_paper("Small"),
+        ["papers/", "differs from it in the case of letters alone, and would be the same file on some systems"],
+    ),
+    "a scale whose name is no part of a path": (
         both(
-            lambda declared: declared.papers.update(train=declared.paper | {"tables": {}, "figures": {}, "claims": {}}),
-            configure("small,train", "papers"),
+            lambda declared: declared.scales.update({"my scale": declared.scales["quick"]}),
+            configure("my scale", "scale"),
         ),
-        ["papers/train: the target 'train' would be a rule of the workflow; rename the folder"],
+        ["workflow/scales/my scale: the scale's name cannot be part of a path; expected at most 100 letters"],
+    ),
+    "scales that differ in case": (
+        lambda declared: declared.scales.update({"Quick": declared.scales["quick"]}),
+        ["workflow/scales/quick: 'Quick' differs from it in the case of letters alone"],
+    ),
+    "what a scale changes, twice": (
+        lambda declared: declared.scales.update(quick="description: a\nseeds: 1\nmodels: {x: {}}\nmodels: {}\n"),
+        ["workflow/scales/quick.yaml, line 4: not valid YAML: the key 'models' is there twice, first in line 3"],
     ),
     "a paper whose name is no part of a target": (
         both(lambda declared: declared.papers.update({"a b": declared.paper}), configure(["a b"], "papers")),

@@ -85,9 +85,120 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         lambda declared: declared.papers.update(small="title: a\nmodels: {}\ntitle: b\n"),
         [PAPER, "not valid YAML: the key 'title' is there twice", "line 3"],
     ),
-    "a key that is a number": (
-        lambda declared: declared.papers.update(small="title: a\nmodels: {8: {}}\n"),
-        [PAPER, "models: the key 8 is no text; expected it in quotes: '8'"],
+    "a key that is a list": (
+        lambda declared: declared.papers.update(small="title: a\nmodels: {[a, b]: {}}\n"),
+        [PAPER, ", line 2: not valid YAML", "unhashable key"],
+    ),
+    "a key twice": (
+        lambda declared: declared.papers.update(small="title: a\nmodels:\n  a: {}\n  a: {}\n"),
+        [f"{PAPER}, line 4: not valid YAML: the key 'a' is there twice, first in line 3"],
+    ),
+    "one name as it is and in quotes": (
+        lambda declared: declared.papers.update(small="title: a\nmodels:\n  8: {}\n  '8': {}\n"),
+        [f"{PAPER}, line 4: not valid YAML: the key '8' is there twice, first in line 3"],
+    ),
+    "a number in base 8": (
+        lambda declared: declared.papers.update(small="title: a\nmodels: {a: {epochs: 010}}\n"),
+        [f"{PAPER}, line 2: not valid YAML: '010' would be read in another base"],
+    ),
+    "a number in base 60": (
+        lambda declared: declared.papers.update(small="title: a\nmodels: {a: {label: 1:30}}\n"),
+        [f"{PAPER}, line 2: not valid YAML: '1:30' would be read in another base"],
+    ),
+    "models that differ in case": (
+        lambda declared: declared.paper["models"].update({"image-ERM": declared.paper["models"][ERM]}),
+        [f"{PAPER}: models.image-ERM: '{ERM}' differs from it in the case of letters alone"],
+    ),
+    "a data set that differs in case from one that is built in": (
+        put({"generated": {"from": "mnist", "by": NOISE}}, "datasets", "MNIST"),
+        [f"{PAPER}: datasets.MNIST: a data set of this name is built in"],
+    ),
+    "tables that differ in case": (
+        lambda declared: declared.paper["tables"].update(Accuracy=declared.paper["tables"]["accuracy"]),
+        [f"{PAPER}: tables.Accuracy: 'accuracy' differs from it in the case of letters alone", "rename one"],
+    ),
+    "figures that differ in case": (
+        lambda declared: declared.paper["figures"].update(Regions=declared.paper["figures"]["regions"]),
+        [f"{PAPER}: figures.Regions: 'regions' differs from it in the case of letters alone"],
+    ),
+    "tables with one target": (
+        lambda declared: declared.paper["tables"].update(
+            {name: {**declared.paper["tables"]["distances"]} for name in ("table-1", "table_1")}
+        ),
+        [f"{PAPER}: two tables or figures would be the target 'small_table_1'; rename one"],
+    ),
+    "a truth value for a target": (
+        put(False, "tables", "accuracy", "columns", "pgd", "target"),
+        [f"{PAPER}: tables.accuracy.columns.pgd.target: found False", "so write it in quotes, as in 'no'"],
+    ),
+    "a truth value in a pair": (
+        put([False, 8], "tables", "distances", "columns", "erm-hrm", "of"),
+        [f"{PAPER}: tables.distances.columns.erm-hrm.of[0]: found False", "so write it in quotes, as in 'no'"],
+    ),
+    "a number in a pair": (
+        put(["erm", 8], "tables", "distances", "columns", "erm-hrm", "of"),
+        [f"{PAPER}: tables.distances.columns.erm-hrm.of[1]: found 8", "so write it in quotes, as in '8'"],
+    ),
+    "a number for a label": (
+        put(8, "tables", "accuracy", "rows", "erm", "label"),
+        [f"{PAPER}: tables.accuracy.rows.erm.label: found 8", "so write it in quotes, as in '8'"],
+    ),
+    "a number among several measures": (
+        put(["clean", 8], "tables", "accuracy", "columns", "pgd", "measure"),
+        [f"{PAPER}: tables.accuracy.columns.pgd.measure[1]: found 8", "so write it in quotes, as in '8'"],
+    ),
+    "a misspelt caption": (
+        both(put("Accuracy", "tables", "accuracy", "captoin"), without("tables", "accuracy", "caption")),
+        [f"{PAPER}: tables.accuracy.captoin: unknown key; did you mean 'caption'?"],
+    ),
+    "a misspelt name of an attack's name": (
+        put({"nmae": "fgsm", "epsilon": 0.3}, *PGD),
+        ["measures.pgd: attack.nmae: unknown key; did you mean 'name'?"],
+    ),
+    "a misspelt key of a figure in a union": (
+        put([{"lable": "x", "model": "points-erm"}], "figures", "regions", "figure", "panels"),
+        [f"{PAPER}: figures.regions.figure.panels[0].lable: unknown key; did you mean 'label'?"],
+    ),
+    "a misspelt key of a schedule": (
+        put({"name": "ramp", "initail": 1, "final": 2, "epochs": 3}, "models", ERM, "optimizer", "learning_rate"),
+        [f"models.{ERM}: optimizer.learning_rate.initail: unknown key; did you mean 'initial'?"],
+    ),
+    "a misspelt origin of a model": (
+        put({"derved": CUT}, "models", "cut"),
+        [f"{PAPER}: models.cut: derved: unknown key; did you mean 'derived'?"],
+    ),
+    "epsilon in 255ths": (
+        put(8, *PGD, "epsilon"),
+        ["epsilon is 8", "no two images of (1, 28, 28) are further apart than 1 in linf", "did you mean 8/255?"],
+    ),
+    "a step in 255ths": (put(2, *PGD, "step_size"), ["pgd: step_size is 2", "did you mean 2/255?"]),
+    "epsilon in 255ths, in l2": (
+        put({"name": "fgsm", "epsilon": 128, "norm": "l2"}, *PGD),
+        ["pgd: epsilon is 128", "further apart than 28 in l2", "did you mean 128/255?"],
+    ),
+    "noise in 255ths": (
+        put({"name": "noise", "epsilon": 8, "draws": 2}, *PGD),
+        ["pgd: epsilon is 8", "did you mean 8/255?"],
+    ),
+    "the largest epsilon of a curve in 255ths": (
+        put({"curve": {"epsilons": [0.5, 2, 4], "attack": {"name": "fgsm"}}}, "measures", "pgd"),
+        ["pgd: epsilons is 2", "did you mean 2/255?"],
+    ),
+    "transfer in 255ths": (
+        both(put(4, *PGD, "epsilon"), transfer),
+        ["epsilon is 4", "did you mean 4/255?"],
+    ),
+    "adversarial examples in 255ths": (
+        dataset("adversarial", attacks=[{"name": "fgsm", "epsilon": 4}]),
+        ["datasets.other: adversarial.attacks: epsilon is 4", "did you mean 4/255?"],
+    ),
+    "steps of the audit in 255ths": (
+        lambda declared: declared.audit["attacks"]["pgd"].update(step_size=2),
+        ["workflow/audit.yaml: attacks.pgd: step_size is 2", "did you mean 2/255?"],
+    ),
+    "a standard deviation in 255ths": (
+        dataset("generated", by={**NOISE, "standard_deviation": 25}),
+        ["standard_deviation: expected at most 1, the range of pixels; did you mean 25/255?"],
     ),
     "a mapping that contains itself": (
         lambda declared: declared.papers.update(small="title: a\nmodels: &all\n  erm: *all\n"),
@@ -148,8 +259,8 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         ["models.points-erm: epochs: found '4'", "valid integer"],
     ),
     "a learning rate as text": (
-        put("1e-3", "models", "points-erm", "optimizer", "learning_rate"),
-        ["models.points-erm: optimizer.learning_rate: found '1e-3'", "valid number"],
+        put("1e-3 or so", "models", "points-erm", "optimizer", "learning_rate"),
+        ["models.points-erm: optimizer.learning_rate: found '1e-3 or so'", "valid number"],
     ),
     "learning rate of zero": (
         put(0.0, "models", "points-erm", "optimizer", "learning_rate"),

@@ -86,7 +86,7 @@ IN_TABLES: dict[str, tuple[Change, list[str]]] = {
     ),
     "a measure that is a number": (
         put(3, *COLUMNS, "pgd", "measure"),
-        [f"{PAPER}: tables.accuracy.columns.pgd.measure: found 3, which should be a valid string or a list"],
+        [f"{PAPER}: tables.accuracy.columns.pgd.measure: found 3, which should be a valid string or a list; YAML"],
     ),
     "a column of no measure": (
         put([], *COLUMNS, "pgd", "measure"),
@@ -140,11 +140,11 @@ IN_TABLES: dict[str, tuple[Change, list[str]]] = {
     ),
     "a name that is no part of a path": (
         put({"label": "a", "model": ERM}, *ROWS, "../a"),
-        [f"{PAPER}: tables.accuracy.rows.../a: found '../a', expected at most 100 letters, digits"],
+        [f"{PAPER}: tables.accuracy.rows.../a: expected at most 100 letters, digits", "found '../a'"],
     ),
     "a row that claims cannot name": (
         put({"label": "a", "model": ERM}, *ROWS, "this"),
-        [f"{PAPER}: tables.accuracy.rows.this: claims and expressions cannot name the key 'this'"],
+        [f"{PAPER}: tables.accuracy.rows.this: expected", "and another word than 'this', found 'this'"],
     ),
     # Statistics and expressions
     "unknown statistic": (
@@ -202,8 +202,8 @@ IN_TABLES: dict[str, tuple[Change, list[str]]] = {
         [f"{VALUE}: a column with a 'value' takes no 'statistic'"],
     ),
     "value longer than anybody reads": (
-        value("+".join(["this[pgd]"] * 100)),
-        [f"{VALUE}: value 'this[pgd]+", "it has 999 characters; expected at most 500"],
+        value("+".join(["this[pgd]"] * 300)),
+        [f"{VALUE}: value 'this[pgd]+", "it has 599 characters; expected at most 500"],
     ),
     # Printed numbers
     "missing printed numbers": (
@@ -216,16 +216,32 @@ IN_TABLES: dict[str, tuple[Change, list[str]]] = {
     ),
     "printed words": (
         printed("3.25%", "from (Hendrycks and Dietterich 2019)"),
-        [f"{PRINTED} 2: printed cell 'from (Hendrycks and Dietterich 2019)': expected one number"],
+        [f"{PRINTED} 2, row 'ERM', column 'PGD': printed cell 'from (Hendrycks and Dietterich 2019)'"],
     ),
-    "two printed numbers": (printed("98.54%", "98.54 / 97.1"), [f"{PRINTED} 3: printed cell '98.54 / 97.1'"]),
+    "two printed numbers": (
+        printed("98.54%", "98.54 / 97.1"),
+        ["3, row 'HRM', column 'Clean': printed cell '98.54 / 97.1'"],
+    ),
+    "more than every image right": (
+        printed("56.22%", "562%"),
+        [f"{PRINTED} 3, row 'HRM', column 'PGD': printed cell '562%': expected an accuracy, between 0 and 100%"],
+    ),
+    "an accuracy below zero": (printed("3.25%", "−3.25%"), ["printed cell '−3.25%': expected an accuracy"]),
     "two columns under one label": (
         both(put("Clean", *COLUMNS, "pgd", "label"), printed("PGD", "Clean")),
         [f"{PAPER}: two rows or columns are labelled 'Clean', so that the numbers in accuracy.csv could be of either"],
     ),
     "published numbers in another folder": (
         put("../accuracy.csv", "tables", "accuracy", "published"),
-        [f"{PAPER}: tables.accuracy.published: found '../accuracy.csv', expected at most 100 letters"],
+        [f"{PAPER}: tables.accuracy.published: expected at most 100 letters", "found '../accuracy.csv'"],
+    ),
+    "published numbers in a file with a space in its name": (
+        put("Table 1.csv", "tables", "accuracy", "published"),
+        [f"{PAPER}: tables.accuracy.published: expected at most 100 letters", "found 'Table 1.csv'"],
+    ),
+    "a column with a dot that has the wrong subjects": (
+        put({"label": "a", "measure": "pgd", "of": ["erm", "hrm"]}, *COLUMNS, "a.b"),
+        [f"{PAPER}: tables.accuracy.rows.erm: column a.b measures one model; expected 'model'"],
     ),
     "printed numbers alone, and none printed": (
         put({"label": "Theirs", "published_only": True}, "tables", "distances", "rows", "theirs"),

@@ -16,8 +16,8 @@ from mistakes_of_tables import IN_TABLES, transfer_from, value
 from planned_jobs import jobs_of
 
 from robustrepro.errors import UserError
-from robustrepro.spec.config import read_yaml
 from robustrepro.spec.plan import Plan
+from robustrepro.spec.reading import read_yaml
 
 MISTAKES = AROUND_A_PAPER | IN_A_PAPER | IN_TABLES
 

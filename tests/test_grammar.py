@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robustrepro.errors import UserError
-from robustrepro.grammar import Cell, Place, order_of_values, parse_condition, parse_value, readable_key
+from robustrepro.grammar import Cell, Place, order_of_values, parse_condition, parse_value
+from robustrepro.keys import KEY, is_key
 
 PGD = {row: Cell("table2", row, "pgd") for row in ("erm", "hrm")}
 
@@ -210,14 +211,22 @@ def test_a_value_that_needs_itself_or_a_cell_that_is_not_there_is_refused() -> N
 # -- keys ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", ["table1-updates", "8", "0.3", "a.b", "A_b", "hrm-guard-1e-12"])
-def test_a_readable_key_is_read_wherever_it_stands(key: str) -> None:
-    assert readable_key(key)
+@pytest.mark.parametrize("key", ["table1-updates", "8", "0.3", "a.b", "A_b", "no", "hrm-guard-1e-12", "k" * 100])
+def test_a_key_is_read_wherever_it_stands(key: str) -> None:
+    assert is_key(key)
     ((_, cell),) = parse_condition(f"{key}[{key}, {key}] >= 1").margin.terms
     assert cell == Cell(key, key, key)
     assert parse_value(f"1 / {key}[{key}]").cells == (Place(key, key),)
 
 
-@pytest.mark.parametrize("key", ["", "-a", "a b", "a,b", "a[b]", "ε", "this"])
+@given(st.from_regex(KEY, fullmatch=True).filter(is_key), st.from_regex(KEY, fullmatch=True).filter(is_key))
+def test_every_key_that_is_allowed_can_be_named(first: str, second: str) -> None:
+    condition = parse_condition(f"{first}[{second}, {first}] >= {second}[{first}, {second}] - 1")
+    assert {cell for _, cell in condition.margin.terms} == {Cell(first, second, first), Cell(second, first, second)}
+    value = parse_value(f"{first}[{second}] / {second}[{first}]")
+    assert {*value.cells} == {Place(first, second), Place(second, first)}
+
+
+@pytest.mark.parametrize("key", ["", "-a", "_a", "a b", "a,b", "a[b]", "a\n", "ε", "this", "k" * 101])
 def test_a_key_that_no_condition_can_name_is_found_out(key: str) -> None:
-    assert not readable_key(key)
+    assert not is_key(key)

@@ -99,16 +99,39 @@ def test_printed_numbers_are_kept_as_text_under_the_declared_keys(tmp_path: Path
         (PUBLISHED.replace("Clean,PGD: 0.3", "PGD: 0.3,Clean"), ", line 1: column names ['PGD: 0.3', 'Clean'] differ"),
         (PUBLISHED.replace(",3.25%", ""), ", line 2: row 'ERM' has 1 cells, expected 2"),
         (PUBLISHED.replace("3.25%", "3.25%,1"), ", line 2: row 'ERM' has 3 cells, expected 2"),
-        (PUBLISHED.replace("-", "see text"), ", line 3: printed cell 'see text': expected one number"),
-        ("\n\n" + PUBLISHED.replace("3.25%", "3.25% 4%"), ", line 4: printed cell '3.25% 4%': expected one number"),
+        (
+            PUBLISHED.replace("-", "see text"),
+            ", line 3, row 'HRM', column 'Clean': printed cell 'see text': expected one number",
+        ),
+        (
+            "\n\n" + PUBLISHED.replace("3.25%", "7O.3%"),
+            ", line 4, row 'ERM', column 'PGD: 0.3': printed cell '7O.3%': expected one number",
+        ),
+        (PUBLISHED.replace("3.25%", '"3.25"%'), ", line 2: not a CSV file in UTF-8"),
+        (PUBLISHED.replace("-", '"-'), ", line 3: not a CSV file in UTF-8"),
+        (PUBLISHED.replace("98.71%", "987.1%"), ", line 2, row 'ERM', column 'Clean': printed cell '987.1%': expected"),
     ],
-    ids=["empty", "column", "group", "row", "order", "too few", "too many", "text", "behind empty lines"],
+    ids=(
+        *("empty", "column", "group", "row", "order", "too few", "too many", "text", "behind empty lines"),
+        *("stray quotes", "open quotes", "no share"),
+    ),
 )
 def test_what_cannot_be_read_is_refused_with_file_and_line(tmp_path: Path, content: str, message: str) -> None:
     path = published(tmp_path, content)
     with pytest.raises(UserError) as caught:
-        read_published(path, ROWS, COLUMNS)
+        read_published(path, ROWS, COLUMNS, ["clean"])
     assert str(caught.value).startswith(f"{path}{message}")
+
+
+@pytest.mark.parametrize("blank", ["\n", "\n\n", "  \n", ",,\n", "\r\n"])
+def test_a_blank_line_at_the_end_is_no_row(tmp_path: Path, blank: str) -> None:
+    expected = read_published(published(tmp_path, PUBLISHED), ROWS, COLUMNS)
+    assert read_published(published(tmp_path, PUBLISHED + blank), ROWS, COLUMNS) == expected
+
+
+def test_numbers_that_are_no_accuracies_may_be_any(tmp_path: Path) -> None:
+    path = published(tmp_path, PUBLISHED.replace("98.71%", '"3,053"').replace("3.25%", "-7"))
+    assert read_published(path, ROWS, COLUMNS)["erm", "pgd"] == "-7"
 
 
 def test_a_file_that_is_missing_or_no_text_is_named(tmp_path: Path) -> None:
@@ -125,6 +148,9 @@ def test_a_file_that_is_missing_or_no_text_is_named(tmp_path: Path) -> None:
         ("98.71%", 98.71, None),
         ("0.242", 0.242, None),
         (".05", 0.05, None),
+        (".90", 0.9, None),
+        ("98.71 ± .90", 98.71, 0.9),
+        ("−3.20", -3.2, None),
         ("12", 12.0, None),
         (" 12 ", 12.0, None),
         ("3,053", 3053.0, None),

@@ -15,6 +15,8 @@ import typer
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.implementations import resolve
+from robustrepro.keys import KEY_IN_WORDS, is_key
+from robustrepro.mirror import use_mirror
 from robustrepro.spec.records import ADOPT_VARIABLE
 from robustrepro.spec.sources import STEPS
 from robustrepro.threads import use_threads
@@ -31,6 +33,7 @@ app = typer.Typer(
 )
 STEP = "For the rules of workflow/rules"
 PEOPLE = "For people"
+CONFIGURED = "config.yaml's when not said"
 INTERRUPTED = 130
 
 
@@ -71,6 +74,7 @@ def run(
 ) -> None:
     """Run one step of the pipeline, as the rules of workflow/rules call it."""
     use_threads(threads)
+    use_mirror()
     from robustrepro.steps import LOGGER, Work, running
 
     if step not in STEPS:
@@ -104,14 +108,25 @@ def _taken(step: str, work: Work) -> bool:
     return taken(step, work)
 
 
+def _scale_or_configured(scale: str | None) -> str:
+    """Return the scale that was named, or that of config.yaml."""
+    if scale is None:
+        from robustrepro.spec.config import CONFIG_FILE, Config, read_config, validated
+
+        return validated(Config, read_config({}), CONFIG_FILE).scale
+    if not is_key(scale):
+        raise UserError(f"the scale '{scale}' cannot be part of a path; {KEY_IN_WORDS}")
+    return scale
+
+
 @app.command(rich_help_panel=PEOPLE)
 def show(
-    folder: Annotated[Path, typer.Argument(help="Folder of a scale.")] = Path("results/quick"),
+    scale: Annotated[str | None, typer.Argument(help=f"Scale to show; {CONFIGURED}.")] = None,
 ) -> None:
     """Print a scale's scorecard and where its report is."""
     from robustrepro.scorecard.show import show_scorecard
 
-    show_scorecard(folder)
+    show_scorecard(Path("results") / _scale_or_configured(scale))
 
 
 @app.command(rich_help_panel=PEOPLE)
@@ -133,9 +148,7 @@ def verdicts(
 
 @app.command(rich_help_panel=PEOPLE)
 def adopt(
-    scale: Annotated[
-        str | None, typer.Option(help="Scale whose results to adopt; config.yaml's when not said.")
-    ] = None,
+    scale: Annotated[str | None, typer.Option(help=f"Scale whose results to adopt; {CONFIGURED}.")] = None,
 ) -> None:
     """Check results computed elsewhere and record them as Snakemake records its own.
 
@@ -144,11 +157,10 @@ def adopt(
     digest and the sha256 that its card says.
     """
     from robustrepro.adoption import adopt as adopt_results
-    from robustrepro.spec.config import read_yaml
+    from robustrepro.spec.config import read_config
     from robustrepro.spec.plan import Plan
 
-    config = read_yaml(Path("config.yaml"))
-    files = adopt_results(Plan(config | ({"scale": scale} if scale else {})))
+    files = adopt_results(Plan(read_config({"scale": scale} if scale else {})))
     typer.echo(f"adopted {len(files)} file(s)" if files else "nothing to adopt: every result has a record")
     for file in files:
         typer.echo(f"  {file}")
@@ -156,13 +168,14 @@ def adopt(
 
 @app.command(rich_help_panel=PEOPLE)
 def publish(
-    scale: Annotated[str, typer.Argument(help="Scale to publish.")],
+    scale: Annotated[str | None, typer.Argument(help=f"Scale to publish; {CONFIGURED}.")] = None,
 ) -> None:
     """Copy a scale's tables, figures, scorecard, report and provenance to docs/results/, which git versions."""
     from robustrepro.publishing import publish as publish_results
 
-    files = publish_results(Path("results") / scale, Path("docs/results") / scale)
-    typer.echo(f"published {len(files)} files under docs/results/{scale}")
+    name = _scale_or_configured(scale)
+    files = publish_results(Path("results") / name, Path("docs/results") / name)
+    typer.echo(f"published {len(files)} files under docs/results/{name}")
 
 
 @app.callback()

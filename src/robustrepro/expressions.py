@@ -15,7 +15,7 @@ from robustrepro.errors import UserError
 
 COMPARISONS = (">=", "<=")
 LONGEST = 500
-"""Characters that someone may still follow, and that a reader which calls itself can."""
+"""Characters that someone may still follow, and that a reader which calls itself can; a cell counts as one."""
 ENDS = "an expression ends where a cell or a number is expected"
 _OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
@@ -77,8 +77,9 @@ class Reader:
             rf"\s*(?:(?P<cell>{cell.pattern})|(?P<number>\d+(?:\.\d+)?)|(?P<symbol>>=|<=|[-+*/()]))\s*", re.ASCII
         )
         self.tokens: list[Token] = []
-        if len(text) > LONGEST:
-            raise UserError(f"{what} '{text[:40]}...': it has {len(text)} characters; expected at most {LONGEST}")
+        length = len(cell.sub("x", text))
+        if length > LONGEST:
+            raise UserError(f"{what} '{text[:40]}...': it has {length} characters; expected at most {LONGEST}")
         position = 0
         while position < len(text):
             match = pattern.match(text, position)

@@ -17,15 +17,12 @@ from typing import NamedTuple
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.expressions import COMPARISONS, Node, Reader, evaluated, read_sum
+from robustrepro.keys import KEY, THIS
 
-THIS = "this"
-"""The row that a value stands in."""
-
-_KEY = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
-CELL = re.compile(rf"{_KEY}\[[^\[\],]+,[^\[\],]+\]")
+CELL = re.compile(rf"{KEY}\[[^\[\],]+,[^\[\],]+\]")
 """A cell as claims write it."""
 
-CELL_OF_TABLE = re.compile(rf"{_KEY}\[[^\[\],]+\]")
+CELL_OF_TABLE = re.compile(rf"{KEY}\[[^\[\],]+\]")
 """A cell as values write it."""
 
 
@@ -143,11 +140,6 @@ class Expression:
             If it divides by 0.
         """
         return float(evaluated(self._tree, lambda text: numbers[_place_of(text, self._row)]))
-
-
-def readable_key(key: str) -> bool:
-    """Return whether a declared key of a table, row or column can be written in conditions and values."""
-    return re.fullmatch(_KEY, key) is not None and key != THIS
 
 
 def cell_of(text: str) -> Cell:

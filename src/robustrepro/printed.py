@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +68,9 @@ def heading(group: str | None, label: str) -> str:
     return f"{group}: {label}" if group else label
 
 
-def read_published(path: Path, rows: Mapping[str, str], columns: Mapping[str, str]) -> dict[tuple[str, str], str]:
+def read_published(
+    path: Path, rows: Mapping[str, str], columns: Mapping[str, str], accuracies: Collection[str] = ()
+) -> dict[tuple[str, str], str]:
     """Return what the paper prints in each cell, by the declared keys of row and column.
 
     Parameters
@@ -77,23 +79,26 @@ def read_published(path: Path, rows: Mapping[str, str], columns: Mapping[str, st
         A CSV file under the table's own names: its first line has the columns, its first column the rows.
     rows, columns
         The declared keys by those names, in the table's order; of a grouped column its :func:`heading`.
+    accuracies
+        The keys of the columns whose numbers are shares in percent.
 
     Raises
     ------
     UserError
         If the file is missing, its names are not the declared ones, or a cell cannot be read; the message has the
-        file and the line.
+        file, the line and, of a cell, its row and column.
     """
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            reader = csv.reader(stream)
-            lines = [(reader.line_num, line) for line in reader if line]
+            reader = csv.reader(stream, strict=True)
+            lines = [(reader.line_num, line) for line in reader if any(map(str.strip, line))]
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file, though a table names it under 'published'") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a CSV file in UTF-8 ({error})") from error
+        place = f", line {reader.line_num}" if isinstance(error, csv.Error) else ""
+        raise UserError(f"{path}{place}: not a CSV file in UTF-8 ({error})") from error
     if not lines:
         raise UserError(f"{path}: the file is empty")
     (_, header), *body = lines
@@ -104,11 +109,15 @@ def read_published(path: Path, rows: Mapping[str, str], columns: Mapping[str, st
         where = f"{path}, line {number}"
         if len(line) != len(header):
             raise UserError(f"{where}: row '{line[0]}' has {len(line) - 1} cells, expected {len(header) - 1}")
-        for column, text in zip(columns.values(), line[1:], strict=True):
+        for (label, column), text in zip(columns.items(), line[1:], strict=True):
+            place = f"{where}, row '{line[0]}', column '{label}'"
             try:
-                cells[row, column] = parse_printed(text).text
+                value = parse_printed(text).value
             except UserError as error:
-                raise UserError(f"{where}: {error}") from None
+                raise UserError(f"{place}: {error}") from None
+            if column in accuracies and value is not None and not 0 <= value <= 100:
+                raise UserError(f"{place}: printed cell '{text}': expected an accuracy, between 0 and 100%")
+            cells[row, column] = text
     return cells
 
 

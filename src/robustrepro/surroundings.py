@@ -1,4 +1,4 @@
-"""What a run needs around it: its own interpreter, its data mirror, its memory, no lock left by a killed run."""
+"""What a run needs around it: its own interpreter, its memory, no lock left by a killed run."""
 
 from __future__ import annotations
 
@@ -73,9 +73,3 @@ def keep_freed_memory() -> None:
     """
     for variable, size in FREED_MEMORY.items():
         os.environ.setdefault(variable, str(size))
-
-
-def use_mirror(mirror: str | None) -> None:
-    """Tell the data step where official files lie; what the environment says already takes precedence."""
-    if mirror:
-        os.environ.setdefault("ROBUSTREPRO_MIRROR", mirror)

@@ -20,7 +20,7 @@ from robustrepro.spec.attacks import (
     Radius,
     crafting_attack_adapter,
 )
-from robustrepro.spec.base import Declaration, Key
+from robustrepro.spec.base import Declaration, Key, Number
 from robustrepro.spec.messages import explain
 
 AUDIT_ATTACKS = {name: attack for name, attack in ATTACKS.items() if issubclass(attack, BallAttack)}
@@ -36,7 +36,7 @@ Template = dict[str, Any]
 class Smaller(Declaration):
     """Where a comparison is repeated when all its sides are at 0: at increasing shares of ε, under one attack."""
 
-    shares: list[Annotated[float, Field(gt=0, lt=1)]] = Field(min_length=1)
+    shares: list[Annotated[Number, Field(gt=0, lt=1)]] = Field(min_length=1)
     attack: CurveAttackSpec
 
     def curve(self, norm: Norm, epsilon: float) -> Curve:

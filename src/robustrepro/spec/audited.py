@@ -13,14 +13,15 @@ from robustrepro.grammar import Cell, parse_condition
 from robustrepro.layout import Layout
 from robustrepro.spec.attacks import CraftingSpec, Inputs, Norm
 from robustrepro.spec.audit import attack_at, ball_of
-from robustrepro.spec.config import Tree
 from robustrepro.spec.contents import Contents
 from robustrepro.spec.declarations import AUDIT_FILE, RESERVED, Declarations
 from robustrepro.spec.jobs import Seeded
+from robustrepro.spec.lengths import require_lengths_within
 from robustrepro.spec.measurements import Attack, AuditOfBall, AuditTransfer
 from robustrepro.spec.messages import explain
 from robustrepro.spec.models import GivenModel
 from robustrepro.spec.paper import Row, Table
+from robustrepro.spec.reading import Tree
 
 Ball = tuple[Norm, float]
 """A norm and ε: where an adversary may go."""
@@ -62,6 +63,10 @@ class PaperAudit:
             attacks = ball_of(audit, *ball, self._inputs(model))
         except ValidationError as error:
             raise self._not_in(ball, error) from None
+        for part, templates in (("attacks", audit.attacks), ("escalation", audit.escalation)):
+            for key, attack in getattr(attacks, part).items():
+                if "step_size" in templates[key]:  # else it follows from ε
+                    require_lengths_within(f"{AUDIT_FILE}: {part}.{key}", attack, self._inputs(model).shape)
         return AuditOfBall(kind="audit", ball=attacks, examples=audit.examples)
 
     def transfer(self, source: str) -> AuditTransfer:

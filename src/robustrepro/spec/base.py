@@ -5,25 +5,29 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-KEY_IN_WORDS = "expected at most 100 letters, digits, '.', '_' and '-', the first a letter or digit"
-Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
+from robustrepro.keys import KEY_IN_WORDS, is_key
+
+
+def _key(text: str) -> str:
+    if not is_key(text):
+        raise ValueError(KEY_IN_WORDS)
+    return text
+
+
+Key = Annotated[str, AfterValidator(_key)]
 """A name that becomes part of a path, a target, or a claim's condition."""
 
-_RATIO = re.compile(r"(\d+(?:\.\d+)?) ?/ ?(\d+(?:\.\d+)?)")
+_DECIMAL = r"(?:\d+\.?\d*|\.\d+)"
+_POWER_OF_TEN = re.compile(rf"[-+]?{_DECIMAL}[eE][-+]?\d+", re.ASCII)
+_RATIO = re.compile(rf"([-+]?{_DECIMAL}(?:[eE][-+]?\d+)?) ?/ ?({_DECIMAL}(?:[eE][-+]?\d+)?)", re.ASCII)
 
 
 Seeds = Annotated[int, Field(ge=1, le=1000)]
 """How many seeds a model has: a job each, and a number that the plan counts through."""
 OneLine = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
 """Text whose line breaks are spaces, as a long condition may have them in YAML."""
-
-
-def is_key(text: str) -> bool:
-    """Tell whether a name can be part of a path, a target, or a claim's condition."""
-    return re.fullmatch(KEY_PATTERN, text) is not None and not text.endswith("\n")
 
 
 class Declaration(BaseModel):
@@ -38,11 +42,15 @@ class Implemented(Declaration):
     implementation: ClassVar[str]
 
 
-def _quotient(value: Any) -> Any:
-    """Return the number that a ratio such as ``8/255`` stands for; anything else as it is."""
-    match = _RATIO.fullmatch(value) if isinstance(value, str) else None
+def _number(value: Any) -> Any:
+    """Return the number that text such as ``8/255`` or ``1e-2`` stands for; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    if _POWER_OF_TEN.fullmatch(value):
+        return float(value)
+    match = _RATIO.fullmatch(value)
     return float(match[1]) / float(match[2]) if match and float(match[2]) else value
 
 
-Number = Annotated[float, BeforeValidator(_quotient), Field(allow_inf_nan=False)]
-"""A finite number, also as papers write it: ``8/255``."""
+Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+"""A finite number, also as papers write it: ``8/255``, and ``1e-2``, which YAML 1.1 takes for text."""

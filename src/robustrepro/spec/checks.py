@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from robustrepro.errors import UserError, unknown_name
-from robustrepro.grammar import Expression, Place, order_of_values, parse_condition, parse_value, readable_key
+from robustrepro.grammar import Expression, Place, order_of_values, parse_condition, parse_value
+from robustrepro.keys import differing_in_case_alone
 from robustrepro.spec.contents import Contents
-from robustrepro.spec.declarations import Declarations
+from robustrepro.spec.declarations import ONE_FILE, Declarations
 from robustrepro.spec.measurements import Measurement, Transfer
 from robustrepro.spec.paper import Claim, Column, Paper, Row, Table
 from robustrepro.spec.shown import check_columns, check_figure, check_one_row_per_image, check_rows
@@ -31,13 +32,14 @@ def check_papers(declarations: Declarations, contents: Contents) -> None:
         check_measure(name, declarations)
     for name, paper in declarations.papers.items():
         file = f"papers/{name}/paper.yaml"
+        for kind, names in (("tables", paper.tables), ("figures", paper.figures)):
+            if same := differing_in_case_alone(names):
+                raise UserError(f"{file}: {kind}.{same[1]}: {ONE_FILE.format(same[0])}")
         for key, table in paper.tables.items():
             _TableCheck(f"{file}: tables.{key}", table, declarations, contents).run()
             contents.printed(name, table)
         for key, figure in paper.figures.items():
             check_figure(f"{file}: figures.{key}", figure, paper, declarations, contents)
-        if unreadable := [key for key in paper.tables if not readable_key(key)]:
-            raise UserError(f"{file}: tables.{unreadable[0]}: claims cannot name the key '{unreadable[0]}'")
         for key, claim in paper.claims.items():
             _check_claim(f"{file}: claims.{key}", claim, paper, contents)
 
@@ -50,10 +52,6 @@ class _TableCheck:
         self._declarations, self._contents = declarations, contents
 
     def run(self) -> None:
-        for part, keys in (("rows", self._table.rows), ("columns", self._table.columns)):
-            for key in keys:
-                if not readable_key(key):
-                    raise UserError(f"{self._where}.{part}.{key}: claims and expressions cannot name the key '{key}'")
         for row_key, row in self._table.rows.items():
             for model in row.all_models:
                 if model not in self._declarations.models:
@@ -127,8 +125,9 @@ class _TableCheck:
             if declared.subjects == 2:
                 self._check_pair(row_where, row, where, column)
                 continue
+            place = f"{row_where}: column {where.removeprefix(f'{self._where}.columns.')}"
             if row.model is None or column.of:
-                raise UserError(f"{row_where}: column {where.rpartition('.')[2]} measures one model; expected 'model'")
+                raise UserError(f"{place} measures one model; expected 'model'")
             subject = row.model
             if isinstance(declared, Transfer):
                 check_target(where, row.model, column, measure, self._declarations)
@@ -136,7 +135,7 @@ class _TableCheck:
             elif column.target or column.white_box:
                 option = "target" if column.target else "white_box"
                 raise UserError(f"{where}: '{option}' is for measures of kind transfer, which {measure} is not")
-            check_subject(f"{row_where}: column {where.rpartition('.')[2]}", subject, measure, self._declarations)
+            check_subject(place, subject, measure, self._declarations)
 
     def _check_pair(self, row_where: str, row: Row, where: str, column: Column) -> None:
         if column.target or column.white_box:

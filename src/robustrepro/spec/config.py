@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.spec.base import Declaration, Seeds
 from robustrepro.spec.messages import explain
+from robustrepro.spec.reading import Tree, as_in_yaml, read_yaml
 
-Tree = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
+CONFIG_FILE = "config.yaml"
 Fitting = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]
 
 
@@ -73,47 +73,31 @@ class Config(Declaration):
         return value.split(",") if isinstance(value, str) else value
 
 
-def read_yaml(path: Path) -> Tree:
-    """Return the mapping in a YAML file.
+def read_config(changes: Mapping[str, Any], files: Iterable[Path] = (), *, replaced: bool = False) -> Tree:
+    """Return what the user asks for: config.yaml, with what the command line of Snakemake lays over it.
+
+    Snakemake's own reader lets the second of two equal keys win: the ``models: {}`` that config.yaml comes with would
+    take precedence over what somebody writes above it.
+
+    Parameters
+    ----------
+    changes
+        What follows ``--config``, as Snakemake reads it.
+    files
+        What follows ``--configfile``; the later takes precedence.
+    replaced
+        Whether these files stand instead of config.yaml, which then need not exist.
 
     Raises
     ------
     UserError
-        If the file is missing, is no YAML, or holds no mapping.
+        If a file cannot be read; the message names it.
     """
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise UserError(f"{path}: not valid YAML: something contains itself, or is nested too deeply") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a mapping of keys to values, found {type(content).__name__}")
-    require_text_keys(content, str(path))
-    return content
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Reads YAML, but takes no key twice: the second would silently replace the first.
-
-    It is libyaml's safe loader where PyYAML was built with it, which is seven times faster.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys: set[Any] = set()
-        for key, _ in node.value:
-            if key.tag != "tag:yaml.org,2002:merge" and isinstance(key, yaml.ScalarNode):
-                if key.value in keys:
-                    raise yaml.MarkedYAMLError(
-                        problem=f"the key '{key.value}' is there twice", problem_mark=key.start_mark
-                    )
-                keys.add(key.value)
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
-        return mapping
+    config: Tree = {}
+    for file in [*([] if replaced else [Path(CONFIG_FILE)]), *files]:
+        config = merged(config, read_yaml(file))
+    nested = {key: as_in_yaml(value) for key, value in changes.items() if isinstance(value, Mapping)}
+    return merged(config, {**changes, **nested})
 
 
 def scale_files(root: Path) -> dict[str, Path]:
@@ -133,26 +117,6 @@ def scales_by_faithfulness(root: Path) -> list[str]:
         name: validated(Scale, read_yaml(path), str(path.relative_to(root))) for name, path in scale_files(root).items()
     }
     return sorted(scales, key=lambda name: -scales[name].faithfulness)
-
-
-def require_text_keys(tree: Any, source: str, within: tuple[int, ...] = ()) -> None:
-    """Refuse keys that YAML reads as numbers or the like, and a mapping or list that contains itself.
-
-    Raises
-    ------
-    UserError
-        At the first of them; the message begins with ``source``.
-    """
-    if id(tree) in within:
-        raise UserError(f"{source}: this contains itself")
-    if isinstance(tree, Mapping):
-        for key, value in tree.items():
-            if not isinstance(key, str):
-                raise UserError(f"{source}: the key {key!r} is no text; expected it in quotes: '{key}'")
-            require_text_keys(value, f"{source}{'.' if within else ': '}{key}", (*within, id(tree)))
-    elif isinstance(tree, list):
-        for number, value in enumerate(tree):
-            require_text_keys(value, f"{source}[{number}]", (*within, id(tree)))
 
 
 def validated(model: type[Model], content: Any, source: str) -> Model:

@@ -10,13 +10,13 @@ from robustrepro.errors import UserError
 from robustrepro.grammar import Cell, Place, order_of_values, parse_condition, parse_value
 from robustrepro.layout import PAIR, Layout
 from robustrepro.printed import read_published
-from robustrepro.spec.config import Tree
 from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.figures import Source
 from robustrepro.spec.jobs import spec_of
 from robustrepro.spec.measurements import Transfer, runs_of
 from robustrepro.spec.pairing import Pairing
 from robustrepro.spec.paper import Column, Row, Table
+from robustrepro.spec.reading import Tree
 from robustrepro.spec.statistics import Statistic, statistic_of
 
 Shown = tuple[str, str]
@@ -233,7 +233,8 @@ class Contents:
         file = self._declarations.root / "papers" / paper / "published" / table.published
         rows = {row.label: key for key, row in table.rows.items()}
         columns = {column.full_label: key for key, column in table.columns.items()}
-        cells = read_published(file, rows, columns)
+        accuracies = [key for key in table.columns if self.heading(table, key)["accuracy"]]
+        cells = read_published(file, rows, columns, accuracies)
         return [{"row": row, "column": column, "text": text} for (row, column), text in cells.items()]
 
     # -- figures -------------------------------------------------------------------------------------------------

@@ -5,23 +5,20 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from robustrepro.errors import UserError, unknown_name
+from robustrepro.keys import KEY_IN_WORDS, differing_in_case_alone, is_key
 from robustrepro.spec.attacks import Inputs
 from robustrepro.spec.audit import Audit
-from robustrepro.spec.base import KEY_IN_WORDS, is_key
 from robustrepro.spec.config import (
     Config,
     Fitting,
     Scale,
-    Tree,
     laid_over,
     merged,
-    read_yaml,
-    require_text_keys,
     scale_files,
     validated,
 )
@@ -35,6 +32,7 @@ from robustrepro.spec.datasets import (
 )
 from robustrepro.spec.figures import Figure
 from robustrepro.spec.layers import Layers, making_of, seed_count
+from robustrepro.spec.lengths import IMAGE_DIMENSIONS
 from robustrepro.spec.measurements import Measurement, measure_of
 from robustrepro.spec.models import DerivedModel, GivenModel, ModelDeclaration, TrainedModel, changes_that_fit, model_of
 from robustrepro.spec.networks import Network
@@ -47,11 +45,11 @@ from robustrepro.spec.origins import (
     resolved_datasets,
 )
 from robustrepro.spec.paper import Paper, Table
+from robustrepro.spec.reading import Tree, read_yaml, require_text_keys
 
 Declared = TypeVar("Declared")
 AUDIT_FILE = "workflow/audit.yaml"
-IMAGE_DIMENSIONS = 3
-"""Channels, height, width: the shape of an example that is an image."""
+ONE_FILE = "'{}' differs from it in the case of letters alone, and would be the same file on some systems; rename one"
 RESERVED = "audit-"
 """What the names of the audit's own measures begin with."""
 
@@ -83,6 +81,7 @@ class Declarations:
         scales = scale_files(root)
         if self.config.scale not in scales:
             raise unknown_name("scale in config.yaml", self.config.scale, scales)
+        _require_usable("workflow/scales", "the scale's name cannot be part of a path", [self.config.scale], scales)
         self.scale_name = self.config.scale
         self._scale_file = str(scales[self.scale_name].relative_to(root))
         self.scale = validated(Scale, read_yaml(scales[self.scale_name]), self._scale_file)
@@ -90,8 +89,7 @@ class Declarations:
         for name in self.config.papers:
             if name not in files:
                 raise unknown_name("paper in config.yaml", name, files)
-            if not is_key(name):
-                raise UserError(f"papers/{name}: the folder's name cannot be part of a target; {KEY_IN_WORDS}")
+        _require_usable("papers", "the folder's name cannot be part of a target", self.config.papers, files)
         self._papers_as_written = {name: read_yaml(path) for name, path in files.items()}
         self._declared_in: dict[tuple[str, str], str] = {}
         self._datasets_in_papers = self._datasets_as_declared()
@@ -299,6 +297,8 @@ class Declarations:
                     )
                 gathered[name] = tree
                 self._declared_in.setdefault((kind, name), file)
+        if same := differing_in_case_alone(gathered):
+            raise UserError(f"{self.place(kind, same[1])}: {ONE_FILE.format(same[0])}")
         return gathered
 
     def place(self, kind: str, name: str) -> str:
@@ -316,8 +316,9 @@ class Declarations:
 
     def _datasets_as_declared(self) -> dict[str, DatasetSpec]:
         written = self._gathered("datasets")
+        built_in = {name.casefold() for name in DATASETS}
         for name in written:
-            if name in DATASETS:
+            if name.casefold() in built_in:
                 raise UserError(
                     f"{self.place('datasets', name)}: a data set of this name is built in; give it another name"
                 )
@@ -361,7 +362,7 @@ class Declarations:
         written = self._gathered("measures")
         in_papers = {}
         for name, tree in written.items():
-            if name.startswith(RESERVED):
+            if name.casefold().startswith(RESERVED):
                 raise UserError(
                     f"{self.place('measures', name)}: names that begin with '{RESERVED}' are the audit's own; take "
                     "another"
@@ -385,6 +386,16 @@ def _known(declared: Mapping[str, Declared], name: str, what: str) -> Declared:
     if name not in declared:
         raise unknown_name(what, name, declared)
     return declared[name]
+
+
+def _require_usable(folder: str, why: str, asked_for: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse what is asked for under a name that cannot be used: a folder's name, or a file's without its ending."""
+    for name in asked_for:
+        if not is_key(name):
+            raise UserError(f"{folder}/{name}: {why}; {KEY_IN_WORDS}")
+        for other in known:
+            if other != name and other.casefold() == name.casefold():
+                raise UserError(f"{folder}/{name}: {ONE_FILE.format(other)}")
 
 
 def _load_extensions(modules: list[str]) -> None:

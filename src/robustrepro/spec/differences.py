@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from robustrepro.spec.config import Tree
 from robustrepro.spec.declarations import Declarations
+from robustrepro.spec.reading import Tree
 
 UNSET = "the default"
 """What stands for the value of a key that one layer alone has."""

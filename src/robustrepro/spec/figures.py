@@ -10,8 +10,7 @@ from pydantic import Field, model_validator
 from robustrepro.grammar import Place
 from robustrepro.spec.base import Declaration, Implemented, Key, Number
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Coordinate = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[Number, Field(gt=0)]
 
 
 class Source(NamedTuple):
@@ -107,7 +106,7 @@ class GradientPair(FigureKind):
     name: Literal["gradient_pair"]
     losses: list[Positive] = Field(min_length=2, max_length=2)
     lengths: list[Positive] = Field(min_length=2, max_length=2)
-    angle: float = Field(gt=0, lt=180)
+    angle: Annotated[Number, Field(gt=0, lt=180)]
 
     @model_validator(mode="after")
     def _second_loss_is_larger(self) -> GradientPair:
@@ -121,7 +120,7 @@ class KernelSketch(FigureKind):
 
     implementation: ClassVar[str] = "robustrepro.figures.kernel_sketch:draw"
     name: Literal["kernel_sketch"]
-    points: list[Annotated[list[Coordinate], Field(min_length=2, max_length=2)]] = Field(min_length=5, max_length=5)
+    points: list[Annotated[list[Number], Field(min_length=2, max_length=2)]] = Field(min_length=5, max_length=5)
     gamma: Positive
 
 
@@ -222,7 +221,7 @@ class Series(Declaration):
     label: str
     seed: int | None = Field(default=None, ge=0)
     rows: dict[str, Selected] = Field(default_factory=dict)
-    columns: dict[str, str | int | float] = Field(default_factory=dict)
+    columns: dict[str, Annotated[int | Number | str, Field(union_mode="left_to_right")]] = Field(default_factory=dict)
 
 
 class Comparison(FigureKind):

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from robustrepro.spec.config import Tree
 from robustrepro.spec.models import DerivedModel, GivenModel, ModelDeclaration
+from robustrepro.spec.reading import Tree
 
 Declared = TypeVar("Declared")
 NOT_OF_THE_WEIGHTS = {"seeds", "dataset", "test_accuracy"}

@@ -16,7 +16,8 @@ from robustrepro.errors import UserError, unknown_name
 from robustrepro.spec.attacks import AttackSpec, CraftingSpec, Curve, MinimalDistanceAttack
 from robustrepro.spec.audit import AuditBall
 from robustrepro.spec.base import Implemented, Key
-from robustrepro.spec.config import Tree, validated
+from robustrepro.spec.config import validated
+from robustrepro.spec.reading import Tree
 
 Part = Literal["network", "objective", "training"]
 """What a measurement may need to know of a model beside its weights; it runs again when one of these changes."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import difflib
 import types
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
-
-from robustrepro.spec.base import KEY_IN_WORDS, KEY_PATTERN
 
 KEY = "[key]"
 """What pydantic puts into the location of a mapping's key that is no such key."""
@@ -20,6 +19,7 @@ EXPECTED = {
     "list_type": "a list",
 }
 """What is expected, where pydantic's words are not those of someone who writes YAML."""
+IN_QUOTES = "; YAML takes unquoted words such as no, on or 8 for something else, so write it in quotes, as in '{}'"
 
 
 def explain(error: ValidationError, declaration: Any, source: str) -> str:
@@ -36,7 +36,11 @@ def explain(error: ValidationError, declaration: Any, source: str) -> str:
     """
     mistakes = error.errors()
     # A misspelt key is missing under its right name, too; what helps is to hear of the key that is there.
-    first = next((mistake for mistake in mistakes if mistake["type"] == "extra_forbidden"), mistakes[0])
+    # And where text or a list may stand, a list is no text, but what is wrong is inside it.
+    first = next(
+        (mistake for mistake in mistakes if mistake["type"] == "extra_forbidden"),
+        next((mistake for mistake in mistakes if not _no_text_but_a_list(mistake)), mistakes[0]),
+    )
     others = [mistake for mistake in mistakes if mistake is not first]
     location, found = first["loc"], first.get("input")
     fields, key = _walk(declaration, location)
@@ -49,6 +53,8 @@ def explain(error: ValidationError, declaration: Any, source: str) -> str:
             tag = first["ctx"]["tag"]
             return f"{where}.name: unknown name '{tag}'{_nearest(tag, known)} (known: {', '.join(sorted(known))})"
         case "union_tag_not_found":
+            if isinstance(found, Mapping) and (near := difflib.get_close_matches("name", map(str, found), n=1)):
+                return f"{where}.{near[0]}: unknown key; did you mean 'name'?"
             return f"{where}: expected a mapping with a key 'name', found {_shown(found)}"
         case "missing":
             return f"{where}: this key is missing"
@@ -61,15 +67,24 @@ def explain(error: ValidationError, declaration: Any, source: str) -> str:
     # Each member of a union says what it expects of the same value.
     same = [other for other in others if other.get("input") is found and _walk(declaration, other["loc"])[1] == key]
     expected = dict.fromkeys(_expectation(each) for each in (first, *same))
-    return f"{where}: found {_shown(found)}, {' or '.join(expected).replace(' or which should be', ' or')}"
+    unquoted = first["type"] == "string_type" and isinstance(found, bool | int | float | date)
+    hint = IN_QUOTES.format(_as_written(found)) if unquoted else ""
+    return f"{where}: found {_shown(found)}, {' or '.join(expected).replace(' or which should be', ' or')}{hint}"
+
+
+def _no_text_but_a_list(mistake: Any) -> bool:
+    return mistake["type"] == "string_type" and isinstance(mistake["input"], list)
+
+
+def _as_written(found: object) -> str:
+    """Return a word that YAML takes for this truth value, number or date, as somebody may have written it."""
+    return {True: "yes", False: "no"}[found] if isinstance(found, bool) else str(found)
 
 
 def _expectation(error: Any) -> str:
     """Return what was expected, to stand behind what was found."""
     if error["type"] in EXPECTED:
         return f"which should be {EXPECTED[error['type']]}"
-    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == KEY_PATTERN:
-        return KEY_IN_WORDS
     message = str(error["msg"])
     return (message[0].lower() + message[1:]).replace("input should", "which should")
 

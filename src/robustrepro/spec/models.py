@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
+from robustrepro.errors import UserError
 from robustrepro.spec.base import Declaration, Implemented, Key, Number, Seeds
 from robustrepro.spec.config import validated
 from robustrepro.spec.networks import Network
@@ -93,7 +95,18 @@ def model_of(declared: Mapping[str, Any], where: str) -> ModelDeclaration:
     UserError
         At the first mistake; the message begins with ``where``, such as ``models.mnist-erm``.
     """
+    if not {"derived", "given"} & declared.keys() and (misspelt := _misspelt_origin(declared)):
+        raise UserError(f"{where}: {misspelt[0]}: unknown key; did you mean '{misspelt[1]}'?")
     return validated(_class_of(declared), declared, where)
+
+
+def _misspelt_origin(declared: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return a key that is nearer to what says that a model is derived or given than to any key of a trained one."""
+    for key in declared.keys() - TrainedModel.model_fields.keys():
+        near = difflib.get_close_matches(key, [*TrainedModel.model_fields, "derived", "given"], n=1)
+        if near and near[0] in {"derived", "given"} and near[0] != key:
+            return key, near[0]
+    return None
 
 
 def _class_of(declared: Mapping[str, Any]) -> type[ModelDeclaration]:

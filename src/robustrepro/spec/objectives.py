@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter
 
-from robustrepro.spec.base import Implemented
+from robustrepro.spec.base import Implemented, Number
 
 
 class Erm(Implemented):
@@ -21,7 +21,7 @@ class Cem(Implemented):
 
     implementation: ClassVar[str] = "robustrepro.objectives.cem:CrossErrorRisk"
     name: Literal["cem"]
-    guard: float = Field(default=1e-8, gt=0, allow_inf_nan=False)
+    guard: Annotated[Number, Field(gt=0)] = 1e-8
 
 
 class Hrm(Implemented):
@@ -29,7 +29,7 @@ class Hrm(Implemented):
 
     implementation: ClassVar[str] = "robustrepro.objectives.hrm:HollowRisk"
     name: Literal["hrm"]
-    guard: float = Field(default=1e-8, gt=0, allow_inf_nan=False)
+    guard: Annotated[Number, Field(gt=0)] = 1e-8
 
 
 class IdentityKernel(Implemented):
@@ -44,7 +44,7 @@ class RadialBasisKernel(Implemented):
 
     implementation: ClassVar[str] = "robustrepro.objectives.v_matrix:radial_basis"
     name: Literal["rbf"]
-    gamma: float = Field(gt=0, allow_inf_nan=False)
+    gamma: Annotated[Number, Field(gt=0)]
 
 
 class HyperLaplacianKernel(Implemented):
@@ -52,8 +52,8 @@ class HyperLaplacianKernel(Implemented):
 
     implementation: ClassVar[str] = "robustrepro.objectives.v_matrix:hyper_laplacian"
     name: Literal["hyper_laplacian"]
-    alpha: float = Field(gt=0, allow_inf_nan=False)
-    p: float = Field(gt=0, lt=1)
+    alpha: Annotated[Number, Field(gt=0)]
+    p: Annotated[Number, Field(gt=0, lt=1)]
 
 
 class ModifiedCosineKernel(Implemented):
@@ -75,7 +75,7 @@ class VMatrix(Implemented):
     name: Literal["v_matrix"]
     kernel: Kernel
     hollow: bool
-    guard: float = Field(default=1e-8, gt=0, allow_inf_nan=False)
+    guard: Annotated[Number, Field(gt=0)] = 1e-8
 
 
 ObjectiveSpec = Annotated[Erm | Cem | Hrm | VMatrix, Field(discriminator="name")]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.spec.attacks import Inputs
 from robustrepro.spec.datasets import AdversarialDataset, CountedDataset, DatasetSpec, GeneratedDataset
+from robustrepro.spec.lengths import require_lengths_within
 from robustrepro.spec.models import DerivedModel, GivenModel, ModelDeclaration, TrainedModel
 
 
@@ -121,6 +122,8 @@ def _check_adversarial(
     for number, attack in enumerate(dataset.attacks):
         if why := attack.unfit(Inputs(form.input_shape, form.classes, bounded=dataset.box == "unit")):
             raise UserError(f"{where}.attacks[{number}]: {why}")
+    if dataset.box == "unit":
+        require_lengths_within(f"{where}.attacks", dataset, form_of(name, models, datasets).input_shape)
 
 
 def origin_of(name: str, models: Mapping[str, ModelDeclaration]) -> TrainedModel | GivenModel:

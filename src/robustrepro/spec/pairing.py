@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from robustrepro.spec.config import Tree
 from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.jobs import Seeded
 from robustrepro.spec.measurements import Transfer
 from robustrepro.spec.paper import Column
+from robustrepro.spec.reading import Tree
 
 
 class Pairing:

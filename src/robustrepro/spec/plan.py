@@ -34,6 +34,8 @@ RULES = frozenset(STEPS) | {
     "measure_shard",
 }
 """The rules of the workflow, whose names no target can have."""
+PAGES = frozenset({"index"})
+"""Pages of the report beside those of the papers, whose names no paper can have."""
 NOTHING = "(?!)"
 """A regular expression that nothing matches."""
 
@@ -121,22 +123,26 @@ class Plan:
         Raises
         ------
         UserError
-            If two of them have one name, or a paper has that of a rule.
+            If two of them have one name, or one has that of a rule or of another page of the report.
         """
         targets: dict[str, list[str]] = {}
         for paper in self.papers:
-            if paper in RULES:
+            if paper.casefold() in PAGES:
+                raise UserError(f"papers/{paper}: the report has a page '{paper}' of its own; rename the folder")
+            if paper.casefold() in RULES:
                 raise UserError(
                     f"papers/{paper}: the target '{paper}' would be a rule of the workflow; rename the folder"
                 )
-            shown = [*self.presented.tables_of(paper), *self.presented.figures_of(paper)]
-            names = {paper: self.presented.files_of(paper)}
-            for file in shown:
+            targets[paper] = self.presented.files_of(paper)
+        for paper in self.papers:
+            for file in [*self.presented.tables_of(paper), *self.presented.figures_of(paper)]:
                 name = f"{paper}_{Path(file).stem}".replace("-", "_").replace(".", "_")
-                if name in names or name in targets:
-                    raise UserError(f"papers/{paper}/paper.yaml: two tables or figures would be the target '{name}'")
-                names[name] = [file]
-            targets |= names
+                if name in RULES:
+                    raise UserError(f"papers/{paper}/paper.yaml: the target '{name}' would be a rule of the workflow")
+                if name in targets:
+                    what = "two tables or figures" if name not in self.papers else "a paper and a table or figure"
+                    raise UserError(f"papers/{paper}/paper.yaml: {what} would be the target '{name}'; rename one")
+                targets[name] = [file]
         return targets
 
     def pattern(self, of: str) -> str:

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 
 from robustrepro.layout import Layout
 from robustrepro.spec.audited import PaperAudit
-from robustrepro.spec.config import Tree
 from robustrepro.spec.contents import Contents, Shown, everything_shown
 from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.differences import Differences
 from robustrepro.spec.jobs import Job, class_path, found_by_name, spec_of
 from robustrepro.spec.models import TrainedModel
 from robustrepro.spec.paper import Claim, Paper
+from robustrepro.spec.reading import Tree
 from robustrepro.words import measure_in_words
 
 

@@ -8,8 +8,8 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from robustrepro.spec.base import Declaration, Number
 
-Epochs = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Epoch = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Epochs = Annotated[Number, Field(gt=0)]
+Epoch = Annotated[Number, Field(ge=0)]
 
 
 class _Transition(Declaration):

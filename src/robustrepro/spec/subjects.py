@@ -5,6 +5,7 @@ from __future__ import annotations
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.spec.attacks import Attack
 from robustrepro.spec.declarations import Declarations
+from robustrepro.spec.lengths import require_lengths_within
 from robustrepro.spec.measurements import DecisionBoundary, Measurement, OfExamples, TrainingPath, Transfer, walk
 from robustrepro.spec.models import DerivedModel, GivenModel
 from robustrepro.spec.paper import Column
@@ -75,6 +76,7 @@ def _check_data(where: str, model: str, name: str, declarations: Declarations) -
     for attack in walk(measure):
         if isinstance(attack, Attack) and (why := attack.unfit(inputs)):
             raise UserError(f"{where}: {name} cannot attack {model} on {read}: {why}")
+    require_lengths_within(f"{where}: {name}", measure, theirs.input_shape)
     if isinstance(measure, DecisionBoundary) and theirs.input_shape != POINTS:
         raise UserError(f"{where}: {name} is for points of the plane; {model} is of {read}")
     if _reads_training_split(measure) and not declarations.has_training_split(read):

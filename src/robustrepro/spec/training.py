@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from robustrepro.spec.base import Declaration, Implemented
+from robustrepro.spec.base import Declaration, Implemented, Number
 from robustrepro.spec.networks import Network
 from robustrepro.spec.objectives import ObjectiveSpec
 from robustrepro.spec.schedules import Rate
@@ -29,9 +29,9 @@ class Sgd(Implemented):
     implementation: ClassVar[str] = "robustrepro.training.optimizers:sgd"
     name: Literal["sgd"]
     learning_rate: Rate
-    momentum: float = Field(default=0.0, ge=0, lt=1)
+    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     nesterov: bool = False
-    weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    weight_decay: Annotated[Number, Field(ge=0)] = 0.0
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> Sgd:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from robustrepro.errors import unknown_name
-from robustrepro.spec.base import Declaration
+from robustrepro.spec.base import Declaration, Number
 from robustrepro.spec.datasets.base import Dataset
 
 
@@ -77,7 +77,7 @@ class _Toy(CountedDataset):
     classes: int = 2
     train_examples: int = 96
     test_examples: int = 1000
-    noise: float = Field(gt=0, allow_inf_nan=False)
+    noise: Annotated[Number, Field(gt=0)]
     seed: int = 0
 
 
@@ -95,7 +95,7 @@ class CirclesSpec(_Toy):
     implementation: ClassVar[str] = "robustrepro.datasets.toys:circles"
     name: Literal["circles"] = "circles"
     source: str = "scikit-learn: make_circles"
-    inner_radius: float = Field(gt=0, lt=1)
+    inner_radius: Annotated[Number, Field(gt=0, lt=1)]
 
 
 class BlobsSpec(_Toy):
@@ -104,7 +104,7 @@ class BlobsSpec(_Toy):
     implementation: ClassVar[str] = "robustrepro.datasets.toys:blobs"
     name: Literal["blobs"] = "blobs"
     source: str = "scikit-learn: make_blobs"
-    distance: float = Field(gt=0, allow_inf_nan=False)
+    distance: Annotated[Number, Field(gt=0)]
 
 
 class SpiralsSpec(_Toy):
@@ -113,7 +113,7 @@ class SpiralsSpec(_Toy):
     implementation: ClassVar[str] = "robustrepro.datasets.toys:spirals"
     name: Literal["spirals"] = "spirals"
     source: str = "two Archimedean spirals, uniform in the angle"
-    turns: float = Field(gt=0, allow_inf_nan=False)
+    turns: Annotated[Number, Field(gt=0)]
 
 
 BuiltInDataset = DigitsSpec | MnistSpec | Cifar10Spec | TwoMoonsSpec | CirclesSpec | BlobsSpec | SpiralsSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
 from robustrepro.errors import UserError
 from robustrepro.spec.attacks import CraftingSpec
@@ -14,12 +14,18 @@ from robustrepro.spec.datasets.base import Dataset
 from robustrepro.spec.messages import explain
 
 
+def _within_the_range(deviation: float) -> float:
+    if deviation > 1:
+        raise ValueError(f"expected at most 1, the range of pixels; did you mean {deviation:g}/255?")
+    return deviation
+
+
 class GaussianNoise(Implemented):
     """Independent Gaussian noise on every pixel; ``standard_deviation`` is in units of the pixel range [0, 1]."""
 
     implementation: ClassVar[str] = "robustrepro.datasets.gaussian_noise:gaussian_noise"
     name: Literal["gaussian_noise"]
-    standard_deviation: Annotated[Number, Field(gt=0)]
+    standard_deviation: Annotated[Number, Field(gt=0), AfterValidator(_within_the_range)]
 
 
 Generator = GaussianNoise

@@ -1,0 +1,19 @@
+"""The folder in which a user keeps official data files and given weights."""
+
+from __future__ import annotations
+
+import os
+
+VARIABLE = "ROBUSTREPRO_MIRROR"
+"""Environment variable that tells the steps of the folder."""
+
+
+def use_mirror(configured: str | None = None) -> None:
+    """Tell the steps where the folder is.
+
+    What the environment says, if it says anything, takes precedence over ``data.mirror`` in config.yaml. A leading
+    ``~`` is the user's home in both, though no shell has read it.
+    """
+    chosen = os.environ.get(VARIABLE) or configured
+    if chosen:
+        os.environ[VARIABLE] = os.path.expanduser(chosen)  # noqa: PTH111  (all else stays as it was written)
