@@ -6,15 +6,26 @@ BIN := .venv/bin
 READY := .venv/.ready
 PEERS := .venv/peers/.ready
 
-# What the command line of make passes on to Snakemake.
-SETTINGS := $(if $(SCALE),scale=$(SCALE)) $(if $(PAPERS),papers=$(PAPERS)) $(CONFIG)
-SNAKEMAKE = $(BIN)/snakemake --cores $(JOBS) $(if $(strip $(SETTINGS)),--config $(SETTINGS) --)
+# What the command line of make passes on to Snakemake. A setting of CONFIG begins at a key of config.yaml and may have
+# spaces in it; each is quoted, so that the shell reads none of its braces and stars.
+SETTING := $(addsuffix =%,scale papers extensions leave_out data overrides)
+SPACE := $(subst ,, )
+QUOTED = '$(subst ','\'',$(1))'
+MARKED := $(foreach word,$(subst ','\'',$(CONFIG)),$(if $(filter $(SETTING),$(word)),<setting>)$(word))
+GIVEN := $(if $(CONFIG),'$(subst <setting>,,$(subst $(SPACE)<setting>,' ',$(MARKED)))')
+SETTINGS := $(strip $(if $(SCALE),$(call QUOTED,scale=$(SCALE))) $(if $(PAPERS),$(call QUOTED,papers=$(PAPERS))) $(GIVEN))
+SNAKEMAKE := $(BIN)/snakemake --cores $(JOBS)
+CONFIGURED := $(if $(SETTINGS),--config $(SETTINGS))
+
+# The scale to show or publish: that of the command line; without one, these commands take config.yaml's.
+NAMED := $(or $(SCALE),$(patsubst scale=%,%,$(filter scale=%,$(CONFIG))))
+NAMED_SCALE := $(if $(NAMED),$(call QUOTED,$(NAMED)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce dry-run show verdicts publish test lint format bench lock
 
 help: ## list the targets
-	@echo "make reproduce [SCALE=quick|reduced|paper] [PAPERS=hrm,...] [JOBS=2]"
+	@echo "make reproduce [SCALE=quick|reduced|paper] [PAPERS=hrm,...] [CONFIG='KEY=VALUE ...'] [JOBS=2]"
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  \1\t/' | expand -t 16
 
 setup: $(READY) ## make .venv with every dependency of requirements.lock
@@ -34,19 +45,19 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 reproduce: $(READY) ## regenerate tables, figures, scorecard and report
-	$(SNAKEMAKE)
+	$(SNAKEMAKE) $(CONFIGURED)
 
 dry-run: $(READY) ## say what `make reproduce` would run, and why
-	$(SNAKEMAKE) --dry-run
+	$(SNAKEMAKE) --dry-run $(CONFIGURED)
 
-show: $(READY) ## print the scorecard of SCALE and where its report is
-	@$(BIN)/python -m robustrepro show results/$(or $(SCALE),quick)
+show: $(READY) ## print the scorecard of SCALE (config.yaml's when not said) and where its report is
+	@$(BIN)/python -m robustrepro show $(NAMED_SCALE)
 
 verdicts: $(READY) ## print every claim once, from the scale that says most about its paper
 	@$(BIN)/python -m robustrepro verdicts
 
-publish: reproduce ## bring SCALE up to date and copy its outcome to docs/results/
-	$(BIN)/python -m robustrepro publish $(or $(SCALE),quick)
+publish: reproduce ## bring SCALE (config.yaml's when not said) up to date and copy its outcome to docs/results/
+	$(BIN)/python -m robustrepro publish $(NAMED_SCALE)
 
 test: $(READY) ## run the tests (real data: set ROBUSTREPRO_MIRROR)
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile

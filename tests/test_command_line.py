@@ -1,0 +1,65 @@
+"""The commands for people: which scale they are about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+from typer.testing import CliRunner
+
+from robustrepro.command_line import app
+from robustrepro.errors import UserError
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the commands are asked to do, in a folder whose config.yaml has the scale `reduced`."""
+    asked: list[str] = []
+
+    def publish(source: Path, destination: Path) -> list[Path]:
+        asked.append(f"publish {source.as_posix()} as {destination.as_posix()}")
+        return []
+
+    class Planned:
+        def __init__(self, config: dict[str, object]) -> None:
+            asked.append(f"plan {config['scale']}")
+
+    monkeypatch.setattr("robustrepro.publishing.publish", publish)
+    monkeypatch.setattr("robustrepro.scorecard.show.show_scorecard", lambda folder: asked.append(f"show {folder}"))
+    monkeypatch.setattr("robustrepro.adoption.adopt", lambda _: [])
+    monkeypatch.setattr("robustrepro.spec.plan.Plan", Planned)
+    monkeypatch.chdir(tmp_path)
+    config = (REPOSITORY / "config.yaml").read_text(encoding="utf-8")
+    Path("config.yaml").write_text(config.replace("scale: quick", "scale: reduced"), encoding="utf-8")
+    return asked
+
+
+COMMANDS = {
+    "show": "show results/{}",
+    "publish": "publish results/{0} as docs/results/{0}",
+    "adopt": "plan {}",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_is_about_the_scale_of_config_yaml_unless_one_is_named(command: str, asked: list[str]) -> None:
+    named = ["--scale", "paper"] if command == "adopt" else ["paper"]
+    for arguments in ([command], [command, *named]):
+        done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    assert asked == [COMMANDS[command].format(scale) for scale in ("reduced", "paper")]
+
+
+@pytest.mark.parametrize("command", ["show", "publish"])
+def test_a_scale_that_is_no_name_of_a_folder_is_refused(command: str, asked: list[str]) -> None:
+    with pytest.raises(UserError, match=r"^the scale 'results/quick' cannot be part of a path; expected at most 100"):
+        CliRunner().invoke(app, [command, "results/quick"], catch_exceptions=False)
+    assert asked == []
+
+
+def test_a_config_yaml_that_cannot_be_read_is_named(asked: list[str]) -> None:
+    Path("config.yaml").write_text("scale: quick\nscale: paper\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"^config.yaml, line 2: .*the key 'scale' is there twice"):
+        CliRunner().invoke(app, ["show"], catch_exceptions=False)
+    assert asked == []
