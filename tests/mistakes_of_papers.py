@@ -196,6 +196,10 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         lambda declared: declared.audit["attacks"]["pgd"].update(step_size=2),
         ["workflow/audit.yaml: attacks.pgd: step_size is 2", "did you mean 2/255?"],
     ),
+    "steps of the audit's transfer in 255ths": (
+        lambda declared: declared.audit["transfer"].update(step_size=2),
+        ["workflow/audit.yaml: transfer: step_size is 2", "did you mean 2/255?"],
+    ),
     "a standard deviation in 255ths": (
         dataset("generated", by={**NOISE, "standard_deviation": 25}),
         ["standard_deviation: expected at most 1, the range of pixels; did you mean 25/255?"],

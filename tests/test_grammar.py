@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from robustrepro.errors import UserError
 from robustrepro.grammar import Cell, Place, order_of_values, parse_condition, parse_value
-from robustrepro.keys import KEY, is_key
+from robustrepro.keys import KEY
+from robustrepro.spec.names import is_key
 
 PGD = {row: Cell("table2", row, "pgd") for row in ("erm", "hrm")}
 

@@ -15,8 +15,8 @@ import typer
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.implementations import resolve
-from robustrepro.keys import KEY_IN_WORDS, is_key
 from robustrepro.mirror import use_mirror
+from robustrepro.spec.names import KEY_IN_WORDS, is_key
 from robustrepro.spec.records import ADOPT_VARIABLE
 from robustrepro.spec.sources import STEPS
 from robustrepro.threads import use_threads

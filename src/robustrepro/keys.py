@@ -1,29 +1,8 @@
-"""What a declared name may be: a part of a path, of a target, and of a claim's condition."""
+"""What a declared name looks like: a part of a path, of a target, and of a claim's condition."""
 
 from __future__ import annotations
-
-import re
-from collections.abc import Iterable
 
 THIS = "this"
 """The row that a cell's value stands in, and therefore no name."""
 KEY = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 """The regular expression of a name."""
-KEY_IN_WORDS = (
-    "expected at most 100 letters, digits, '.', '_' and '-', the first a letter or digit, and another word than 'this'"
-)
-
-
-def is_key(text: str) -> bool:
-    """Tell whether a declared name can be part of a path, a target, or a claim's condition."""
-    return re.fullmatch(KEY, text) is not None and text != THIS
-
-
-def differing_in_case_alone(names: Iterable[str]) -> tuple[str, str] | None:
-    """Return two names that would be one file on macOS and Windows, or None if there are no such."""
-    seen: dict[str, str] = {}
-    for name in names:
-        other = seen.setdefault(name.casefold(), name)
-        if other != name:
-            return other, name
-    return None

@@ -61,12 +61,14 @@ class PaperAudit:
         audit = self._declarations.audit
         try:
             attacks = ball_of(audit, *ball, self._inputs(model))
+            transfer = attack_at(audit.transfer, *ball) if "step_size" in audit.transfer else None
         except ValidationError as error:
             raise self._not_in(ball, error) from None
         for part, templates in (("attacks", audit.attacks), ("escalation", audit.escalation)):
             for key, attack in getattr(attacks, part).items():
                 if "step_size" in templates[key]:  # else it follows from ε
                     require_lengths_within(f"{AUDIT_FILE}: {part}.{key}", attack, self._inputs(model).shape)
+        require_lengths_within(f"{AUDIT_FILE}: transfer", transfer, self._inputs(model).shape)
         return AuditOfBall(kind="audit", ball=attacks, examples=audit.examples)
 
     def transfer(self, source: str) -> AuditTransfer:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from robustrepro.keys import KEY_IN_WORDS, is_key
+from robustrepro.spec.names import KEY_IN_WORDS, is_key
 
 
 def _key(text: str) -> str:

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.grammar import Expression, Place, order_of_values, parse_condition, parse_value
-from robustrepro.keys import differing_in_case_alone
 from robustrepro.spec.contents import Contents
 from robustrepro.spec.declarations import ONE_FILE, Declarations
 from robustrepro.spec.measurements import Measurement, Transfer
+from robustrepro.spec.names import differing_in_case_alone
 from robustrepro.spec.paper import Claim, Column, Paper, Row, Table
 from robustrepro.spec.shown import check_columns, check_figure, check_one_row_per_image, check_rows
 from robustrepro.spec.statistics import Statistic

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from robustrepro.errors import UserError, unknown_name
-from robustrepro.keys import KEY_IN_WORDS, differing_in_case_alone, is_key
 from robustrepro.spec.attacks import Inputs
 from robustrepro.spec.audit import Audit
 from robustrepro.spec.config import (
@@ -35,6 +34,7 @@ from robustrepro.spec.layers import Layers, making_of, seed_count
 from robustrepro.spec.lengths import IMAGE_DIMENSIONS
 from robustrepro.spec.measurements import Measurement, measure_of
 from robustrepro.spec.models import DerivedModel, GivenModel, ModelDeclaration, TrainedModel, changes_that_fit, model_of
+from robustrepro.spec.names import KEY_IN_WORDS, differing_in_case_alone, is_key
 from robustrepro.spec.networks import Network
 from robustrepro.spec.origins import (
     check_derivation,
