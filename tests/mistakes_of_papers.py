@@ -181,7 +181,10 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         ["pgd: epsilon is 8", "did you mean 8/255?"],
     ),
     "the largest epsilon of a curve in 255ths": (
-        put({"curve": {"epsilons": [0.5, 2, 4], "attack": {"name": "fgsm"}}}, "measures", "pgd"),
+        both(
+            put({"curve": {"epsilons": [0.5, 2, 4], "attack": {"name": "fgsm"}}}, "measures", "pgd"),
+            put({"epsilon": 0.5}, "tables", "accuracy", "columns", "pgd", "rows"),
+        ),
         ["pgd: epsilons is 2", "did you mean 2/255?"],
     ),
     "transfer in 255ths": (
