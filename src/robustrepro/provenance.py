@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import platform
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from robustrepro.files import sha256_of
 
 RECORDED_PACKAGES = ("numpy", "robustrepro", "safetensors", "torch")
+PACKAGE = Path(__file__).resolve().parent
+
+ANOTHER_REPOSITORY = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"}
+"""Variables that would send git elsewhere than to where it is asked; git itself sets them around its hooks."""
+
+GIT_SECONDS = 20
+"""How long git may take to answer: a network file system may hang, and a step must not hang with it."""
+
+UNTRACKED = "?"
 
 
 def versions() -> dict[str, str]:
@@ -29,18 +40,68 @@ def versions() -> dict[str, str]:
     return found
 
 
+@cache
 def commit() -> str:
-    """Return the commit of the working tree, marked when sources differ from it; "unknown" outside a repository."""
+    """Return the commit of the sources that this process runs, as it was when this was first asked.
+
+    A step asks when it starts: whatever is committed while it works is not what it ran.
+    """
+    return commit_of(PACKAGE)
+
+
+def commit_of(package: Path) -> str:
+    """Return the commit of the sources in a folder, from the repository that tracks them.
+
+    Parameters
+    ----------
+    package
+        A Python package's folder.
+
+    Returns
+    -------
+    Twelve hexadecimal digits, followed by "(modified)" where a tracked file of the repository differs from that commit
+    or an untracked one lies in the package; "unknown", followed by why, where no repository tracks the package or git
+    cannot tell.
+    """
     try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty= (modified)", "--abbrev=12", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return described.stdout.strip()
+        listed = _git(package, "ls-files", "-t", "--cached", "--others", "--exclude-standard", "--exclude=__pycache__")
+        files = [line.split(" ", 1) for line in listed.splitlines()]
+        if not any(name == "__init__.py" and tag != UNTRACKED for tag, name in files):
+            return "unknown (the repository around the sources does not track them)"
+        described = _git(package, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    except FileNotFoundError:
+        return "unknown (git is not installed)"
+    except subprocess.TimeoutExpired:
+        return f"unknown (git did not answer within {GIT_SECONDS} s)"
+    except subprocess.CalledProcessError as error:
+        first_line = error.stderr.strip().partition("\n")[0]
+        return f"unknown (git: {first_line or f'exit status {error.returncode}'})"
+    except OSError as error:
+        return f"unknown (git cannot be run: {error.strerror})"
+    clean = described.strip().removesuffix("-dirty")
+    modified = clean != described.strip() or any(tag == UNTRACKED for tag, _ in files)
+    return f"{clean} (modified)" if modified else clean
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """Return what git prints when it is asked in a folder about the repository that the folder lies in.
+
+    Whose repository it is does not matter, since its Python code runs here already; only a program that its settings
+    name as a monitor of its files is not started.
+    """
+    command = ["git", "--no-optional-locks", "-c", "safe.directory=*", "-c", "core.fsmonitor=false"]
+    environment = {name: value for name, value in os.environ.items() if name not in ANOTHER_REPOSITORY}
+    return subprocess.run(
+        [*command, *arguments],
+        cwd=folder,
+        env=environment | {"LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=GIT_SECONDS,
+        check=True,
+    ).stdout
 
 
 def origin_of(
