@@ -21,7 +21,7 @@ from robustrepro.spec.config import read_config
 from robustrepro.spec.plan import Plan
 from robustrepro.spec.records import require_recorded
 from robustrepro.surroundings import (
-    clear_stale_lock,
+    clear_stale_locks_before_running,
     keep_freed_memory,
     note_sources,
     plan_without_pandas,
@@ -32,7 +32,7 @@ plan_without_pandas()
 use_own_interpreter()
 keep_freed_memory()
 note_sources()
-living = clear_stale_lock()
+clear_stale_locks_before_running(workflow)
 
 try:
     asked_for = workflow.config_settings

@@ -5,15 +5,19 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
+from robustrepro.locks import among_the_living
 from robustrepro.spec.sources import STATE, keep_digests, state_of_the_sources
+
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow
 
 LOCKS = Path(".snakemake/locks")
 LIVING = Path(".snakemake/living.lock")
-"""Locked by a run as long as it lives; the lock is released when the process ends, however it ends."""
+"""Held by every run as long as it lives: Snakemake's own locks stay when a run is killed."""
 
 FREED_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": 32 * 2**20,  # the largest that glibc accepts
@@ -23,22 +27,26 @@ FREED_MEMORY = {
 """In bytes: what is allocated by itself, how much may lie unused, and how much is asked for at a time."""
 
 
-def clear_stale_lock() -> FileLock | None:
-    """Remove the lock that a killed run left behind in the working directory.
+def clear_stale_locks_before_running(workflow: Workflow) -> None:
+    """Let a run remove Snakemake's locks of killed runs before it starts, unless another run lives.
 
-    Returns
-    -------
-    The lock of this run, held for as long as the object is kept; None if another run lives, whose lock is left alone.
+    Only what executes jobs here counts as a run. What merely looks (a dry run, ``--list``, ``--summary``), and a job
+    that Snakemake starts through itself (``--nolock``), such as on a node of a cluster, holds no lock and removes none.
     """
-    LIVING.parent.mkdir(exist_ok=True)
-    living = FileLock(LIVING, timeout=0, fallback_to_soft=False)
-    try:
-        living.acquire()
-    except OSError:  # a Timeout, or a file system without locks
-        return None
+    execute = workflow.execute
+
+    def execute_as_a_run(*, executor_plugin: Any, **settings: Any) -> Any:
+        only_looks = executor_plugin.common_settings.dryrun_exec
+        is_run = workflow.execution_settings.lock and not only_looks
+        with among_the_living(LIVING, _remove_locks) if is_run else nullcontext():
+            return execute(executor_plugin=executor_plugin, **settings)
+
+    workflow.execute = execute_as_a_run
+
+
+def _remove_locks() -> None:
     for lock in LOCKS.glob("*.lock"):
-        lock.unlink()
-    return living
+        lock.unlink(missing_ok=True)
 
 
 def note_sources() -> None:

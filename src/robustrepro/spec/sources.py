@@ -48,6 +48,7 @@ PLUMBING = (
     "robustrepro.devices",
     "robustrepro.errors",
     "robustrepro.files",
+    "robustrepro.locks",
     "robustrepro.provenance",
     "robustrepro.publishing",
     "robustrepro.steps",
