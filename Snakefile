@@ -10,9 +10,21 @@ snakemake --config scale=reduced  another scale; every scale keeps its own folde
 
 import re
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+
+# Before anything of it is imported: another checkout's code would be recorded as this one's.
+SOURCES = Path(workflow.basedir, "src/robustrepro").resolve()
+package = find_spec("robustrepro")
+imported_from = Path(package.origin).resolve().parent if package and package.origin else "nowhere"
+if imported_from != SOURCES:
+    raise WorkflowError(
+        f"The code of this checkout is in {SOURCES}, but robustrepro is imported from {imported_from}: results would be "
+        "recorded as something they are not. Run `make setup` here and use the commands in .venv/bin, or set "
+        f"PYTHONPATH={SOURCES.parent}"
+    )
 
 from robustrepro import warm
 from robustrepro.errors import UserError

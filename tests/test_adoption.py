@@ -105,6 +105,14 @@ def shards_elsewhere(plan: Plan, made: Made, **changed: Any) -> list[Path]:
     return paths
 
 
+def test_nothing_is_adopted_in_a_checkout_whose_code_does_not_run(plan: Plan) -> None:
+    own = Path("src/robustrepro/__init__.py")
+    own.parent.mkdir(parents=True)
+    own.touch()
+    with pytest.raises(UserError, match=f"is in {own.parent.resolve()}, but robustrepro is imported from"):
+        adopt(plan)
+
+
 @pytest.mark.parametrize(
     "made", [TRANSFER, AUDIT_TRANSFER, AUDIT, DISTANCE], ids=["transfer", "audit transfer", "audit", "pair"]
 )

@@ -124,6 +124,13 @@ def test_dvc_compares_the_numbers_of_two_commits(colleague):
     assert {"old", "new", "diff"} <= set(numbers["small.accuracy.hrm.clean"])
 
 
+def test_an_experiment_outside_the_workspace_runs_the_code_of_its_own_copy(colleague):
+    # The environment has the code of this checkout; the experiment, as a queued one, runs in a copy that DVC makes.
+    colleague.edit("papers/small/paper.yaml", "title: A paper of two models", "title: A paper of two nets")
+    colleague.run("dvc", "exp", "run", "--temp", ROBUSTREPRO_WARM="")
+    assert colleague.git("for-each-ref", "refs/exps")
+
+
 def test_a_source_edited_while_a_step_waits_to_start_stops_the_step(colleague):
     target = "results/quick/models/small-hrm/seed0/weights.safetensors"
     recorded = colleague.snakemake("-n", "-p", "--force", target)

@@ -9,7 +9,6 @@ import logging
 import os
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,8 @@ import pytest
 from robustrepro import command_line, provenance, steps
 from robustrepro.errors import UserError
 from robustrepro.implementations import resolve
-from robustrepro.spec.sources import STATE, STEPS, code_digest
+from robustrepro.locks import writing
+from robustrepro.spec.sources import PACKAGE, STATE, STEPS, code_digest
 from robustrepro.steps import LOGGER, Progress, ProgressBar, Work, running
 
 RUNS = ["robustrepro.measurements.parameter_distance:measure"]
@@ -36,7 +36,7 @@ def test_a_step_gets_its_spec_and_writes_to_terminal_and_log(
     code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = tmp_path / "logs" / "step.log"
-    with running(STEP, SPEC, code, log) as resolved:
+    with running(STEP, SPEC, code, log, [tmp_path / "out"]) as resolved:
         assert resolved == json.loads(SPEC)
         LOGGER.info("half way")
     assert capsys.readouterr().err == "half way\n"
@@ -48,16 +48,18 @@ def test_a_step_of_other_sources_does_not_start(tmp_path: Path, monkeypatch: pyt
     monkeypatch.delenv(STATE, raising=False)
     with (
         pytest.raises(UserError, match=f"step {STEP}: its sources under robustrepro/ were edited"),
-        running(STEP, SPEC, "0" * 64, tmp_path / "step.log"),
+        running(STEP, SPEC, "0" * 64, tmp_path / "step.log", [tmp_path / "out"]),
     ):
         pytest.fail("the step ran")
     assert "stopped: step measure: its sources" in (tmp_path / "step.log").read_text()
 
 
-def test_the_digest_is_that_of_what_the_spec_says_it_runs(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_digest_is_that_of_what_the_spec_says_it_runs(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv(STATE, raising=False)
     other = json.dumps({"measure": {"kind": "losses"}, "runs": ["robustrepro.measurements.losses:measure"]})
-    with pytest.raises(UserError, match="its sources"), running(STEP, other, code, None):
+    with pytest.raises(UserError, match="its sources"), running(STEP, other, code, None, [tmp_path / "out"]):
         pytest.fail("the step ran")
 
 
@@ -65,14 +67,83 @@ def test_the_digest_is_that_of_what_the_spec_says_it_runs(code: str, monkeypatch
     ("spec", "message"),
     [("{", "--spec: not JSON"), ("[]", "--spec: expected a mapping"), ('{"models":[]}', "a list under 'runs'")],
 )
-def test_a_spec_that_is_none_is_told_in_one_message(spec: str, message: str) -> None:
-    with pytest.raises(UserError, match=message), running(STEP, spec, "0" * 64, None):
+def test_a_spec_that_is_none_is_told_in_one_message(spec: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message), running(STEP, spec, "0" * 64, None, [tmp_path / "out"]):
         pytest.fail("the step ran")
+
+
+def test_a_step_in_a_checkout_whose_code_it_does_not_run_is_refused_with_both_places(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "checkout/src/robustrepro"
+    own.mkdir(parents=True)
+    monkeypatch.chdir(own.parents[1])
+    output = tmp_path / "out"
+    with running(STEP, SPEC, code, None, [output]):
+        pass  # not a checkout: a folder of that name without the package
+    (own / "__init__.py").touch()
+    with pytest.raises(UserError) as caught, running(STEP, SPEC, code, None, [output]):
+        pytest.fail("the step ran")
+    message = str(caught.value)
+    assert f"is in {own}, but robustrepro is imported from {PACKAGE}" in message
+    assert message.endswith(f"Run `make setup` here and use the commands in .venv/bin, or set PYTHONPATH={own.parent}")
+
+
+def test_a_checkout_reached_by_another_path_is_the_same_checkout(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(PACKAGE.parents[1])
+    monkeypatch.chdir(tmp_path / "link")
+    with running(STEP, SPEC, code, None, [tmp_path / "out"]) as resolved:
+        assert resolved
+
+
+def test_the_commit_is_that_of_the_start_of_a_step(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    provenance.commit.cache_clear()
+    monkeypatch.setattr(provenance, "commit_of", lambda _: "of the start")
+    with running(STEP, SPEC, code, None, [tmp_path / "out"]):
+        monkeypatch.setattr(provenance, "commit_of", lambda _: "of a commit made meanwhile")
+        assert provenance.commit() == "of the start"
+    provenance.commit.cache_clear()
+
+
+def test_a_step_whose_output_another_process_writes_is_refused_and_touches_no_log(code: str, tmp_path: Path) -> None:
+    log, output = tmp_path / "step.log", tmp_path / "clean/seed0.parquet"
+    with running(STEP, SPEC, code, log, [output, tmp_path / "second"]):
+        LOGGER.info("at work")
+        with (
+            pytest.raises(UserError, match=f"process {os.getpid()} is writing"),
+            running(STEP, SPEC, code, log, [output]),
+        ):
+            pytest.fail("the step ran")
+        assert log.read_text().endswith(" at work\n")
+        with running(STEP, SPEC, code, None, [tmp_path / "clean/seed1.parquet"]):
+            pass
+    with running(STEP, SPEC, code, None, [output]):
+        pass
+
+
+def test_a_log_that_cannot_be_written_ends_no_step(
+    code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "logs").touch()
+    log = tmp_path / "logs/step.log"
+    with running(STEP, SPEC, code, log, [tmp_path / "out"]):
+        LOGGER.info("half way")
+    assert capsys.readouterr().err == f"{log}: no log is kept, since it cannot be written (File exists)\nhalf way\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_log_on_a_full_disk_ends_no_step(code: str, tmp_path: Path) -> None:
+    (tmp_path / "step.log").symlink_to("/dev/full")
+    with running(STEP, SPEC, code, tmp_path / "step.log", [tmp_path / "out"]) as resolved:
+        LOGGER.info("half way")
+    assert resolved
 
 
 def test_a_termination_signal_shuts_a_step_down_cleanly(code: str, tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), running(STEP, SPEC, code, tmp_path / "step.log"):
+    with pytest.raises(KeyboardInterrupt), running(STEP, SPEC, code, tmp_path / "step.log", [tmp_path / "out"]):
         os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
     assert (tmp_path / "step.log").read_text().endswith("stopped: KeyboardInterrupt\n")
@@ -150,6 +221,16 @@ def test_an_unknown_step_is_named_with_the_nearest_one(
     assert status_of(monkeypatch, *command(code, "--output", "out", step="measures")) == 2
     message = capsys.readouterr().err
     assert message.startswith("robustrepro: unknown step: 'measures'; did you mean 'measure'? (known: audit, data,")
+    assert not done
+
+
+def test_the_command_refuses_an_output_that_is_being_written(
+    code: str, done: list[Work], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "seed0.parquet"
+    with writing(output):
+        assert status_of(monkeypatch, *command(code, "--output", str(output))) == 2
+        assert "is writing this output; wait for it or stop it" in capsys.readouterr().err
     assert not done
 
 
@@ -235,14 +316,17 @@ def test_a_measurement_that_expects_nothing_says_nothing(lines: list[tuple[str, 
     assert lines == []
 
 
+class Terminal(io.StringIO):
+    """A terminal that keeps what is drawn on it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.mark.parametrize("asked", ["", "lines"])
 def test_in_a_terminal_progress_is_a_bar_unless_lines_are_asked_for(
     lines: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
@@ -253,20 +337,28 @@ def test_in_a_terminal_progress_is_a_bar_unless_lines_are_asked_for(
     assert ("a model" in terminal.getvalue()) == (asked == "")
 
 
-def test_a_card_knows_the_commit_and_whether_sources_differ_from_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert provenance.commit() == "unknown"
-    git = ["git", "-c", "user.name=A", "-c", "user.email=a@b"]
-    (tmp_path / "file").write_text("1")
-    for command in (["init", "-q"], ["add", "file"], ["commit", "-q", "-m", "one"]):
-        subprocess.run([*git, *command], check=True)
-    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
-    assert provenance.commit() == head[:12]
-    (tmp_path / "file").write_text("2")
-    assert provenance.commit() == f"{head[:12]} (modified)"
+def test_a_bar_shows_square_brackets_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("ROBUSTREPRO_PROGRESS", "")
+    with ProgressBar("accuracy [/5]", 8) as progress:
+        progress.advance(8, "of [bold] and [/red]")
+    assert "accuracy [/5]" in terminal.getvalue()
+    assert "of [bold] and [/red]" in terminal.getvalue()
+
+
+def test_a_terminal_that_hung_up_ends_no_step(lines: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch) -> None:
+    class HungUp(Terminal):
+        def write(self, _: str) -> int:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("sys.stderr", HungUp())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("ROBUSTREPRO_PROGRESS", "")
+    with ProgressBar("a model", 8) as progress:
+        progress.advance(8, "done")
+    assert lines == [("no bar is shown: [Errno 5] Input/output error", True), ("a model: 8 of 8, done", False)]
 
 
 def test_a_card_knows_the_versions_that_decide_numbers() -> None:

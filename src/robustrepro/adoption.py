@@ -23,6 +23,7 @@ from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
 from robustrepro.measurements.store import columns_digest, read_columns, read_origin
 from robustrepro.spec.records import ADOPT_VARIABLE, unrecorded_outputs
+from robustrepro.spec.sources import require_own_sources
 
 if TYPE_CHECKING:  # every step imports this module, and the plan's declarations take long to build
     from robustrepro.spec.jobs import Job
@@ -48,6 +49,7 @@ def adopt(plan: Plan) -> list[Path]:
     UserError
         If a file does not belong to the plan; the message names each such file and why. Or if Snakemake failed.
     """
+    require_own_sources()
     folder = Path(plan.folder)
     files = unrecorded_outputs(folder)
     reasons = {file: reason for file in files if (reason := _refusal(plan, file, folder))}

@@ -79,7 +79,7 @@ def run(
 
     if step not in STEPS:
         raise unknown_name("step", step, STEPS)
-    with running(step, spec, code, log) as resolved:
+    with running(step, spec, code, log, output) as resolved:
         begun = time.process_time()
         work = Work(resolved, code, _by_role(input or []), output)
         if not _taken(step, work):

@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -19,8 +19,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from robustrepro import provenance
 from robustrepro.errors import UserError
-from robustrepro.spec.sources import require_unchanged
+from robustrepro.locks import writing
+from robustrepro.spec.sources import require_own_sources, require_unchanged
 
 LOGGER = logging.getLogger("robustrepro")
 SECONDS_BETWEEN_LINES = 5.0
@@ -49,8 +51,8 @@ class Work:
 
 
 @contextmanager
-def running(step: str, spec: str, code: str, log: Path | None) -> Iterator[Any]:
-    """Check the job's sources, open its log, and yield its spec as plain data.
+def running(step: str, spec: str, code: str, log: Path | None, outputs: Sequence[Path]) -> Iterator[Any]:
+    """Lock the job's outputs, check its sources, open its log, and yield its spec as plain data.
 
     A termination signal becomes a ``KeyboardInterrupt``, so that work which can be resumed is saved.
 
@@ -62,32 +64,57 @@ def running(step: str, spec: str, code: str, log: Path | None) -> Iterator[Any]:
         The two parameters that the rule was scheduled with.
     log
         Where every message also goes, with its time; none when run by hand.
+    outputs
+        The files to write, which no other process writes meanwhile.
+
+    Raises
+    ------
+    UserError
+        If another process is writing them, or what is asked for is not what would run.
     """
+    require_own_sources()
+    provenance.commit()  # what is committed from here on is not what runs
+    with writing(outputs[0]) as locked, _logging(log):
+        previous = signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            if not locked:
+                LOGGER.warning("%s: not locked, since its file system has no locks; do not run it twice", outputs[0])
+            resolved = _resolved(spec)
+            require_unchanged(step, resolved["runs"], code)
+            yield resolved
+        except BaseException as error:
+            LOGGER.info("stopped: %s", str(error) or type(error).__name__, extra={"only_in_log": True})
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def _logging(log: Path | None) -> Iterator[None]:
+    """Send messages to the terminal and to a log; one that cannot be written is said to be missing, and no more."""
     LOGGER.setLevel(logging.INFO)
     LOGGER.propagate = False
-    handlers: list[logging.Handler] = []
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setFormatter(logging.Formatter("%(message)s"))
     terminal.addFilter(lambda record: not getattr(record, "only_in_log", False))
-    handlers.append(terminal)
-    if log is not None:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(log, mode="w", encoding="utf-8")
-        file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-        handlers.append(file)
+    handlers: list[logging.Handler] = [terminal]
     LOGGER.handlers[:] = handlers
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    if log is not None:
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            file = logging.FileHandler(log, mode="w", encoding="utf-8")
+        except OSError as error:
+            LOGGER.warning("%s: no log is kept, since it cannot be written (%s)", log, error.strerror)
+        else:
+            file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+            handlers.append(file)
+    LOGGER.handlers[:] = handlers
     try:
-        resolved = _resolved(spec)
-        require_unchanged(step, resolved["runs"], code)
-        yield resolved
-    except BaseException as error:
-        LOGGER.info("stopped: %s", str(error) or type(error).__name__, extra={"only_in_log": True})
-        raise
+        yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
         for handler in handlers:
-            handler.close()
+            with suppress(OSError):  # what a full disk did not take is tried once more
+                handler.close()
         LOGGER.handlers.clear()
 
 
@@ -121,35 +148,43 @@ class ProgressBar:
         self._bar: RichProgress | None = None
         if sys.stderr.isatty() and os.environ.get("ROBUSTREPRO_PROGRESS") != "lines":
             self._bar = RichProgress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[detail]}"),
+                TextColumn("{task.fields[detail]}", markup=False),
                 console=Console(stderr=True),
             )
             self._task = self._bar.add_task(description, total=total, completed=done, detail="")
 
     def __enter__(self) -> ProgressBar:
         if self._bar is not None:
-            self._bar.start()
+            self._draw(self._bar.start)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            self._draw(self._bar.stop)
 
     def advance(self, steps: int, detail: str = "") -> None:
         """Say that ``steps`` more of the total are done."""
         self.done += steps
         line = f"{self._description}: {self.done} of {self._total}" + (f", {detail}" if detail else "")
-        shown_as_bar = self._bar is not None
         if self._bar is not None:
-            self._bar.update(self._task, advance=steps, detail=detail)
+            self._draw(self._bar.update, self._task, advance=steps, detail=detail)
+        shown_as_bar = self._bar is not None
         due = time.monotonic() - self._spoke >= SECONDS_BETWEEN_LINES or self.done >= self._total
         if due and not shown_as_bar:
             self._spoke = time.monotonic()
         LOGGER.info("%s", line, extra={"only_in_log": shown_as_bar or not due})
+
+    def _draw(self, change: Callable[..., None], *arguments: Any, **options: Any) -> None:
+        """Change the bar; where the terminal does not take it, as one that has hung up, lines take its place."""
+        try:
+            change(*arguments, **options)
+        except Exception as error:  # it only shows what the work does, which goes on
+            self._bar = None
+            LOGGER.info("no bar is shown: %s", error, extra={"only_in_log": True})
 
 
 class Progress:

@@ -97,6 +97,23 @@ def state_of_the_sources() -> str:
     return digest.hexdigest()
 
 
+def require_own_sources() -> None:
+    """Stop when the working directory is a checkout of this project, and another checkout's code is running.
+
+    Raises
+    ------
+    UserError
+        If so, as where a worktree borrows the environment of the checkout that it belongs to.
+    """
+    own = Path("src/robustrepro")
+    if (own / "__init__.py").exists() and not own.samefile(PACKAGE):
+        raise UserError(
+            f"the code of this checkout is in {own.resolve()}, but robustrepro is imported from {PACKAGE}: results "
+            "would be recorded as something they are not. Run `make setup` here and use the commands in .venv/bin, or "
+            f"set PYTHONPATH={own.parent.resolve()}"
+        )
+
+
 def require_unchanged(step: str, runs: Sequence[str], expected: str) -> None:
     """Stop when the sources are no longer those that this job was scheduled with.
 
