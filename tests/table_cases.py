@@ -29,8 +29,12 @@ def measure(
     *,
     declared: Mapping[str, Any] | None = None,
     models: Sequence[tuple[str, int]] | None = None,
+    **account: Any,
 ) -> Path:
-    """Write a measurement of these columns where the layout says, and return its file."""
+    """Write a measurement of these columns where the layout says, and return its file.
+
+    ``account`` is more that its origin says.
+    """
     path = Path(Layout(FOLDER).measurement(name, subject, seed))
     origin = {
         "spec": {
@@ -43,6 +47,7 @@ def measure(
         ],
         "commit": "c0ffee",
         "device": "cpu",
+        **account,
     }
     write_measurement(path, {key: np.array(values) for key, values in columns.items()}, origin)
     return path

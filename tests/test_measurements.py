@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from robustrepro.measurements.parameter_distance import squared_differences
 from robustrepro.measurements.step import Columns, Measured
 from robustrepro.measurements.trained import Trained
 from robustrepro.precision import float32_products
+from robustrepro.provenance import processor
 from robustrepro.spec.attacks import attack_adapter
 from robustrepro.spec.datasets import dataset_spec
 from robustrepro.spec.measurements import measure_of
@@ -59,7 +61,27 @@ def test_the_origin_has_the_spec_the_code_the_weights_the_data_and_what_it_took(
     assert (origin["kind"], origin["code"], origin["device"]) == ("attack", CODE, "cpu")
     assert (origin["data_manifest_sha256"], origin["data_verified"]) == (split.manifest_sha256, split.verified)
     assert {"commit", "versions", "seconds", "cpu_seconds", "peak_memory_mb", "columns_sha256"} <= origin.keys()
+    assert (origin["processor"], origin["threads"]) == (processor(), torch.get_num_threads())
     assert "notes" not in origin
+
+
+def test_the_origin_has_the_machine_of_the_weights_as_far_as_their_card_says(digits: Path, tmp_path: Path) -> None:
+    subject = of_network(tmp_path)
+    sha256 = sha256_of(tmp_path / "weights")
+    machine = {"device": "a GPU", "processor": "Another"}
+    cards: list[tuple[str, dict[str, str] | None]] = [
+        (json.dumps({"weights_sha256": sha256, **machine, "seed": 3}), machine),
+        (json.dumps({"weights_sha256": sha256, "device": "cpu"}), {"device": "cpu"}),  # an old one
+        (json.dumps({"weights_sha256": "of other weights", **machine}), None),
+        ("{", None),
+    ]
+    for text, expected in cards:
+        (tmp_path / "card.json").write_text(text)
+        _, origin = measured(tmp_path / "out/m/seed3.parquet", digits, CLEAN, [subject])
+        assert origin["models_made_on"] == [expected]
+    (tmp_path / "card.json").unlink()
+    _, origin = measured(tmp_path / "out/m/seed3.parquet", digits, CLEAN, [subject])
+    assert origin["models_made_on"] == [None]
 
 
 def test_the_notes_of_a_kind_come_back(moons: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

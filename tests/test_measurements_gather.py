@@ -71,6 +71,17 @@ def test_the_account_is_that_of_all_parts_together(shards: list[Path], subject: 
     assert origin["columns_sha256"] == columns_digest(table)
 
 
+def test_all_machines_and_commits_of_the_parts_are_named(shards: list[Path], subject: Model) -> None:
+    for path, name, commit in zip(shards, ("One", "Other", "One"), ("a", "a", "b"), strict=True):
+        rewritten(path, processor=name, commit=commit)
+    _, origin = gathered(shards, subject)
+    assert (origin["processor"], origin["commit"], origin["device"]) == ("One; Other", "a; b", "cpu")
+    table, before = read_columns(shards[0])
+    write_measurement(shards[0], as_arrays(table), {key: before[key] for key in before.keys() - {"processor"}})
+    _, origin = gathered(shards, subject)
+    assert origin["processor"] == "not recorded; Other; One"
+
+
 def test_parts_of_different_weights_are_refused(
     digits: Path, tmp_path: Path, shards: list[Path], subject: Model
 ) -> None:

@@ -69,6 +69,16 @@ def test_provenance_has_every_card_and_measurement_and_each_spec_once(scale: Pat
     assert sum("fgsm/erm" in line for line in text.splitlines()) == 3  # one line each, for git to compare
 
 
+def test_provenance_has_the_processor_and_the_threads_where_they_were_recorded(scale: Path) -> None:
+    path = measured(scale, 0, FGSM)
+    key = "fgsm/erm/seed0.parquet"
+    assert "processor" not in provenance(scale)["measurements"][key]
+    table, origin = read_columns(path)
+    write_measurement(path, {"index": table.column("index").to_numpy()}, origin | {"processor": "P", "threads": 2})
+    entry = provenance(scale)["measurements"][key]
+    assert (entry["processor"], entry["threads"]) == ("P", 2)
+
+
 def test_a_measurement_of_a_pair_names_both_models(scale: Path) -> None:
     path = measured(scale, 0, {"kind": "parameter_distance"})
     table, origin = read_columns(path)

@@ -33,6 +33,59 @@ def test_paper_data_alone_gives_no_banner_and_no_scorecard_says_so(tmp_path: Pat
     assert "Claims of hrm: not measured." in html
 
 
+def with_machines(folder: Path, machines: list[dict[str, Any]]) -> str:
+    """Return the report of a sample whose sources were computed on these machines, in turn."""
+    write_sample(folder)
+    number = 0
+    for path in sorted(folder.glob("papers/*/tables/*.json")):
+        table = json.loads(path.read_text("utf-8"))
+        for cell in table["cells"]:
+            for value in cell["values"]:
+                for source in value["sources"]:
+                    source.update(machines[number % len(machines)])
+                    number += 1
+        path.write_text(json.dumps(table), "utf-8")
+    assert number > len(machines)
+    return build_report(SPEC, folder)
+
+
+ONE, OTHER = {"device": "cpu", "processor": "One"}, {"device": "cpu", "processor": "Other"}
+
+
+@pytest.mark.parametrize(
+    "machines",
+    [[ONE, OTHER], [ONE | {"made_on": OTHER}], [{"device": "cpu", "processor": "One; Other"}]],
+    ids=["two measured", "one trained, one measured", "shards"],
+)
+def test_a_report_of_results_of_two_machines_says_so(tmp_path: Path, machines: list[dict[str, Any]]) -> None:
+    html = with_machines(tmp_path, machines)
+    assert (
+        "<dd>cpu, processor One; cpu, processor Other. Computed on 2 kinds of machine: on another processor the same "
+        "spec may give other weights.</dd>"
+    ) in html
+
+
+def test_machines_that_were_not_recorded_are_not_counted(tmp_path: Path) -> None:
+    html = with_machines(tmp_path, [ONE, OTHER, {}])
+    assert "; cpu, processor not recorded. Computed on 2 kinds of machine:" in html
+
+
+@pytest.mark.parametrize(
+    ("machines", "named"),
+    [
+        ([ONE, ONE | {"made_on": ONE}], "cpu, processor One"),
+        ([{}], "cpu, processor not recorded"),
+        ([{}, ONE], "cpu, processor One; cpu, processor not recorded"),
+    ],
+    ids=["one", "old results", "old and new results"],
+)
+def test_a_report_of_results_of_no_two_known_machines_names_what_is_recorded(
+    tmp_path: Path, machines: list[dict[str, Any]], named: str
+) -> None:
+    html = with_machines(tmp_path, machines)
+    assert f"<div><dt>Device</dt><dd>{named}</dd></div>" in html
+
+
 def test_a_paper_that_was_not_judged_says_so_beside_the_claims_of_another(tmp_path: Path) -> None:
     write_sample(tmp_path)
     (tmp_path / "papers/hamming/scorecard.csv").unlink()

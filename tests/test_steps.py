@@ -9,11 +9,14 @@ import logging
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from robustrepro import command_line, provenance, steps
 from robustrepro.errors import UserError
@@ -374,3 +377,48 @@ def test_usage_is_of_this_process() -> None:
     assert total
     assert 0 < measured["cpu_seconds"] <= measured["seconds"] + 0.1
     assert 10 < measured["peak_memory_mb"] < 100_000
+
+
+def test_threads_are_recorded_only_where_torch_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert provenance.Usage().measured()["threads"] == torch.get_num_threads()
+    monkeypatch.delitem(sys.modules, "torch")
+    assert "threads" not in provenance.Usage().measured()
+
+
+@pytest.fixture
+def asked_anew() -> Iterator[None]:
+    provenance.processor.cache_clear()
+    yield
+    provenance.processor.cache_clear()
+
+
+@pytest.mark.usefixtures("asked_anew")
+def test_the_processor_is_known_by_the_model_that_the_system_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = "processor\t: 0\nmodel\t\t: 106\nmodel name\t: Some  CPU @ 2.90GHz\nprocessor\t: 1\n"
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: listed)
+    assert provenance.processor() == "Some CPU @ 2.90GHz"
+
+
+@pytest.mark.usefixtures("asked_anew")
+def test_the_processor_of_a_mac_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = subprocess.CompletedProcess([], 0, "Apple M9\n", "")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: done if command[0] == "sysctl" else None)
+    assert provenance.processor() == "Apple M9"
+
+
+@pytest.mark.usefixtures("asked_anew")
+@pytest.mark.parametrize(("system", "said"), [("linux", "aarch64"), ("darwin", "aarch64")])
+def test_a_processor_that_the_system_does_not_name_is_known_by_its_architecture(
+    monkeypatch: pytest.MonkeyPatch, system: str, said: str
+) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(Path, "read_text", missing)
+    monkeypatch.setattr(subprocess, "run", missing)
+    monkeypatch.setattr("platform.processor", lambda: "")
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert provenance.processor() == said

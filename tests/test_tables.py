@@ -85,8 +85,32 @@ def test_a_cell_has_the_mean_over_seeds_beside_the_printed_number_and_where_it_c
             "attack_spec": {"kind": "attack", "attack": {"name": "pgd"}},
             "commit": "c0ffee",
             "device": "cpu",
+            "processor": None,  # of a measurement that was made before it was recorded
+            "made_on": None,
         }
     ]
+
+
+def test_a_number_knows_the_machines_that_made_its_weights_and_that_measured_it(
+    spec: dict[str, Any], tmp_path: Path
+) -> None:
+    made_on = [{"device": "cpu", "processor": "One"}, {"device": "cpu", "processor": "Other"}]
+    models = [(HRM, 0), (ERM, 0)]
+    measure(
+        "transfer",
+        HRM,
+        0,
+        {**predictions(LABELS, LABELS), "target": [ERM] * 4, "target_seed": [0] * 4},
+        models=models,
+        models_made_on=made_on,
+        processor="Third",
+    )
+    worst = measured("hrm", "more", ["transfer"], HRM, 1)
+    worst["samples"] = [{**sample, "rows": {"target": ERM, "target_seed": 0}} for sample in worst["samples"]]
+    cell = cell_of(made(with_column(spec, worst), tmp_path), "hrm", "more")
+    sources = cell["values"][0]["sources"]
+    assert [(source["model"], source["made_on"]["processor"]) for source in sources] == [(HRM, "One"), (ERM, "Other")]
+    assert {(source["device"], source["processor"]) for source in sources} == {("cpu", "Third")}
 
 
 def test_where_the_paper_prints_no_number_there_is_no_difference(spec: dict[str, Any], tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
 from robustrepro.models.build import load_network
 from robustrepro.models.evaluation import accuracy_on
+from robustrepro.provenance import processor
 from robustrepro.spec.networks import Network
 from robustrepro.steps import ProgressBar, Work
 from robustrepro.training import step
@@ -82,6 +83,7 @@ def test_a_card_tells_where_the_weights_came_from(moons: Path, tmp_path: Path) -
     assert card["data_verified"] is True
     assert card["parameters"] == 2 * 8 + 8 + 8 * 2 + 2
     assert card["device"] == "cpu"
+    assert (card["processor"], card["threads"]) == (processor(), torch.get_num_threads())
     assert card["versions"]["python"] == platform.python_version()
     assert card["versions"]["torch"] == importlib.metadata.version("torch")
     assert min(card["seconds"], card["cpu_seconds"], card["peak_memory_mb"]) > 0

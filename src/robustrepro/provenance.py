@@ -1,4 +1,4 @@
-"""What a card records beside the spec: versions, commit, device, time and memory."""
+"""What a card records beside the spec: versions, commit, device, processor, threads, time and memory."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -120,16 +121,23 @@ def origin_of(
     device
         What it was computed on.
     """
+    measured = list(models)
     data = {}
     if manifest is not None:
         verified = json.loads(manifest.read_text(encoding="utf-8"))["verified"]
         data = {"data_manifest_sha256": sha256_of(manifest), "data_verified": verified}
+    digests = [sha256_of(weights) for _, _, weights in measured]
     return {
         "kind": spec["measure"]["kind"],
         "spec": spec,
         "code": code,
         "models": [
-            {"model": name, "seed": seed, "weights_sha256": sha256_of(weights)} for name, seed, weights in models
+            {"model": name, "seed": seed, "weights_sha256": digest}
+            for (name, seed, _), digest in zip(measured, digests, strict=True)
+        ],
+        "models_made_on": [
+            _machine_of(weights.with_name("card.json"), digest)
+            for (_, _, weights), digest in zip(measured, digests, strict=True)
         ],
         **data,
         "device": device,
@@ -138,8 +146,33 @@ def origin_of(
     }
 
 
+def _machine_of(card: Path, weights_sha256: str) -> dict[str, str] | None:
+    """Return the device and processor that made these weights, as far as their card says; None without their card."""
+    try:
+        account = json.loads(card.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if account.get("weights_sha256") != weights_sha256:
+        return None
+    return {key: account[key] for key in ("device", "processor") if key in account}
+
+
+@cache
+def processor() -> str:
+    """Return the model of this machine's processor: on another one, the same sums may round otherwise."""
+    name = ""
+    with suppress(OSError, subprocess.SubprocessError):
+        if sys.platform == "linux":
+            lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+            name = next((line.partition(":")[2] for line in lines if line.startswith("model name")), "")
+        elif sys.platform == "darwin":
+            command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+            name = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout
+    return " ".join(name.split()) or platform.processor() or platform.machine() or "unknown"
+
+
 class Usage:
-    """Wall and CPU seconds since creation, and the peak memory of this process.
+    """Wall and CPU seconds since creation, the peak memory of this process, and what it had to compute with.
 
     Snakemake's benchmark sees only the thin client of a warm start, so steps measure themselves.
     """
@@ -149,11 +182,14 @@ class Usage:
         self._cpu = time.process_time()
 
     def measured(self) -> dict[str, Any]:
-        """Return ``seconds``, ``cpu_seconds`` and ``peak_memory_mb``."""
+        """Return ``seconds``, ``cpu_seconds``, ``peak_memory_mb``, ``processor`` and, with torch, ``threads``."""
+        torch = sys.modules.get("torch")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         kibibytes = peak / 1024 if sys.platform == "darwin" else peak
         return {
             "seconds": round(time.perf_counter() - self._wall, 3),
             "cpu_seconds": round(time.process_time() - self._cpu, 3),
             "peak_memory_mb": round(kibibytes / 1024, 1),
+            "processor": processor(),
+            **({"threads": torch.get_num_threads()} if torch else {}),
         }

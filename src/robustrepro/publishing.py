@@ -33,6 +33,10 @@ NAMED_BY_MODELS = {"subjects", "targets"}
 """Parts of a measurement's spec about its models: their cards stand in the same file, under ``models``."""
 
 
+ACCOUNT = ("code", "commit", "device", "processor", "threads", "seconds")
+"""What of a measurement's origin is published as it is, where it was recorded."""
+
+
 def publish(source: Path, destination: Path) -> list[Path]:
     """Replace ``destination`` by the tables, figures, scorecard, report and provenance of a scale.
 
@@ -101,7 +105,7 @@ def provenance(source: Path) -> dict[str, Any]:
         name = hashlib.sha256(canonical_json(spec).encode()).hexdigest()[:DIGITS]
         specs[name] = spec
         measurements[file.relative_to(source / "measurements").as_posix()] = {
-            **{key: origin[key] for key in ("code", "commit", "device", "seconds")},
+            **{key: origin[key] for key in ACCOUNT if key in origin},
             "spec": name,
             "models": [
                 f"{model['model']}/seed{model['seed']}@{model['weights_sha256'][:DIGITS]}" for model in origin["models"]

@@ -12,6 +12,9 @@ from robustrepro.measurements.store import as_arrays, read_columns, write_measur
 from robustrepro.steps import Work
 
 SUMMED = ("seconds", "cpu_seconds")
+JOINED = ("commit", "device", "processor")
+"""What of each part is named, where the parts differ in it, with "; " between."""
+
 SHARED = ("kind", "code", "models", "data_manifest_sha256", "data_verified", "versions", "notes")
 """What all parts must say alike of where they came from."""
 
@@ -50,8 +53,10 @@ def _content(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _account(origins: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the first part's origin, with the time that all took and the most memory that one did."""
+    """Return the first part's origin, with what all were measured on, the time all took and the most memory one did."""
     account = {**origins[0], **{key: round(sum(origin[key] for origin in origins), 3) for key in SUMMED}}
+    for key in JOINED:
+        account[key] = "; ".join(dict.fromkeys(origin.get(key, "not recorded") for origin in origins))
     account["peak_memory_mb"] = max(origin["peak_memory_mb"] for origin in origins)
     account.pop("columns_sha256")
     return account

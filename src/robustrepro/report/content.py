@@ -11,7 +11,7 @@ from pydantic import Field
 
 from robustrepro.report.base import Content
 from robustrepro.report.claims import Claim
-from robustrepro.report.table import Source, Table
+from robustrepro.report.table import NOT_RECORDED, Source, Table
 from robustrepro.verdicts import Verdict
 
 
@@ -156,9 +156,15 @@ class ReportContents:
         return sorted({source.commit for source in self.sources if source.commit})
 
     @cached_property
-    def devices(self) -> list[str]:
-        """The devices that the numbers were computed on."""
-        return sorted({source.device for source in self.sources if source.device})
+    def machines(self) -> list[str]:
+        """The kinds of machine, by device and processor, that weights and numbers were computed on."""
+        used = [machine for source in self.sources for machine in (source, source.made_on) if machine]
+        return sorted({name for machine in used for name in machine.names})
+
+    @property
+    def known_machines(self) -> list[str]:
+        """Those of them whose processor is known: older results do not name theirs."""
+        return [name for name in self.machines if not name.endswith(NOT_RECORDED)]
 
 
 def _counted(verdicts: Iterable[Verdict]) -> dict[Verdict, int]:

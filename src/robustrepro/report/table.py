@@ -13,9 +13,27 @@ from pydantic import model_validator
 
 from robustrepro.report.base import Content
 
+NOT_RECORDED = "not recorded"
 
-class Source(Content):
-    """A model that a value was measured on, with the bytes, specs and code that made it."""
+
+class Machine(Content):
+    """What something was computed on; of shards on several machines each processor is named, with "; " between."""
+
+    device: str | None = None
+    processor: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """What the machine is called, or each of them."""
+        processors = self.processor.split("; ") if self.processor else [NOT_RECORDED]
+        return [f"{self.device}, processor {processor}" for processor in processors] if self.device else []
+
+
+class Source(Machine):
+    """A model that a value was measured on, with the bytes, specs and code that made it.
+
+    Device and processor are those of the measurement; ``made_on`` is what the weights were computed on.
+    """
 
     model: str
     weights_sha256: str
@@ -23,7 +41,7 @@ class Source(Content):
     training_spec: dict[str, Any] | None = None
     attack_spec: dict[str, Any] | None = None
     commit: str | None = None
-    device: str | None = None
+    made_on: Machine | None = None
 
 
 class SeedValue(Content):

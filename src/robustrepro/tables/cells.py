@@ -158,7 +158,8 @@ class Measurements:
         """Yield every model that a measurement's chosen rows are of; of a transfer's targets only the chosen one."""
         _, origin = self._read(Path(file))
         measure = origin["spec"]["measure"]
-        models = origin["models"]
+        made_on = origin.get("models_made_on", [None] * len(origin["models"]))
+        models = [{**model, "made_on": on} for model, on in zip(origin["models"], made_on, strict=True)]
         if chosen and "target" in chosen:
             target = (chosen["target"], chosen["target_seed"])
             models = [models[0], *(model for model in models[1:] if (model["model"], model["seed"]) == target)]
@@ -172,6 +173,8 @@ class Measurements:
                 "attack_spec": measure if "attack" in measure or "attacks" in measure else None,
                 "commit": origin["commit"],
                 "device": origin["device"],
+                "processor": origin.get("processor"),
+                "made_on": model["made_on"],
             }
 
 
