@@ -113,6 +113,15 @@ def test_two_scales_live_in_one_checkout(colleague):
     assert (colleague.folder / "results/reduced/report/index.html").exists()
 
 
+def test_the_scorecard_is_printed_only_by_a_run_that_was_asked_for_it(colleague):
+    printed = "Scorecard, scale quick"
+    assert printed not in colleague.snakemake("--forcerun", "table", "--", "small_accuracy")
+    assert printed in colleague.snakemake("--forcerun", "summary")
+    show = colleague.folder / "src/robustrepro/scorecard/show.py"
+    show.write_text("raise RuntimeError('the scorecard cannot be shown')\n", encoding="utf-8")
+    assert "the scorecard cannot be shown" in colleague.snakemake("--forcerun", "summary")  # and the run is well
+
+
 def test_dvc_compares_the_numbers_of_two_commits(colleague):
     colleague.edit("papers/small/paper.yaml", "epochs: 3", "epochs: 12")
     colleague.snakemake()

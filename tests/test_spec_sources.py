@@ -253,3 +253,34 @@ def test_the_digests_of_files_are_kept_for_the_next_run(tmp_path: Path, monkeypa
     monkeypatch.setattr(sources, "words_of", lambda _: pytest.fail("read again"))
     assert sources._words_digest(b"a = 1  # one\n") == digest
     sources._known_digests.cache_clear()
+
+
+@pytest.mark.parametrize("kept", ["[]", "{", "\udcff"])
+def test_kept_digests_that_are_none_are_computed_and_kept_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / sources.CACHE).parent.mkdir(parents=True)
+    (tmp_path / sources.CACHE).write_text(kept, encoding="utf-8", errors="surrogateescape")
+    sources._known_digests.cache_clear()
+    digest = sources._words_digest(b"a = 1\n")
+    sources.keep_digests()
+    sources._known_digests.cache_clear()
+    assert list(json.loads((tmp_path / sources.CACHE).read_text()).values()) == [digest]
+
+
+def test_digests_that_cannot_be_kept_end_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".snakemake").touch()
+    sources._known_digests.cache_clear()
+    assert sources._words_digest(b"a = 1\n")
+    sources.keep_digests()
+    sources._known_digests.cache_clear()
+
+
+def test_what_an_editor_keeps_beside_a_source_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "plan.py").touch()
+    monkeypatch.setattr(sources, "PACKAGE", tmp_path)
+    before = sources.state_of_the_sources()
+    (tmp_path / ".#plan.py").symlink_to("somebody@somewhere.1234")
+    assert sources.state_of_the_sources() == before

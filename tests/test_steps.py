@@ -351,6 +351,15 @@ def test_a_bar_shows_square_brackets_as_they_are(monkeypatch: pytest.MonkeyPatch
     assert "of [bold] and [/red]" in terminal.getvalue()
 
 
+def test_without_a_standard_error_progress_goes_to_the_log(
+    lines: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+    with ProgressBar("a model", 8) as progress:
+        progress.advance(8)
+    assert lines == [("a model: 8 of 8", False)]
+
+
 def test_a_terminal_that_hung_up_ends_no_step(lines: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch) -> None:
     class HungUp(Terminal):
         def write(self, _: str) -> int:

@@ -1,9 +1,11 @@
 """Warm start, with real servers that preload next to nothing."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -329,6 +331,35 @@ def test_no_server_is_started_where_one_is_or_where_it_is_switched_off(server, m
         with warm.start() as another:
             assert another is None
             assert parent_of() == os.getpid()
+
+
+@pytest.mark.parametrize("fault", ["no folder", "a long folder", "no process"])
+@pytest.mark.usefixtures("checkout")
+def test_a_run_that_cannot_start_warmly_goes_on_and_says_so_in_one_line(tmp_path, monkeypatch, capsys, fault):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(warm, "LONGEST_FOLDER", 1000)
+    if fault == "no folder":
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    elif fault == "a long folder":
+        long = tmp_path / ("x" * 100)
+        long.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(long))
+    else:
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
+    with warm.start(["colorsys"]) as server:
+        assert server is None
+        assert warm.VARIABLE not in os.environ
+    assert re.fullmatch(r"No warm start \(.+\): each step imports its libraries itself.*\n", capsys.readouterr().err)
+    assert [path for path in tmp_path.rglob("*") if path.name.startswith("robustrepro-")] == []
+
+
+@pytest.mark.usefixtures("checkout")
+def test_a_long_temporary_folder_is_passed_over(tmp_path, monkeypatch):
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with warm.start(["colorsys"]) as server:
+        assert parent_of() == server.pid
 
 
 def test_the_real_libraries_are_preloaded_without_a_thread(checkout):  # noqa: ARG001

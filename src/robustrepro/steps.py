@@ -146,7 +146,7 @@ class ProgressBar:
         self._description, self._total = description, total
         self._spoke = time.monotonic()
         self._bar: RichProgress | None = None
-        if sys.stderr.isatty() and os.environ.get("ROBUSTREPRO_PROGRESS") != "lines":
+        if sys.stderr is not None and sys.stderr.isatty() and os.environ.get("ROBUSTREPRO_PROGRESS") != "lines":
             self._bar = RichProgress(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),

@@ -15,6 +15,7 @@ import json
 import os
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,7 +93,10 @@ def state_of_the_sources() -> str:
     for directory, folders, names in os.walk(PACKAGE):
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         for name in sorted(names):
-            status = os.stat(os.path.join(directory, name))  # noqa: PTH116, PTH118 (a hundred files in every step)
+            try:
+                status = os.stat(os.path.join(directory, name))  # noqa: PTH116, PTH118 (a hundred files in every step)
+            except FileNotFoundError:  # what an editor keeps beside a file: a link to nowhere, or gone already
+                continue
             digest.update(f"{directory}\0{name}\0{status.st_ino}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
@@ -221,17 +225,18 @@ def _words_digest(source: bytes) -> str:
 @cache
 def _known_digests() -> dict[str, str]:
     try:
-        known: dict[str, str] = json.loads(CACHE.read_text(encoding="utf-8"))
+        known = json.loads(CACHE.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return known
+    return known if isinstance(known, dict) else {}
 
 
 def keep_digests() -> None:
-    """Keep the digests of this run's source files for the next one."""
+    """Keep the digests of this run's source files for the next one, which computes those that could not be kept."""
     text = json.dumps(_known_digests(), indent=0, sort_keys=True)
-    if not CACHE.exists() or CACHE.read_text(encoding="utf-8") != text:
-        write_text(CACHE, text)
+    with suppress(OSError, UserError):
+        if not CACHE.exists() or CACHE.read_bytes() != text.encode():
+            write_text(CACHE, text)
 
 
 def words_of(source: str) -> list[str]:

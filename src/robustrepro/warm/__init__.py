@@ -37,6 +37,9 @@ PRELOADED = (
 )
 """What the server imports; a module that is missing is left out."""
 
+LONGEST_FOLDER = 70
+"""How many bytes the name of a temporary folder may have, so that the address of a socket below it is not too long."""
+
 
 @contextlib.contextmanager
 def start(preload: Sequence[str] = PRELOADED) -> Iterator[subprocess.Popen[bytes] | None]:
@@ -52,13 +55,11 @@ def start(preload: Sequence[str] = PRELOADED) -> Iterator[subprocess.Popen[bytes
 
     Yields
     ------
-    The server; None if warm start is switched off (``ROBUSTREPRO_WARM=off``), if a server is there already, or if the
-    platform lacks what it takes (Linux 5.3 or newer).
+    The server; None if warm start is switched off (``ROBUSTREPRO_WARM=off``), if a server is there already, if the
+    platform lacks what it takes (Linux 5.3 or newer), or if the system refuses, which is said in one line.
     """
     import shutil
-    import socket
     import subprocess
-    import tempfile
     from pathlib import Path
 
     present = os.environ.get(VARIABLE)
@@ -66,24 +67,12 @@ def start(preload: Sequence[str] = PRELOADED) -> Iterator[subprocess.Popen[bytes
     if unwanted or sys.platform != "linux" or not hasattr(os, "pidfd_open"):
         yield None
         return
-    # The address of a Unix socket holds 107 bytes, which the temporary folder of a cluster job may exceed.
-    parent = None if len(os.fsencode(tempfile.gettempdir())) < 70 else "/tmp"
-    folder = tempfile.mkdtemp(prefix="robustrepro-", dir=parent)
-    environment = {name: value for name, value in os.environ.items() if name not in (VARIABLE, "OMP_NUM_THREADS")}
-    # Threads must not be alive when a process forks, and these two libraries start some when they are imported.
-    environment |= {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(f"{folder}/socket")
-        listener.listen(4096)
-        server = subprocess.Popen(
-            [sys.executable, "-m", "robustrepro", "warm-server", str(listener.fileno()), *preload],
-            env=environment,
-            pass_fds=[listener.fileno()],
-            stdin=subprocess.PIPE,  # closed when this process ends, upon which the server shuts down
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C in the terminal is for the steps
-        )
+    try:
+        folder, server = _begin(preload)
+    except OSError as error:  # no folder for the socket, no sockets, no memory for a process
+        sys.stderr.write(f"No warm start ({error}): each step imports its libraries itself, which takes longer.\n")
+        yield None
+        return
     os.environ[VARIABLE] = f"{folder}/socket"
     try:
         yield server
@@ -96,3 +85,41 @@ def start(preload: Sequence[str] = PRELOADED) -> Iterator[subprocess.Popen[bytes
             server.kill()
             server.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _begin(preload: Sequence[str]) -> tuple[str, subprocess.Popen[bytes]]:
+    """Start a server; return the folder of its socket, and its process.
+
+    Raises
+    ------
+    OSError
+        If the system does not let it.
+    """
+    import shutil
+    import socket
+    import subprocess
+    import tempfile
+
+    # The address of a Unix socket holds 107 bytes, which the temporary folder of a cluster job may exceed.
+    parent = None if len(os.fsencode(tempfile.gettempdir())) < LONGEST_FOLDER else "/tmp"
+    folder = tempfile.mkdtemp(prefix="robustrepro-", dir=parent)
+    environment = {name: value for name, value in os.environ.items() if name not in (VARIABLE, "OMP_NUM_THREADS")}
+    # Threads must not be alive when a process forks, and these two libraries start some when they are imported.
+    environment |= {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+    try:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(f"{folder}/socket")
+            listener.listen(4096)
+            server = subprocess.Popen(
+                [sys.executable, "-m", "robustrepro", "warm-server", str(listener.fileno()), *preload],
+                env=environment,
+                pass_fds=[listener.fileno()],
+                stdin=subprocess.PIPE,  # closed when this process ends, upon which the server shuts down
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C in the terminal is for the steps
+            )
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder, server
