@@ -88,6 +88,7 @@ rule all:
         f"{plan.folder}/scorecard.csv",
         f"{plan.folder}/metrics.json",
         f"{plan.folder}/report/index.html",
+        [plan.layout.page(paper) for paper in plan.papers],
 
 
 # One target per paper, table and figure: hrm, hrm_table2, hrm_figure4.

@@ -12,18 +12,35 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from report_sample_claims import AUDITED, CLAIMS, JUDGED
+from report_sample_claims import AUDITED, CHANGE, CLAIMS, ELSEWHERE, JUDGED
 from report_sample_tables import ROWS, TABLES
 
-SPEC: dict[str, Any] = {
+ASKED: dict[str, Any] = {
     "folder": "results/quick",
     "scale": "quick",
     "scale_description": "embedded data, small models, all papers within ten minutes on two cores",
     "stand_ins": {"mnist": "digits"},
     "sources": {"digits": "1797 small scans"},
     "unverified": ["cifar10"],
-    "instead": ["convnet instead of resnet50 (12 of the models)"],
-    "papers": [
+    "differences": [
+        {"words": "data: digits instead of mnist"},
+        {"words": "architecture: convnet instead of resnet50", "names": ["cifar10-erm", "cifar10-hrm"]},
+        {"words": "epochs: 4 instead of 100", "names": ["cifar10-erm", "cifar10-hrm"]},
+        {"words": "epochs: 12 instead of 100", "names": ["mnist-lenet5-erm"]},
+        {"words": CHANGE, "names": ["mnist-lenet5-hrm"], "overridden": True},
+        {
+            "words": "epochs: 9 instead of this scale's 4 (config.yaml)",
+            "names": ["cifar10-cem"],
+            "overridden": True,
+            "from_paper": False,
+        },
+    ],
+}
+"""What the sample was asked for."""
+
+DESCRIBED: dict[str, dict[str, Any]] = {
+    paper["id"]: paper
+    for paper in (
         {
             "id": "hrm",
             "title": "Hollow Risk Minimization for Robustness",
@@ -71,8 +88,30 @@ SPEC: dict[str, Any] = {
             ],
             "figures": [],
         },
+    )
+}
+"""What the papers of the sample declare."""
+
+LISTED = ("id", "title", "authors")
+SPEC = {
+    **ASKED,
+    "scales": ["paper", "reduced", "quick"],
+    "papers": [
+        {key: paper[key] for key in LISTED}
+        | {
+            kind: [{key: each[key] for key in ("id", "where")} for each in paper[kind]]
+            for kind in ("tables", "figures")
+        }
+        for paper in DESCRIBED.values()
     ],
 }
+"""What the report's first page is asked to show."""
+
+
+def page_spec(paper: str) -> dict[str, Any]:
+    """What a paper's page is asked to show."""
+    papers = [{"id": each["id"], "title": each["title"]} for each in DESCRIBED.values()]
+    return {**ASKED, "paper": DESCRIBED[paper], "papers": papers}
 
 
 def _draw_figure(path: Path) -> None:
@@ -87,7 +126,10 @@ def _draw_figure(path: Path) -> None:
 
 
 def write_sample(scale_folder: Path) -> None:
-    """Write verdicts, audits, three tables and one figure; ``table5``, ``table9`` and ``figure3`` stay missing."""
+    """Write verdicts, audits, three tables and one figure; ``table5``, ``table9`` and ``figure3`` stay missing.
+
+    Beside the scale's folder another one gets a scorecard, which has two of the claims.
+    """
     for table in TABLES:
         path = scale_folder / "papers" / table["paper"] / "tables" / f"{table['id']}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,3 +144,9 @@ def write_sample(scale_folder: Path) -> None:
         for name, entries in (("scorecard", JUDGED), ("audit", AUDITED)):
             of_paper = [entry for entry in entries if entry["paper"] == paper]
             (folder / f"{name}.json").write_text(json.dumps(of_paper), encoding="utf-8")
+    other = scale_folder.parent / "reduced/scorecard.csv"
+    other.parent.mkdir(exist_ok=True)
+    with other.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(ELSEWHERE[0]))
+        writer.writeheader()
+        writer.writerows(ELSEWHERE)

@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 import numpy as np
+from report_sample_claims import CHANGE
 
 ROWS = {"erm": "ERM (Baseline)", "cem": "CEM", "hrm": "HRM"}
 MNIST_COLUMNS = {"clean": "Test Acc", "fgsm": "FGSM (ε = 0.3)", "pgd": "PGD (ε = 0.3)"}
@@ -113,7 +114,10 @@ def _hrm_table2() -> dict[str, Any]:
         "where": "Table 2",
         "stand_in": True,
         "stand_in_note": "digits instead of mnist",
-        "rows": [{"key": key, "label": label} for key, label in ROWS.items()],
+        "differs": ["data: digits instead of mnist", f"{CHANGE} (mnist-lenet5-hrm)"],
+        "rows": [
+            {"key": key, "label": label, "differs": [CHANGE] if key == "hrm" else []} for key, label in ROWS.items()
+        ],
         "columns": _percentages(MNIST_COLUMNS, decimals=2),
         "cells": cells,
     }

@@ -45,3 +45,17 @@ class Layout:
     def scorecard(self, paper: str) -> str:
         """Return the verdicts on a paper's claims."""
         return f"{self.folder}/papers/{paper}/scorecard.json"
+
+    @property
+    def all_scorecards(self) -> str:
+        """The verdicts on the claims of all papers."""
+        return f"{self.folder}/scorecard.csv"
+
+    @property
+    def report(self) -> str:
+        """The first page of the report, with every claim in a line."""
+        return f"{self.folder}/report/index.html"
+
+    def page(self, paper: str) -> str:
+        """Return a paper's page of the report."""
+        return f"{self.folder}/report/{paper}.html"

@@ -1,9 +1,10 @@
 """
-From measurements to a paper's tables, figures and verdicts. Nothing here trains or attacks.
+From measurements to a paper's tables, figures, verdicts and page of the report. Nothing here trains or attacks.
 
 reads    the measurements that are shown, and all attacks on the models that the paper's claims rest on
 writes   results/{scale}/papers/{paper}/ tables/{table}.{json,csv,md}, figures/{figure}.{png,pdf}
          results/{scale}/papers/{paper}/ audit.{json,csv}, scorecard.{json,csv}
+         results/{scale}/report/{paper}.html
 """
 
 
@@ -110,3 +111,29 @@ rule scorecard:
     shell:
         "python -m robustrepro run scorecard {params.options} --threads {threads} --log {log:q}"
         " --output {output.json:q} --output {output.csv:q}"
+
+
+rule page:
+    input:
+        plan.part("page", "files"),
+    output:
+        "results/{scale}/report/{paper}.html",
+    wildcard_constraints:
+        paper=plan.pattern("papers"),
+    log:
+        "results/{scale}/logs/papers/{paper}/page.log",
+    benchmark:
+        "results/{scale}/benchmarks/papers/{paper}/page.tsv"
+    conda:
+        "../environment.yaml"
+    threads: plan.part("page", "threads")
+    resources:
+        gpu=plan.part("page", "gpu"),
+        mem_mb=plan.part("page", "memory_mb"),
+        runtime=plan.part("page", "minutes"),
+    params:
+        spec=plan.part("page", "spec"),
+        code=plan.part("page", "code"),
+        options=plan.part("page", "options"),
+    shell:
+        "python -m robustrepro run page {params.options} --threads {threads} --log {log:q} --output {output:q}"

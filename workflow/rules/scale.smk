@@ -1,7 +1,7 @@
 """
-What is said about a scale as a whole: every claim's verdict, the numbers for DVC, the report.
+What is said about a scale as a whole: every claim's verdict, the numbers for DVC, the report's first page.
 
-reads    the tables, figures and verdicts of the papers asked for
+reads    the tables and verdicts of the papers asked for; of the report also the verdicts at other scales that have run
 writes   results/{scale}/ scorecard.csv, audit.csv, metrics.json, report/index.html
 """
 

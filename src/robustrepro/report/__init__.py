@@ -1,5 +1,5 @@
-"""The report: one self-contained HTML page."""
+"""The report: a page per paper, and one that lists every claim."""
 
-from robustrepro.report.page import build_report
+from robustrepro.report.page import build_page, build_report, spec_in
 
-__all__ = ["build_report"]
+__all__ = ["build_page", "build_report", "spec_in"]

@@ -83,12 +83,14 @@ class AuditedCell(Content):
 class JudgedClaim(Content):
     """The comparisons of a claim, under the paper's own attacks.
 
-    ``on_the_floor``: every accuracy in those that decide against it is next to nothing.
+    ``on_the_floor``: every accuracy in those that decide against it is next to nothing. ``differs``: what is not the
+    paper's of the models and measures that it compares.
     """
 
     claim: str
     on_the_floor: bool
     conditions: tuple[Judged, ...]
+    differs: tuple[str, ...] = ()
 
 
 class JudgedClaims(RootModel[tuple[JudgedClaim, ...]]):
@@ -170,8 +172,10 @@ class Claim:
         Whether every accuracy in the comparisons that decide against it is next to nothing.
     margins
         Why the comparisons have the bounds that they have; fixed before anything was measured.
+    differs
+        What is not the paper's of the models and measures that it compares, in words.
     anchors
-        The places on the page that the claim is judged by, the one that it names first.
+        The places on the paper's page that the claim is judged by, the one that it names first.
     survival
         How it fared in the audit; None where it rests on no attack or was not audited.
     """
@@ -186,5 +190,11 @@ class Claim:
     on_the_floor: bool
     why: str
     margins: str
+    differs: tuple[str, ...]
     anchors: tuple[str, ...]
     survival: Survival | None
+
+    @property
+    def anchor(self) -> str:
+        """Its own place, both on the paper's page and on the report's first."""
+        return f"claim-{self.paper}-{self.claim}"

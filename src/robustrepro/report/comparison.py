@@ -10,7 +10,8 @@ from types import MappingProxyType
 from robustrepro.grammar import CELL, cell_of
 from robustrepro.report.content import Paper
 from robustrepro.report.presentation import MINUS, NO_BREAK, number, signed
-from robustrepro.scorecard.judged import Judged
+from robustrepro.scorecard.judged import Judged, Outcome
+from robustrepro.words import plural
 
 SYMBOLS = {">=": "≥", "<=": "≤", "-": MINUS, "*": "×"}
 
@@ -39,14 +40,17 @@ class Comparison:
     margin
         By how much it holds (or, below 0, fails), with its interval.
     outcome
-        ``holds``, ``fails`` or ``crosses``.
+        ``holds``, ``fails``, ``crosses`` or ``beyond``.
+    more_seeds
+        How many seeds would decide, where the interval crosses 0; else empty.
     """
 
     where: str
     statement: str
     values: tuple[Value, ...]
     margin: str
-    outcome: str
+    outcome: Outcome
+    more_seeds: str
 
 
 def comparison(condition: Judged, paper: Paper, attack: str = "", attacked: Collection[str] = ()) -> Comparison:
@@ -71,7 +75,33 @@ def comparison(condition: Judged, paper: Paper, attack: str = "", attacked: Coll
     if condition.interval:
         low, high = (signed(end, condition.decimals) for end in condition.interval)
         margin += f" (95%:{NO_BREAK}{low} to{NO_BREAK}{high})"
-    return Comparison(where, _statement(condition.condition, names), values, margin, condition.outcome)
+    needed = condition.seeds_to_decide
+    more_seeds = f"about {plural(needed, 'seed')} would decide" if needed is not None else ""
+    statement = _statement(condition.condition, names)
+    return Comparison(where, statement, values, margin, condition.outcome, more_seeds)
+
+
+def measured_elsewhere(measured: str, paper: Paper) -> list[tuple[str, str]]:
+    """Return the comparisons that the scorecard of another scale has in one line.
+
+    Parameters
+    ----------
+    measured
+        Its column ``measured``.
+    paper
+        The paper whose tables are compared, as this scale has them.
+
+    Returns
+    -------
+    Of each comparison, what was measured, with names for cells, and what these cells share.
+    """
+    comparisons = re.split(r"; (?!margin )", measured) if measured else []
+    shown = []
+    for text in comparisons:
+        cells = [str(cell_of(match[0])) for match in CELL.finditer(text)]
+        where, names = cell_names(cells, paper) if cells else ("", {})
+        shown.append((_statement(text, names), where))
+    return shown
 
 
 def cell_names(

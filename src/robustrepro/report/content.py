@@ -1,4 +1,4 @@
-"""What the report shows: papers with their claims, tables and figures."""
+"""What the report shows: what was asked, and papers with their claims, tables and figures."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic import Field
 from robustrepro.report.base import Content
 from robustrepro.report.claims import Claim
 from robustrepro.report.table import NOT_RECORDED, Source, Table
+from robustrepro.scorecard.combined import ClaimOverScales
 from robustrepro.verdicts import Verdict
 
 
@@ -52,11 +53,49 @@ class PaperSpec(Content):
     figures: tuple[Declared, ...] = ()
 
 
-class ReportSpec(Content):
-    """What the report is asked to show.
+class PaperName(Content):
+    """A paper that another page links to."""
 
-    ``stand_ins`` maps a paper's data set to the one used instead, ``sources`` says what that is, and ``instead`` what
-    else is not the paper's.
+    id: str
+    title: str
+
+
+class DifferenceNote(Content):
+    """Something that is not as the papers have it, or not as the scale has it.
+
+    Attributes
+    ----------
+    words
+        ``epochs: 12 instead of 100``.
+    names
+        The models or measures that it touches; none of a data set.
+    overridden
+        Whether the user changed it, and not the scale.
+    from_paper
+        Whether the paper has it otherwise.
+    """
+
+    words: str
+    names: tuple[str, ...] = ()
+    overridden: bool = False
+    from_paper: bool = True
+
+    @property
+    def setting(self) -> str:
+        """What is set otherwise; empty where the words do not begin with it."""
+        setting, colon, _ = self.words.partition(": ")
+        return setting if colon else ""
+
+    @property
+    def values(self) -> str:
+        """Its value here, and the other one."""
+        return self.words.removeprefix(f"{self.setting}: ")
+
+
+class Asked(Content):
+    """What was asked for: a scale, its data, and what differs from the papers.
+
+    ``stand_ins`` maps a paper's data set to the one used instead, and ``sources`` says what that is.
     """
 
     scale: str
@@ -64,8 +103,39 @@ class ReportSpec(Content):
     stand_ins: dict[str, str] = Field(default_factory=dict)
     sources: dict[str, str] = Field(default_factory=dict)
     unverified: tuple[str, ...] = ()
-    instead: tuple[str, ...] = ()
+    differences: tuple[DifferenceNote, ...] = ()
+
+    @property
+    def changes(self) -> list[DifferenceNote]:
+        """What the user changed in config.yaml."""
+        return [note for note in self.differences if note.overridden]
+
+    @property
+    def scale_differences(self) -> dict[str, list[DifferenceNote]]:
+        """What the scale changes, by setting."""
+        by_setting: dict[str, list[DifferenceNote]] = {}
+        for note in self.differences:
+            if note.from_paper and not note.overridden:
+                by_setting.setdefault(note.setting, []).append(note)
+        return by_setting
+
+    def is_change(self, words: str) -> bool:
+        """Tell whether a difference, with or without the names that it touches, is the user's own."""
+        return any(words.startswith(note.words) for note in self.changes)
+
+
+class ReportSpec(Asked):
+    """What the report's first page is asked to show; ``scales`` has the most faithful first."""
+
+    scales: tuple[str, ...] = ()
     papers: tuple[PaperSpec, ...] = ()
+
+
+class PageSpec(Asked):
+    """What a paper's page is asked to show, and the papers that it links to."""
+
+    paper: PaperSpec
+    papers: tuple[PaperName, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,67 +176,120 @@ class Paper:
     has_scorecard: bool
     has_audit: bool
 
+    @cached_property
+    def sources(self) -> list[Source]:
+        """Every source of every number in its tables."""
+        tables = [declared.table for declared in self.tables if declared.table]
+        return [source for table in tables for cell in table.cells for source in cell.sources]
+
+    @cached_property
+    def verdict_counts(self) -> dict[Verdict, int]:
+        """How many claims have each verdict that occurs, in their order."""
+        return counted(claim.verdict for claim in self.claims)
+
+    @cached_property
+    def audit_counts(self) -> dict[Verdict, int]:
+        """How many claims have each of the audit's verdicts that occurs, in their order."""
+        return counted(claim.audit for claim in self.claims)
+
+
+@dataclass(frozen=True)
+class PageContents:
+    """Everything that a paper's page shows."""
+
+    spec: PageSpec
+    paper: Paper
+
+
+@dataclass(frozen=True)
+class ListedClaim:
+    """A claim as the report's first page lists it.
+
+    Attributes
+    ----------
+    claim
+        As this scale has it.
+    paper
+        Its paper, as this scale has it.
+    over_scales
+        As every scale has it, the one that says most about the paper first.
+    """
+
+    claim: Claim
+    paper: Paper
+    over_scales: ClaimOverScales
+
 
 @dataclass(frozen=True)
 class ReportContents:
-    """Everything that the report of a scale shows."""
+    """Everything that the report's first page shows.
+
+    Attributes
+    ----------
+    spec
+        What was asked.
+    papers
+        Without their figures.
+    claims
+        Every claim of every paper.
+    unreadable
+        Why the verdicts of some other scales are left out.
+    """
 
     spec: ReportSpec
     papers: list[Paper]
+    claims: list[ListedClaim]
+    unreadable: list[str]
 
-    @cached_property
-    def claims(self) -> list[Claim]:
-        """The claims of every paper."""
-        return [claim for paper in self.papers for claim in paper.claims]
+    @property
+    def scales(self) -> list[str]:
+        """The scales that have judged some claim, the most faithful first."""
+        judged = {scale for listed in self.claims for scale in listed.over_scales.by_scale}
+        return [scale for scale in (*self.spec.scales, self.spec.scale) if scale in judged]
 
     @property
     def has_scorecard(self) -> bool:
         """Whether the claims of some paper were judged."""
         return any(paper.has_scorecard for paper in self.papers)
 
+    def of_paper(self, paper: str) -> list[ListedClaim]:
+        """Return the claims of a paper."""
+        return [listed for listed in self.claims if listed.claim.paper == paper]
+
+    @cached_property
+    def paper_counts(self) -> dict[str, int]:
+        """How many claims each paper has."""
+        return {paper.spec.id: len(self.of_paper(paper.spec.id)) for paper in self.papers}
+
     @cached_property
     def verdict_counts(self) -> dict[Verdict, int]:
         """How many claims have each verdict that occurs, in their order."""
-        return _counted(claim.verdict for claim in self.claims)
+        return counted(listed.over_scales.verdict for listed in self.claims)
 
     @cached_property
     def audit_counts(self) -> dict[Verdict, int]:
         """How many claims have each of the audit's verdicts that occurs, in their order."""
-        return _counted(claim.audit for claim in self.claims)
-
-    @property
-    def tables(self) -> list[DeclaredTable]:
-        """Every declared table, measured or not."""
-        return [declared for paper in self.papers for declared in paper.tables]
-
-    @property
-    def figures(self) -> list[DeclaredFigure]:
-        """Every declared figure, drawn or not."""
-        return [declared for paper in self.papers for declared in paper.figures]
-
-    @cached_property
-    def sources(self) -> list[Source]:
-        """Every source of every number on the page."""
-        tables = [declared.table for declared in self.tables if declared.table]
-        return [source for table in tables for cell in table.cells for source in cell.sources]
-
-    @cached_property
-    def commits(self) -> list[str]:
-        """The commits whose code made the numbers."""
-        return sorted({source.commit for source in self.sources if source.commit})
-
-    @cached_property
-    def machines(self) -> list[str]:
-        """The kinds of machine, by device and processor, that weights and numbers were computed on."""
-        used = [machine for source in self.sources for machine in (source, source.made_on) if machine]
-        return sorted({name for machine in used for name in machine.names})
-
-    @property
-    def known_machines(self) -> list[str]:
-        """Those of them whose processor is known: older results do not name theirs."""
-        return [name for name in self.machines if not name.endswith(NOT_RECORDED)]
+        return counted(listed.over_scales.audit for listed in self.claims)
 
 
-def _counted(verdicts: Iterable[Verdict]) -> dict[Verdict, int]:
+def counted(verdicts: Iterable[Verdict]) -> dict[Verdict, int]:
+    """Return how often each verdict occurs that does, in their order."""
     counts = Counter(verdicts)
     return {verdict: counts[verdict] for verdict in Verdict if counts[verdict]}
+
+
+def commits_of(papers: Iterable[Paper]) -> list[str]:
+    """Return the commits whose code made the numbers."""
+    return sorted({source.commit for paper in papers for source in paper.sources if source.commit})
+
+
+def machines_of(papers: Iterable[Paper]) -> list[str]:
+    """Return the kinds of machine, by device and processor, that weights and numbers were computed on."""
+    sources = (source for paper in papers for source in paper.sources)
+    used = [machine for source in sources for machine in (source, source.made_on) if machine]
+    return sorted({name for machine in used for name in machine.names})
+
+
+def known_machines(machines: Iterable[str]) -> list[str]:
+    """Return those of them whose processor is known: older results do not name theirs."""
+    return [name for name in machines if not name.endswith(NOT_RECORDED)]

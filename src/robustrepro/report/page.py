@@ -1,9 +1,11 @@
-"""Puts the report's content, style and script into one HTML page that needs nothing else."""
+"""Puts content, style and script into HTML pages, each of which needs nothing else."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,37 +13,141 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from robustrepro.canonical import canonical_json
+from robustrepro.errors import UserError
 from robustrepro.report import presentation
-from robustrepro.report.comparison import cell_names, comparison, with_names
-from robustrepro.report.reading import read_contents
-from robustrepro.report.summary import in_short
+from robustrepro.report.comparison import cell_names, comparison, measured_elsewhere, with_names
+from robustrepro.report.content import Asked, PaperName, commits_of, known_machines, machines_of
+from robustrepro.report.reading import read_contents, read_page
+from robustrepro.report.summary import in_short, outcome_of
 from robustrepro.scorecard.judged import Judged
+from robustrepro.verdicts import Verdict
 from robustrepro.words import epsilon_in_words
 
 FOLDER = Path(__file__).parent
-STYLES = ("tables.css", "style.css", "claims.css", "audit.css")
-"""In this order: what style.css says of narrow screens and of paper holds for tables, too."""
+STYLES = ("tables.css", "style.css", "claims.css", "audit.css", "list.css", "narrow.css")
+"""In this order: what the last one says of narrow screens and of paper holds for all."""
+SCRIPTS = ("script.js", "claims.js", "numbers.js")
+
+INDEX = "index.html"
+SPEC = re.compile(r'<script type="application/json" id="spec">(.*?)</script>')
+"""What a page was made from, inside it."""
 
 
 def build_report(spec: Mapping[str, Any], scale_folder: Path) -> str:
-    """Return the report of one scale as a self-contained HTML page.
+    """Return the report's first page: every claim in a line, over all scales, with links to the papers' pages.
 
-    The page is a function of its inputs alone (no date, no path of the machine), so that the same results give
-    the same bytes. Every text is escaped; a content security policy admits only the page's own style and script.
+    Like every page it is a function of its inputs alone (no date, no path of the machine), so that the same results
+    give the same bytes. Every text is escaped; a content security policy admits only the page's own style and script.
 
     Parameters
     ----------
     spec
-        Plain data: scale, stand-ins, unverified data, and the papers with their tables, figures and departures
+        Plain data: what was asked, the scales, and what the papers' tables and figures are called
         (see ``robustrepro.report.content.ReportSpec``).
     scale_folder
+        ``results/<scale>``; beside it the folders of other scales. What is missing is shown as not measured.
+
+    Raises
+    ------
+    UserError
+        If a file of this scale that is there cannot be read; the message names it.
+    """
+    contents = read_contents(spec, scale_folder)
+    names = [PaperName(id=paper.id, title=paper.title) for paper in contents.spec.papers]
+    return _page(
+        "index.html", spec, "data:", contents=contents, asked=contents.spec, papers=names, shown_papers=contents.papers
+    )
+
+
+def build_page(spec: Mapping[str, Any], scale_folder: Path, *, linked: bool = False) -> str:
+    """Return a paper's page: its claims, tables, figures, audit, departures and words.
+
+    Parameters
+    ----------
+    spec
+        Plain data: what was asked, and the paper with its tables, figures and departures
+        (see ``robustrepro.report.content.PageSpec``).
+    scale_folder
         ``results/<scale>``. A table or figure that is missing there is shown as not measured.
+    linked
+        Whether the figures are read from ``papers/<paper>/figures/`` beside the page instead of being inside it.
 
     Raises
     ------
     UserError
         If a file that is there cannot be read; the message names it.
     """
+    contents = read_page(spec, scale_folder, linked=linked)
+    images = "'self' data:" if linked else "data:"
+    return _page(
+        "paper.html",
+        spec,
+        images,
+        paper=contents.paper,
+        asked=contents.spec,
+        papers=contents.spec.papers,
+        shown_papers=[contents.paper],
+    )
+
+
+def spec_in(page: Path) -> dict[str, Any]:
+    """Return the spec that a page of the report was made from.
+
+    Raises
+    ------
+    UserError
+        If the page is not there, or was made by an earlier version, which wrote none.
+    """
+    try:
+        match = SPEC.search(page.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        match = None
+    if match is None:
+        scale = page.parent.parent.name
+        found = "does not say what it was made from" if page.exists() else "there is no such file"
+        raise UserError(f"{page}: {found}; `make reproduce SCALE={scale}` makes it")
+    spec: dict[str, Any] = json.loads(match[1])
+    return spec
+
+
+def _page(template: str, spec: Mapping[str, Any], images: str, **content: Any) -> str:
+    """Return a page of a template.
+
+    Parameters
+    ----------
+    template
+        Its file.
+    spec
+        What the page is made from.
+    images
+        The sources of images that its content security policy admits.
+    content
+        What the template shows.
+    """
+    style = "".join((FOLDER / name).read_text(encoding="utf-8") for name in STYLES)
+    script = "".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    policy = (
+        f"default-src 'none'; img-src {images}; style-src {_source_hash(style)}; script-src {_source_hash(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    # No text of the spec can end the element that it stands in.
+    embedded = canonical_json(spec).replace("<", r"\u003c")
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            **content,
+            index=INDEX,
+            policy=policy,
+            style=Markup(style),
+            script=Markup(script),
+            spec=Markup(embedded),
+        )
+    )
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -51,30 +157,33 @@ def build_report(spec: Mapping[str, Any], scale_folder: Path) -> str:
     )
     environment.globals |= {
         "cell_names": cell_names,
+        "commits_of": commits_of,
         "comparison": comparison,
+        "machines_of": machines_of,
+        "known_machines": known_machines,
         "in_short": in_short,
+        "measured_elsewhere": measured_elsewhere,
+        "outcome_of": outcome_of,
         "presentation": presentation,
     }
     environment.filters |= {
         "epsilon_in_words": epsilon_in_words,
         "named": _named,
+        "verdict": Verdict.of_word,
         "with_names": with_names,
     }
-    environment.tests["about"] = _about
-    style = "".join((FOLDER / name).read_text(encoding="utf-8") for name in STYLES)
-    script = (FOLDER / "script.js").read_text(encoding="utf-8")
-    policy = (
-        f"default-src 'none'; img-src data:; style-src {_source_hash(style)}; script-src {_source_hash(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return environment.get_template("page.html").render(
-        contents=read_contents(spec, scale_folder), policy=policy, style=Markup(style), script=Markup(script)
-    )
+    environment.tests |= {"about": _about, "is_change": _is_change}
+    return environment
 
 
 def _named(cell: str, names: Mapping[str, str]) -> str:
     """Return a cell's name, in templates that map over cells."""
     return names[cell]
+
+
+def _is_change(words: str, asked: Asked) -> bool:
+    """Tell whether a difference is the user's own."""
+    return asked.is_change(words)
 
 
 def _about(condition: Judged, cells: Collection[str]) -> bool:

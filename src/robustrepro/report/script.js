@@ -77,109 +77,6 @@
     }
   }
 
-  function filterClaims() {
-    const filters = document.querySelector(".filters");
-    if (!filters) return;
-    const kinds = [...filters.querySelectorAll(".filter-group")];
-    const buttons = [...filters.querySelectorAll(".filter")];
-    const clear = filters.querySelector(".clear");
-    const claims = [...document.querySelectorAll(".claims tbody")];
-    const pressed = (button) => button.getAttribute("aria-pressed") === "true";
-    const apply = () => {
-      // Of one kind of verdict, any that is pressed will do; a claim has to suit both kinds.
-      const wanted = kinds.map((kind) => ({
-        by: kind.dataset.by,
-        verdicts: [...kind.querySelectorAll(".filter")].filter(pressed).map((button) => button.dataset.verdict),
-      }));
-      for (const claim of claims) {
-        claim.hidden = !wanted.every(({ by, verdicts }) => verdicts.length === 0 || verdicts.includes(claim.dataset[by]));
-      }
-      const shown = claims.filter((claim) => !claim.hidden).length;
-      const all = !buttons.some(pressed);
-      clear.hidden = all;
-      const noun = claims.length === 1 ? "claim" : "claims";
-      filters.querySelector(".shown").textContent = all ? `${shown} ${noun}` : `${shown} of ${claims.length} ${noun}`;
-    };
-    const showAll = () => {
-      for (const button of buttons) button.setAttribute("aria-pressed", "false");
-      apply();
-    };
-    for (const button of buttons) {
-      button.addEventListener("click", () => {
-        button.setAttribute("aria-pressed", String(!pressed(button)));
-        apply();
-      });
-    }
-    clear.addEventListener("click", () => {
-      showAll();
-      buttons[0].focus();
-    });
-    // A link to a claim that the filter hides must still arrive.
-    addEventListener("hashchange", () => {
-      const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-      if (target?.closest(".claims tbody")?.hidden) {
-        showAll();
-        target.scrollIntoView();
-      }
-    });
-  }
-
-  function openOrigins() {
-    const toggle = (button, open) => {
-      button.setAttribute("aria-expanded", String(open));
-      document.getElementById(button.getAttribute("aria-controls")).hidden = !open;
-    };
-    for (const button of document.querySelectorAll(".origin")) {
-      button.addEventListener("click", () => toggle(button, button.getAttribute("aria-expanded") !== "true"));
-    }
-    for (const button of document.querySelectorAll(".open-all")) {
-      const origins = button.closest("section").querySelectorAll(".origin");
-      button.hidden = origins.length === 0;
-      button.addEventListener("click", () => {
-        const open = button.getAttribute("aria-pressed") !== "true";
-        button.setAttribute("aria-pressed", String(open));
-        button.textContent = open ? "Close every origin" : "Open every origin";
-        for (const origin of origins) toggle(origin, open);
-      });
-    }
-  }
-
-  function copyChecksums() {
-    const announcement = document.querySelector(".announcement");
-    document.addEventListener("click", async (event) => {
-      const button = event.target.closest(".copy");
-      if (!button) return;
-      try {
-        await navigator.clipboard.writeText(button.dataset.copy);
-        button.textContent = "Copied";
-        announcement.textContent = "Copied";
-      } catch {
-        // No clipboard here: select the whole sha256, ready for the reader's own copy.
-        getSelection().selectAllChildren(button.previousElementSibling);
-        announcement.textContent = "Selected; copy it with the keyboard";
-      }
-      setTimeout(() => {
-        button.textContent = "Copy";
-        announcement.textContent = "";
-      }, 2000);
-    });
-  }
-
-  function enlargeFigures() {
-    const dialog = document.querySelector(".lightbox");
-    for (const button of document.querySelectorAll(".enlarge")) {
-      button.addEventListener("click", () => {
-        const image = button.querySelector("img").cloneNode();
-        dialog.querySelector(".canvas").replaceChildren(image);
-        dialog.querySelector("p").textContent = image.alt;
-        dialog.showModal();
-      });
-    }
-    dialog.addEventListener("click", (event) => {
-      if (event.target === dialog || event.target.closest(".close")) dialog.close();
-    });
-  }
-
   function followReading() {
     const menu = document.querySelector(".menu");
     const nav = document.getElementById("contents");
@@ -207,10 +104,6 @@
   document.addEventListener("DOMContentLoaded", () => {
     followTheme();
     sortTables();
-    filterClaims();
-    openOrigins();
-    copyChecksums();
-    enlargeFigures();
     followReading();
   });
 })();

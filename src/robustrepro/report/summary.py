@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from robustrepro.report.claims import AuditedCell
 from robustrepro.report.content import Paper
@@ -28,11 +28,17 @@ def in_short(paper: Paper) -> list[str]:
     return sentences
 
 
+def outcome_of(verdicts: Iterable[Verdict]) -> str:
+    """Return what became of some claims, in a sentence; empty where there are none."""
+    counts = Counter(verdicts)
+    return f"Of {plural(counts.total(), 'claim')}, {_counted(counts)}." if counts else ""
+
+
 def _reproduced(paper: Paper) -> Iterator[str]:
     if not paper.claims:
         return
-    verdicts = Counter(claim.verdict for claim in paper.claims)
-    yield f"Of {plural(len(paper.claims), 'claim')}, {_counted(verdicts)}."
+    verdicts = [claim.verdict for claim in paper.claims]
+    yield outcome_of(verdicts)
     if any(verdict.is_indicative for verdict in verdicts):
         yield "“Here” is with other data, networks or budgets than the paper's, so that it is no verdict on the paper."
     floor = sum(claim.on_the_floor for claim in paper.claims)

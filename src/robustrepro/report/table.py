@@ -88,10 +88,16 @@ class Cell(Content):
 
 
 class Heading(Content):
-    """A row: the key that claims use and the label that the paper prints."""
+    """The key that claims use and the label that the paper prints."""
 
     key: str
     label: str
+
+
+class Row(Heading):
+    """A row; ``differs`` has what the user changed of what it shows, in words."""
+
+    differs: tuple[str, ...] = ()
 
 
 class Column(Heading):
@@ -121,7 +127,7 @@ class ColumnGroup:
 
 
 class Table(Content):
-    """A table of a paper, regenerated."""
+    """A table of a paper, regenerated; ``differs`` has what is not the paper's of what it shows, in words."""
 
     id: str
     caption: str
@@ -129,7 +135,8 @@ class Table(Content):
     row_header: str = ""
     stand_in: bool = False
     stand_in_note: str | None = None
-    rows: tuple[Heading, ...]
+    differs: tuple[str, ...] = ()
+    rows: tuple[Row, ...]
     columns: tuple[Column, ...]
     cells: tuple[Cell, ...]
 

@@ -65,12 +65,22 @@ def combined(folder: Path, scales: Sequence[str]) -> list[ClaimOverScales]:
     scales
         The most faithful first.
     """
+    paths = {scale: folder / scale / "scorecard.csv" for scale in scales}
+    return over_scales({scale: read_scorecard(path) for scale, path in paths.items() if path.exists()})
+
+
+def over_scales(scorecards: Mapping[str, Sequence[Row]]) -> list[ClaimOverScales]:
+    """Return every claim of some scale's scorecard, in the order of the first scale that has it.
+
+    Parameters
+    ----------
+    scorecards
+        The rows of each scale, the most faithful first.
+    """
     claims: dict[tuple[str, str], dict[str, Row]] = {}
-    for scale in scales:
-        path = folder / scale / "scorecard.csv"
-        if path.exists():
-            for row in read_scorecard(path):
-                claims.setdefault((row["paper"], row["claim"]), {})[scale] = row
+    for scale, rows in scorecards.items():
+        for row in rows:
+            claims.setdefault((row["paper"], row["claim"]), {})[scale] = row
     return [
         ClaimOverScales(paper, claim, dict(sorted(rows.items(), key=lambda entry: _rank(entry[1]))))
         for (paper, claim), rows in claims.items()

@@ -6,6 +6,7 @@ import fnmatch
 import importlib
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from robustrepro.spec.config import (
     laid_over,
     merged,
     scale_files,
+    scales_by_faithfulness,
     validated,
 )
 from robustrepro.spec.datasets import (
@@ -106,6 +108,11 @@ class Declarations:
         for pattern in self.config.leave_out:
             if not fnmatch.filter(self.models, pattern):
                 raise unknown_name("model in config.yaml: leave_out", pattern, self.models)
+
+    @cached_property
+    def scales(self) -> list[str]:
+        """All scales, the most faithful to the papers first."""
+        return scales_by_faithfulness(self.root)
 
     @property
     def models(self) -> Mapping[str, ModelDeclaration]:

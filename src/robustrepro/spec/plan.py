@@ -114,6 +114,7 @@ class Plan:
             "audit": presented.audit,
             "scorecard": presented.scorecard,
             "summary": presented.summary,
+            "page": presented.page,
             "report": presented.report,
         }
 
@@ -151,7 +152,8 @@ class Plan:
         Parameters
         ----------
         of
-            ``trained`` or ``derived`` models, ``sharded`` measures, or data sets with ``both_splits`` or ``test_only``.
+            ``papers`` asked for, ``trained`` or ``derived`` models, ``sharded`` measures, or data sets with
+            ``both_splits`` or ``test_only``.
         """
         datasets = self.declarations.datasets
         both = [name for name in datasets if self.declarations.has_training_split(name)]
@@ -159,6 +161,7 @@ class Plan:
         trained = [name for name, model in models.items() if isinstance(model, TrainedModel)]
         sharded = [name for name, measure in self.declarations.measures.items() if measure.shards > 1]
         names = {
+            "papers": list(self.papers),
             "trained": trained,
             "derived": [name for name in models if name not in trained],
             "sharded": sharded,

@@ -115,21 +115,26 @@ class PresentedJobs:
         spec = spec_of([], folder=self._layout.folder, scale=self._declarations.scale_name, papers=papers)
         return Job("summary", spec, found_by_name(files))
 
-    def report(self) -> Job:
-        """Return the job that writes the report."""
-        shown = everything_shown(self._contents, self._declarations, self._papers)
-        shared = self._shared(shown)
-        used = sorted(set(shared["stand_ins"].values()))
-        files = [file for paper in self._papers for file in self.files_of(paper)]
+    def page(self, paper: str) -> Job:
+        """Return the job that writes a paper's page of the report; it links to those of all papers asked for."""
         spec = spec_of(
             [],
-            **shared,
-            scale_description=self._declarations.scale.description,
-            sources={name: self._declarations.dataset(name).in_words for name in used},
-            differences=[note.as_data() for note in self._differences.notes(shown)],
-            papers=[_presented(name, paper) for name, paper in self._papers.items()],
+            **self._asked([paper]),
+            paper={**_listed(paper, self._papers[paper]), **_described(self._papers[paper])},
+            papers=[{"id": name, "title": declared.title} for name, declared in self._papers.items()],
         )
-        return Job("report", spec, found_by_name(files))
+        return Job("page", spec, found_by_name(self._shown_files(paper)))
+
+    def report(self) -> Job:
+        """Return the job that writes the report's first page: every claim in a line, over all scales that have run."""
+        files = [file for paper in self._papers for file in (*self.tables_of(paper), *self._verdicts_of(paper))]
+        spec = spec_of(
+            [],
+            **self._asked(self._papers),
+            scales=self._declarations.scales,
+            papers=[_listed(name, paper) for name, paper in self._papers.items()],
+        )
+        return Job("report", spec, found_by_name([*files, *self._other_scorecards()]))
 
     def tables_of(self, paper: str) -> list[str]:
         """Return the JSON file of every table of a paper."""
@@ -144,13 +149,8 @@ class PresentedJobs:
         ]
 
     def files_of(self, paper: str) -> list[str]:
-        """Return all that is made of a paper: tables, figures, verdicts."""
-        return [
-            *self.tables_of(paper),
-            *self.figures_of(paper),
-            self._layout.audit(paper),
-            self._layout.scorecard(paper),
-        ]
+        """Return all that is made of a paper: tables, figures, verdicts, and its page of the report."""
+        return [*self._shown_files(paper), self._layout.page(paper)]
 
     def _claim_differs(self, paper: str, claim: Claim) -> list[str]:
         """Return in words what of a claim's models and measures is not the paper's."""
@@ -164,6 +164,30 @@ class PresentedJobs:
         """Return in words what the user has changed of what a row of a table shows."""
         shown = self._contents.row_shows(paper, table, row)
         return [note.words for note in self._differences.notes(shown) if note.overridden]
+
+    def _shown_files(self, paper: str) -> list[str]:
+        return [*self.tables_of(paper), *self.figures_of(paper), *self._verdicts_of(paper)]
+
+    def _verdicts_of(self, paper: str) -> list[str]:
+        return [self._layout.audit(paper), self._layout.scorecard(paper)]
+
+    def _other_scorecards(self) -> list[str]:
+        """Return the verdicts at other scales, of those that have run."""
+        others = [scale for scale in self._declarations.scales if scale != self._declarations.scale_name]
+        files = sorted(Layout(f"results/{scale}").all_scorecards for scale in others)
+        return [file for file in files if (self._declarations.root / file).exists()]
+
+    def _asked(self, papers: Iterable[str]) -> Tree:
+        """Return what a page of the report says of what was asked: the scale, its data, what differs from the papers."""
+        shown = everything_shown(self._contents, self._declarations, papers)
+        shared = self._shared(shown)
+        used = sorted(set(shared["stand_ins"].values()))
+        return {
+            **shared,
+            "scale_description": self._declarations.scale.description,
+            "sources": {name: self._declarations.dataset(name).in_words for name in used},
+            "differences": [note.as_data() for note in self._differences.notes(shown)],
+        }
 
     def _shared(self, shown: Iterable[tuple[str, str]]) -> Tree:
         """Return what every table, figure and report says of its scale and of the data behind what it shows."""
@@ -184,12 +208,20 @@ class PresentedJobs:
         return json.dumps(content, sort_keys=True, ensure_ascii=False)
 
 
-def _presented(name: str, paper: Paper) -> Tree:
-    """Return what the report says of a paper."""
+def _listed(name: str, paper: Paper) -> Tree:
+    """Return what the report's first page says of a paper: its name, and what its tables and figures are called."""
     return {
         "id": name,
         "title": paper.title,
         "authors": paper.authors,
+        "tables": [{"id": key, "where": table.where} for key, table in paper.tables.items()],
+        "figures": [{"id": key, "where": figure.where} for key, figure in paper.figures.items()],
+    }
+
+
+def _described(paper: Paper) -> Tree:
+    """Return what the report says of a paper on the paper's own page."""
+    return {
         "summary": paper.summary,
         "terms": [{"term": term, "meaning": meaning} for term, meaning in paper.terms.items()],
         "departures": [departure.model_dump(mode="json") for departure in paper.departures],

@@ -38,6 +38,7 @@ STEPS: Mapping[str, str] = {
     "audit": "robustrepro.audit.step:run",
     "scorecard": "robustrepro.scorecard.step:run",
     "summary": "robustrepro.scorecard.summary:run",
+    "page": "robustrepro.report.step:run_page",
     "report": "robustrepro.report.step:run",
 }
 
