@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-from report_sample import SPEC, write_sample
-
-from robustrepro.report import build_report
+from report_sample import write_elsewhere, write_pages, write_sample
 
 CHROMIUM_ARGUMENTS = [
     "--headless",
@@ -39,26 +37,39 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def scale_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("quick")
+    folder = tmp_path_factory.mktemp("results") / "quick"
+    folder.mkdir()
     write_sample(folder)
+    write_elsewhere(folder.parent)
+    write_pages(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def html(scale_folder: Path) -> str:
-    return build_report(SPEC, scale_folder)
-
-
-@pytest.fixture(scope="module")
-def address(html: str, scale_folder: Path) -> str:
-    path = scale_folder / "report" / "index.html"
-    path.parent.mkdir()
-    path.write_text(html, encoding="utf-8")
-    return path.as_uri()
+def addresses(scale_folder: Path) -> dict[str, str]:
+    """The address of each page, by its name."""
+    return {path.stem: path.as_uri() for path in sorted((scale_folder / "report").glob("*.html"))}
 
 
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
+def index(browser: Browser, addresses: dict[str, str]) -> Iterator[Page]:
+    """The report's first page."""
+    yield from _opened(browser, addresses["index"])
+
+
+@pytest.fixture
+def hrm(browser: Browser, addresses: dict[str, str]) -> Iterator[Page]:
+    """The page of a paper with figures and departures."""
+    yield from _opened(browser, addresses["hrm"])
+
+
+@pytest.fixture
+def hamming(browser: Browser, addresses: dict[str, str]) -> Iterator[Page]:
+    """The page of a paper with wide tables."""
+    yield from _opened(browser, addresses["hamming"])
+
+
+def _opened(browser: Browser, address: str) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light", reduced_motion="reduce")
     page.goto(address)
     yield page

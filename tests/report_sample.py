@@ -15,6 +15,8 @@ import numpy as np
 from report_sample_claims import AUDITED, CHANGE, CLAIMS, ELSEWHERE, JUDGED
 from report_sample_tables import ROWS, TABLES
 
+from robustrepro.report import build_page, build_report
+
 ASKED: dict[str, Any] = {
     "folder": "results/quick",
     "scale": "quick",
@@ -114,6 +116,15 @@ def page_spec(paper: str) -> dict[str, Any]:
     return {**ASKED, "paper": DESCRIBED[paper], "papers": papers}
 
 
+def write_pages(scale_folder: Path) -> None:
+    """Write the report of the sample, a page per paper included."""
+    folder = scale_folder / "report"
+    folder.mkdir(exist_ok=True)
+    (folder / "index.html").write_text(build_report(SPEC, scale_folder), encoding="utf-8")
+    for paper in DESCRIBED:
+        (folder / f"{paper}.html").write_text(build_page(page_spec(paper), scale_folder), encoding="utf-8")
+
+
 def _draw_figure(path: Path) -> None:
     path.parent.mkdir(parents=True)
     points = np.linspace(-2, 2, 80)
@@ -126,10 +137,7 @@ def _draw_figure(path: Path) -> None:
 
 
 def write_sample(scale_folder: Path) -> None:
-    """Write verdicts, audits, three tables and one figure; ``table5``, ``table9`` and ``figure3`` stay missing.
-
-    Beside the scale's folder another one gets a scorecard, which has two of the claims.
-    """
+    """Write verdicts, audits, three tables and one figure; ``table5``, ``table9`` and ``figure3`` stay missing."""
     for table in TABLES:
         path = scale_folder / "papers" / table["paper"] / "tables" / f"{table['id']}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,9 +152,13 @@ def write_sample(scale_folder: Path) -> None:
         for name, entries in (("scorecard", JUDGED), ("audit", AUDITED)):
             of_paper = [entry for entry in entries if entry["paper"] == paper]
             (folder / f"{name}.json").write_text(json.dumps(of_paper), encoding="utf-8")
-    other = scale_folder.parent / "reduced/scorecard.csv"
-    other.parent.mkdir(exist_ok=True)
-    with other.open("w", encoding="utf-8", newline="") as stream:
+
+
+def write_elsewhere(results: Path) -> None:
+    """Write the scorecard of another scale, which has two of the claims."""
+    path = results / "reduced/scorecard.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, list(ELSEWHERE[0]))
         writer.writeheader()
         writer.writerows(ELSEWHERE)

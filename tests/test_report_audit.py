@@ -6,41 +6,21 @@ import re
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
-from report_sample import SPEC, write_sample
+from report_sample import page_spec, write_sample
 
-from robustrepro.report import build_report
+from robustrepro.report import build_page
 
 pytest_plugins = ["report_pages"]
 
 
-def test_filters_of_both_verdicts_combine(page: Page) -> None:
-    claims = page.locator(".claims tbody:visible")
-    reproduced = page.get_by_role("group", name="Reproduced?")
-    survives = page.get_by_role("group", name="Survives the audit?")
-    survives.get_by_role("button", name="not applicable").click()
-    expect(claims).to_have_count(2)
-    reproduced.get_by_role("button", name="inconclusive").click()
-    expect(claims).to_have_count(1)
-    expect(claims.first).to_contain_text("a sixth of the next best")
-    survives.get_by_role("button", name="vacuous").click()
-    expect(claims).to_have_count(1)
-    survives.get_by_role("button", name="not applicable").click()
-    expect(claims).to_have_count(0)
-    expect(page.locator(".shown")).to_have_text("0 of 6 claims")
-    page.get_by_role("button", name="Show all").click()
-    expect(claims).to_have_count(6)
+def test_claims_sort_by_the_audit(hamming: Page) -> None:
+    hamming.get_by_role("columnheader", name="Survives the audit?").get_by_role("button").click()
+    badges = hamming.locator(".claims tbody td:nth-child(4) .badge")
+    expect(badges).to_have_text(["survives", "vacuous", "not applicable", "not applicable"])
 
 
-def test_scorecard_sorts_by_the_audit(page: Page) -> None:
-    page.get_by_role("columnheader", name="Survives the audit?").get_by_role("button").click()
-    badges = page.locator(".claims tbody td:nth-child(5) .badge")
-    expect(badges).to_have_text(
-        ["survives", "vacuous", "indicative: does not survive", "not measured", "not applicable", "not applicable"]
-    )
-
-
-def test_scorecard_says_what_takes_a_claim_down_below_the_badge_of_the_audit(page: Page) -> None:
-    cells = page.locator("#claim-hrm-hrm-raises-pgd-accuracy td.verdict")
+def test_the_claims_say_what_takes_a_claim_down_below_the_badge_of_the_audit(hrm: Page) -> None:
+    cells = hrm.locator("#claim-hrm-hrm-raises-pgd-accuracy td.verdict")
     expect(cells.nth(0).locator(".badge")).to_have_text("indicative: holds")
     expect(cells.nth(0)).to_contain_text("digits stand in for mnist")
     expect(cells.nth(1).locator(".badge")).to_have_text("indicative: does not survive")
@@ -49,12 +29,12 @@ def test_scorecard_says_what_takes_a_claim_down_below_the_badge_of_the_audit(pag
     expect(cells.nth(1).locator(".statement")).to_have_text("fails: HRM ≥ ERM (Baseline) + 20 Table 2, PGD (ε = 0.3)")
     expect(cells.nth(1).locator(".margin")).to_have_text("margin −16.50 (95%: −17.80 to −15.20)")
     cells.nth(1).get_by_role("link", name="every attack").click()
-    expect(page.locator("#hrm-audit-hrm-raises-pgd-accuracy")).to_be_in_viewport()
+    expect(hrm.locator("#hrm-audit-hrm-raises-pgd-accuracy")).to_be_in_viewport()
 
 
-def test_audit_shows_the_claims_that_rest_on_an_attack_with_their_comparisons(page: Page) -> None:
-    page.locator("nav").get_by_role("link", name="Audit").first.click()
-    section = page.locator("#hrm-audit")
+def test_audit_shows_the_claims_that_rest_on_an_attack_with_their_comparisons(hrm: Page) -> None:
+    hrm.locator("nav").get_by_role("link", name="Audit").first.click()
+    section = hrm.locator("#hrm-audit")
     expect(section).to_be_in_viewport()
     claim = section.locator(".audited")
     expect(claim).to_have_count(1)
@@ -68,18 +48,21 @@ def test_audit_shows_the_claims_that_rest_on_an_attack_with_their_comparisons(pa
     expect(smaller.nth(0).locator(".statement")).to_contain_text("Table 2, ε = 4/255")
     expect(smaller.nth(0).locator(".margin")).to_have_text(re.compile("^margin −16.80"))
     expect(section).to_contain_text("not audited: hrm-is-not-masked.")
-    expect(page.locator("#hamming-audit .audited")).to_have_count(2)
-    vacuous = page.locator("#hamming-audit #hamming-audit-verified")
+
+
+def test_a_constant_predictor_is_said_to_be_one(hamming: Page) -> None:
+    expect(hamming.locator("#hamming-audit .audited")).to_have_count(2)
+    vacuous = hamming.locator("#hamming-audit #hamming-audit-verified")
     expect(vacuous).to_contain_text("one class for all images")
     expect(vacuous).to_contain_text("it did not hold before")
 
 
-def test_folded_attacks_open_by_keyboard_with_the_most_harmful_and_the_papers_own_marked(page: Page) -> None:
-    claim = page.locator("#hrm-audit .audited")
+def test_folded_attacks_open_by_keyboard_with_the_most_harmful_and_the_papers_own_marked(hrm: Page) -> None:
+    claim = hrm.locator("#hrm-audit .audited")
     table = claim.get_by_role("table")
     expect(table).to_be_hidden()
     claim.locator("details > summary").focus()
-    page.keyboard.press("Enter")
+    hrm.keyboard.press("Enter")
     expect(table).to_be_visible()
     rows = table.locator("tr").evaluate_all(
         "rows => rows.map(row => [...row.cells].map(cell => cell.textContent.trim()))"
@@ -104,15 +87,15 @@ def test_folded_attacks_open_by_keyboard_with_the_most_harmful_and_the_papers_ow
     expect(claim).to_contain_text("ℓ∞, ε = 0.3, 1,000 images, 3 seeds.")
 
 
-def test_cells_in_different_balls_each_name_theirs_and_their_own_attack(page: Page) -> None:
-    claim = page.locator("#hamming-audit-all-adversaries")
+def test_cells_in_different_balls_each_name_theirs_and_their_own_attack(hamming: Page) -> None:
+    claim = hamming.locator("#hamming-audit-all-adversaries")
     expect(claim).to_contain_text("ℓ∞ (8/255): ℓ∞, ε = 0.3, 1,000 images, 3 seeds.")
     expect(claim).to_contain_text("ℓ2 (1.0): ℓ2, ε = 1, 1,000 images, 3 seeds.")
     expect(claim.locator(".own")).to_have_text(["the paper's own for ℓ∞ (8/255)", "the paper's own for ℓ2 (1.0)"])
 
 
-def test_alarms_are_listed_with_value_bound_and_seeds_and_those_that_went_off_are_marked(page: Page) -> None:
-    claim = page.locator("#hrm-audit .audited")
+def test_alarms_are_listed_with_value_bound_and_seeds_and_those_that_went_off_are_marked(hrm: Page) -> None:
+    claim = hrm.locator("#hrm-audit .audited")
     expect(claim.locator("details > summary")).to_contain_text("6 attacks on 2 cells, 1 alarm went off")
     alarms = claim.locator(".alarms li")
     expect(alarms).to_have_count(4)
@@ -123,26 +106,28 @@ def test_alarms_are_listed_with_value_bound_and_seeds_and_those_that_went_off_ar
     expect(alarms.nth(0)).to_contain_text(
         "one step beats many silent: accuracy under PGD against that under FGSM, 12.0% (seed 2, the worst), alarm above"
     )
-    expect(page.locator("#hamming-audit-verified .alarms")).to_contain_text("None was checked")
 
 
-def test_a_paper_without_audit_says_not_measured_beside_one_that_was_audited(tmp_path: Path, browser: Browser) -> None:
+def test_no_alarm_is_checked_where_no_image_is_right(hamming: Page) -> None:
+    expect(hamming.locator("#hamming-audit-verified .alarms")).to_contain_text("None was checked")
+
+
+def test_a_paper_without_audit_says_not_measured(tmp_path: Path, browser: Browser) -> None:
     write_sample(tmp_path)
     (tmp_path / "papers/hrm/audit.json").unlink()
     page = browser.new_page()
-    page.set_content(build_report(SPEC, tmp_path))
+    page.set_content(build_page(page_spec("hrm"), tmp_path))
     expect(page.locator("#hrm-audit")).to_contain_text(
         "The audit: not measured. There is no papers/hrm/audit.json at this scale."
     )
     expect(page.locator("#hrm-audit .audited")).to_have_count(0)
-    expect(page.locator("#hamming-audit .audited")).to_have_count(2)
     page.close()
 
 
-def test_both_badges_on_a_phone_say_which_is_which(browser: Browser, address: str, page: Page) -> None:
-    expect(page.locator(".which").first).to_be_hidden()
+def test_both_badges_on_a_phone_say_which_is_which(browser: Browser, addresses: dict[str, str], hrm: Page) -> None:
+    expect(hrm.locator(".which").first).to_be_hidden()
     phone = browser.new_page(viewport={"width": 390, "height": 844})
-    phone.goto(address)
+    phone.goto(addresses["hrm"])
     card = phone.locator("#claim-hrm-hrm-raises-pgd-accuracy")
     expect(card.locator(".which:visible")).to_have_text(["Reproduced?", "Survives the audit?"])
     for badge in card.locator(".badge").all():

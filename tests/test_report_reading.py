@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_sample import SPEC, write_sample
+from report_sample import SPEC, write_pages, write_sample
 
 from robustrepro.errors import UserError
 from robustrepro.report import build_report
@@ -70,6 +70,10 @@ def _empty_the_scorecard(folder: Path) -> None:
     (folder / "papers/hrm/scorecard.csv").write_text("", "utf-8")
 
 
+def _write_the_scorecard_in_latin_1(folder: Path) -> None:
+    (folder / "papers/hrm/scorecard.csv").write_text("claim\né", "latin-1")
+
+
 def _spoil_figure(folder: Path) -> None:
     (folder / "papers/hrm/figures/figure2.png").write_text("not an image", "utf-8")
 
@@ -83,20 +87,28 @@ def _spoil_figure(folder: Path) -> None:
             "audit of the claim 'all-adversaries' in .*scorecard.csv: 'survive'; did you mean",
         ),
         (_spoil_audit, 'audit.json: 0.cells.0.worst_case: .*number.*found "low"'),
-        (_spoil_comparison, "scorecard.json: 2.conditions.0.outcome: .*'holds', 'fails' or 'crosses'.*found \"cross\""),
+        (_spoil_comparison, "scorecard.json: 2.conditions.0.outcome: .*'holds', 'fails', 'crosses' or 'beyond'.*found \"cross\""),
         (_drop_a_column_of_the_scorecard, "scorecard.csv: no column 'margins'"),
         (_drop_the_comparisons, "scorecard.json: missing beside scorecard.csv"),
         (_forget_an_audited_claim, "scorecard.json: the claim 'verified' is not in scorecard.csv"),
         (_forget_a_judged_claim, "scorecard.json: the claim 'cheap' of scorecard.csv is missing"),
-        (_empty_the_scorecard, "hrm/scorecard.csv: not a CSV file"),
+        (_empty_the_scorecard, "hrm/scorecard.csv: no column 'audit'"),
+        (_write_the_scorecard_in_latin_1, "hrm/scorecard.csv: not a CSV file .*utf-8"),
         (_spoil_status, "table2.json: cells.0: .*status is 'not measured', but mean is 98.9"),
         (_spoil_table, 'table2.json: columns.1.decimals: .*integer.*found "many"'),
         (_spoil_figure, "figure2.png: not a PNG image"),
     ],
 )
 def test_a_spoilt_file_is_named_with_what_was_found(spoil: Any, message: str, tmp_path: Path) -> None:
-    write_sample(tmp_path)
-    spoil(tmp_path)
+    write_sample(tmp_path / "quick")
+    spoil(tmp_path / "quick")
     with pytest.raises(UserError) as raised:
-        build_report(SPEC, tmp_path)
+        write_pages(tmp_path / "quick")
     assert re.search(message, str(raised.value))
+
+
+def test_a_spoilt_scorecard_stops_the_first_page_as_well(tmp_path: Path) -> None:
+    write_sample(tmp_path / "quick")
+    _spoil_scorecard(tmp_path / "quick")
+    with pytest.raises(UserError, match=r"hamming/scorecard\.csv: 'reproducd'; did you mean"):
+        build_report(SPEC, tmp_path / "quick")

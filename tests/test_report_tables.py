@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
-from report_sample import SPEC, write_sample
+from report_sample import page_spec, write_sample
 from report_sample_tables import LEFT_OUT, WHY_NO_TIME
 
 from robustrepro.report.comparison import cell_names
 from robustrepro.report.presentation import number
-from robustrepro.report.reading import read_contents
+from robustrepro.report.reading import read_page
 from robustrepro.report.table import Column, Table
 
 pytest_plugins = ["report_pages"]
 
 
 @pytest.fixture
-def table(page: Page) -> Locator:
-    return page.locator("#hamming-table2 table.numbers")
+def table(hamming: Page) -> Locator:
+    return hamming.locator("#hamming-table2 table.numbers")
 
 
 def body(table: Locator, row: int) -> Locator:
@@ -94,7 +94,7 @@ def test_every_column_has_its_own_unit_and_decimals(table: Locator) -> None:
     numbers = body(table, 1).locator(".mean")
     expect(numbers).to_have_text(["94.2%", "12.9%", "0.0%", "2.400", "0.310", "1,234\u00a0s"])
     table.locator(".origin").last.click()
-    expect(table.locator(".origin-panel:visible h4")).to_have_text("Hamming + stability · Jacobian, mean ‖J‖₂")
+    expect(table.locator(".origin-panel:visible h3")).to_have_text("Hamming + stability · Jacobian, mean ‖J‖₂")
     expect(table.locator(".origin-panel:visible .reading")).to_contain_text("Ours 0.040 ± 0.300")
 
 
@@ -104,18 +104,18 @@ def test_a_difference_is_coloured_by_the_unit_of_its_column(table: Locator) -> N
     assert steps == ["same", "below1", "same", "above3", "above1", "below1"]
 
 
-def test_the_legend_explains_the_colours_of_every_unit_in_the_table(page: Page) -> None:
-    mixed = page.locator("#hamming-table2 .legend .steps")
+def test_the_legend_explains_the_colours_of_every_unit_in_the_table(hamming: Page) -> None:
+    mixed = hamming.locator("#hamming-table2 .legend .steps")
     expect(mixed).to_have_count(2)
     expect(mixed.nth(0)).to_contain_text("in columns of percentages, in percentage points; a colour begins at −20")
     expect(mixed.nth(1)).to_contain_text("in columns of other units, relative to the printed number")
     expect(mixed.nth(1)).to_contain_text("−50%")
-    single = page.locator("#hamming-table1 .legend .steps")
+    single = hamming.locator("#hamming-table1 .legend .steps")
     expect(single).to_have_count(1)
     expect(single).to_contain_text("Ours less printed, in percentage points;")
 
 
-def test_a_number_that_was_not_measured_says_why_beside_the_rest_of_the_table(page: Page, table: Locator) -> None:
+def test_a_number_that_was_not_measured_says_why_beside_the_rest_of_the_table(hamming: Page, table: Locator) -> None:
     missing = body(table, 2).locator(".ours")
     expect(missing).to_have_text([f"not measured: {LEFT_OUT}"] * 6)
     expect(missing.first.locator(".no-number")).to_have_attribute("title", LEFT_OUT)
@@ -123,25 +123,25 @@ def test_a_number_that_was_not_measured_says_why_beside_the_rest_of_the_table(pa
     time = body(table, 3).last
     expect(time.locator(".ours")).to_have_text(f"not measured: {WHY_NO_TIME}")
     expect(body(table, 3).locator(".mean")).to_have_count(5)
-    expect(page.locator("#hamming-table2 .reason")).to_have_text(
+    expect(hamming.locator("#hamming-table2 .reason")).to_have_text(
         [f"6 numbers not measured: {LEFT_OUT}", f"1 number not measured: {WHY_NO_TIME}"]
     )
 
 
-def test_a_row_of_printed_numbers_shows_these_alone(page: Page, table: Locator) -> None:
+def test_a_row_of_printed_numbers_shows_these_alone(hamming: Page, table: Locator) -> None:
     row = body(table, 4)
     expect(row.first).to_have_text("TRADES printed only")
     expect(row.locator(".ours, .difference, .origin, .no-number")).to_have_count(0)
     expect(row.locator(".printed")).to_have_text(
         ["printed 84.9", "printed 56.6", "printed 53.1", "nothing printed", "nothing printed", "printed 10,200"]
     )
-    expect(page.locator("#hamming-table2 .legend")).to_contain_text("has the paper’s numbers alone")
-    expect(page.locator("#hamming-table1 .legend")).not_to_contain_text("the paper’s numbers alone")
+    expect(hamming.locator("#hamming-table2 .legend")).to_contain_text("has the paper’s numbers alone")
+    expect(hamming.locator("#hamming-table1 .legend")).not_to_contain_text("the paper’s numbers alone")
 
 
-def test_a_number_from_several_measurements_names_each_of_them_once_per_seed(page: Page) -> None:
-    page.locator("#hamming-table1 .origin").first.click()
-    panel = page.locator("#hamming-table1 .origin-panel:visible")
+def test_a_number_from_several_measurements_names_each_of_them_once_per_seed(hamming: Page) -> None:
+    hamming.locator("#hamming-table1 .origin").first.click()
+    panel = hamming.locator("#hamming-table1 .origin-panel:visible")
     expect(panel.locator(".seeds tbody tr")).to_have_count(2)
     expect(panel.locator(".seeds tbody td[rowspan='2']")).to_have_count(3)
     expect(panel.locator(".model code")).to_have_text(
@@ -149,9 +149,9 @@ def test_a_number_from_several_measurements_names_each_of_them_once_per_seed(pag
     )
 
 
-def test_a_table_with_two_levels_scrolls_inside_on_a_phone(browser: Browser, address: str) -> None:
+def test_a_table_with_two_levels_scrolls_inside_on_a_phone(browser: Browser, addresses: dict[str, str]) -> None:
     page = browser.new_page(viewport={"width": 400, "height": 844})
-    page.goto(address)
+    page.goto(addresses["hamming"])
     assert page.evaluate("document.documentElement.scrollWidth") == 400
     assert page.locator("#hamming-table2 > .scroller").evaluate("box => box.scrollWidth > box.clientWidth")
     page.close()
@@ -159,7 +159,7 @@ def test_a_table_with_two_levels_scrolls_inside_on_a_phone(browser: Browser, add
 
 def test_a_comparison_names_a_column_with_its_group(tmp_path: Any) -> None:
     write_sample(tmp_path)
-    _, hamming = read_contents(SPEC, tmp_path).papers
+    hamming = read_page(page_spec("hamming"), tmp_path).paper
     shared, names = cell_names(["table2[ours, pgd]", "table2[ours, fgsm]"], hamming)
     assert shared == "Table\u00a02, Hamming + stability"
     assert names["table2[ours, pgd]"] == "ε\u00a0=\u00a08/255, PGD"

@@ -170,7 +170,7 @@ def adopt(
 def publish(
     scale: Annotated[str | None, typer.Argument(help=f"Scale to publish; {CONFIGURED}.")] = None,
 ) -> None:
-    """Copy a scale's tables, figures, scorecard, report and provenance to docs/results/, which git versions."""
+    """Bring a scale's report, tables, figures, scorecard and provenance to docs/results/, which git versions."""
     from robustrepro.publishing import publish as publish_results
 
     name = _scale_or_configured(scale)

@@ -1,4 +1,4 @@
-"""Copy a scale's outcome to where it is read on the web, with a provenance file."""
+"""Bring a scale's outcome to where it is read on the web, with a provenance file."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from robustrepro.canonical import canonical_json
-from robustrepro.errors import UserError
 from robustrepro.files import sha256_of, write_text
+from robustrepro.layout import Layout
 from robustrepro.measurements.store import read_origin
+from robustrepro.report import build_page, build_report, spec_in
 
 COPIED = (
     "papers/*/tables/*.csv",
@@ -40,6 +41,9 @@ ACCOUNT = ("code", "commit", "device", "processor", "threads", "seconds")
 def publish(source: Path, destination: Path) -> list[Path]:
     """Replace ``destination`` by the tables, figures, scorecard, report and provenance of a scale.
 
+    The report's pages are written anew from what they were made from, which each of them carries: here they refer to
+    the figures beside them instead of carrying them, too.
+
     Parameters
     ----------
     source
@@ -56,9 +60,9 @@ def publish(source: Path, destination: Path) -> list[Path]:
     UserError
         If the scale has not run to its end.
     """
-    report = source / "report" / "index.html"
-    if not report.exists():
-        raise UserError(f"{report}: there is no such file; `make reproduce SCALE={source.name}` makes it")
+    layout = Layout(str(source))
+    report = spec_in(Path(layout.report))
+    pages = {paper["id"]: spec_in(Path(layout.page(paper["id"]))) for paper in report["papers"]}
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}-") as folder:
         fresh = Path(folder) / "fresh"
@@ -67,9 +71,11 @@ def publish(source: Path, destination: Path) -> list[Path]:
                 target = fresh / file.relative_to(source)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
-        shutil.copyfile(report, fresh / "report.html")
+        write_text(fresh / "index.html", build_report(report, source, published=destination))
+        for paper, page in pages.items():
+            write_text(fresh / f"{paper}.html", build_page(page, source, linked=True))
         write_text(fresh / "scorecard.md", scorecard_markdown(source / "scorecard.csv"))
-        write_text(fresh / "provenance.json", _one_line_per_entry(provenance(source)))
+        write_text(fresh / "provenance.json", _one_line_per_entry(provenance(source, report["differences"])))
         if destination.exists():
             shutil.rmtree(destination)
         fresh.replace(destination)
@@ -88,10 +94,10 @@ def scorecard_markdown(scorecard: Path) -> str:
     return "\n".join([*header, *rows]) + "\n"
 
 
-def provenance(source: Path) -> dict[str, Any]:
+def provenance(source: Path, differences: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return where every number of a scale comes from: each model's card and each measurement's origin.
 
-    What several measurements measure alike stands once, under ``specs``; a measurement names the models that it is of
+    Before them stand the differences from the papers, as the report says them. What several measurements measure alike stands once, under ``specs``; a measurement names the models that it is of
     as ``name/seed0@sha256``, with the first digits of the weights' checksum.
     """
     models = {}
@@ -112,7 +118,13 @@ def provenance(source: Path) -> dict[str, Any]:
             ],
             "sha256": sha256_of(file),
         }
-    return {"scale": source.name, "models": models, "measurements": measurements, "specs": specs}
+    return {
+        "scale": source.name,
+        "differences": list(differences),
+        "models": models,
+        "measurements": measurements,
+        "specs": specs,
+    }
 
 
 def _one_line_per_entry(sections: Mapping[str, Any]) -> str:
@@ -124,6 +136,9 @@ def _one_line_per_entry(sections: Mapping[str, Any]) -> str:
                 f"  {json.dumps(name)}: {canonical_json(entry)}" for name, entry in sorted(value.items())
             )
             parts.append(f" {json.dumps(key)}: {{\n{lines}\n }}")
+        elif isinstance(value, list) and value:
+            entries = ",\n".join(f"  {canonical_json(entry)}" for entry in value)
+            parts.append(f" {json.dumps(key)}: [\n{entries}\n ]")
         else:
             parts.append(f" {json.dumps(key)}: {canonical_json(value)}")
     return "{\n" + ",\n".join(parts) + "\n}\n"

@@ -91,6 +91,11 @@ class DifferenceNote(Content):
         """Its value here, and the other one."""
         return self.words.removeprefix(f"{self.setting}: ")
 
+    @property
+    def change(self) -> str:
+        """Its words where it is said beside them that it was changed in config.yaml."""
+        return self.words.removesuffix(" (config.yaml)")
+
 
 class Asked(Content):
     """What was asked for: a scale, its data, and what differs from the papers.
@@ -245,7 +250,7 @@ class ReportContents:
     def scales(self) -> list[str]:
         """The scales that have judged some claim, the most faithful first."""
         judged = {scale for listed in self.claims for scale in listed.over_scales.by_scale}
-        return [scale for scale in (*self.spec.scales, self.spec.scale) if scale in judged]
+        return [scale for scale in dict.fromkeys((*self.spec.scales, self.spec.scale)) if scale in judged]
 
     @property
     def has_scorecard(self) -> bool:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from robustrepro.canonical import canonical_json
 from robustrepro.errors import UserError
+from robustrepro.layout import Layout
 from robustrepro.report import presentation
 from robustrepro.report.comparison import cell_names, comparison, measured_elsewhere, with_names
 from robustrepro.report.content import Asked, PaperName, commits_of, known_machines, machines_of
@@ -34,7 +35,7 @@ SPEC = re.compile(r'<script type="application/json" id="spec">(.*?)</script>')
 """What a page was made from, inside it."""
 
 
-def build_report(spec: Mapping[str, Any], scale_folder: Path) -> str:
+def build_report(spec: Mapping[str, Any], scale_folder: Path, *, published: Path | None = None) -> str:
     """Return the report's first page: every claim in a line, over all scales, with links to the papers' pages.
 
     Like every page it is a function of its inputs alone (no date, no path of the machine), so that the same results
@@ -47,6 +48,9 @@ def build_report(spec: Mapping[str, Any], scale_folder: Path) -> str:
         (see ``robustrepro.report.content.ReportSpec``).
     scale_folder
         ``results/<scale>``; beside it the folders of other scales. What is missing is shown as not measured.
+    published
+        The folder that the pages will lie in, where that is not ``report`` below the scale's; beside it those of other
+        scales. Of them, too, each paper's page is linked to where it is there.
 
     Raises
     ------
@@ -55,8 +59,23 @@ def build_report(spec: Mapping[str, Any], scale_folder: Path) -> str:
     """
     contents = read_contents(spec, scale_folder)
     names = [PaperName(id=paper.id, title=paper.title) for paper in contents.spec.papers]
+
+    def other_page(scale: str, paper: str) -> str | None:
+        """Return the link to a paper's page of another scale, if there is one."""
+        if published:
+            return f"../{scale}/{paper}.html" if (published.parent / scale / f"{paper}.html").exists() else None
+        page = Path(Layout(str(scale_folder.with_name(scale))).page(paper))
+        return f"../../{page.relative_to(scale_folder.parent).as_posix()}" if page.exists() else None
+
     return _page(
-        "index.html", spec, "data:", contents=contents, asked=contents.spec, papers=names, shown_papers=contents.papers
+        "index.html",
+        spec,
+        "data:",
+        other_page=other_page,
+        contents=contents,
+        asked=contents.spec,
+        papers=names,
+        shown_papers=contents.papers,
     )
 
 

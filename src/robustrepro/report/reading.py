@@ -149,10 +149,10 @@ def _read_scorecard(path: Path) -> list[dict[str, Any]] | None:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream, strict=True)
-            lines = list(reader)
+            columns, lines = reader.fieldnames or (), list(reader)
     except (csv.Error, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a CSV file ({error}). Make it again.") from error
-    missing = set(SCORECARD_COLUMNS) - set(reader.fieldnames or ())
+    missing = set(SCORECARD_COLUMNS) - set(columns)
     if missing:
         expected = ", ".join(SCORECARD_COLUMNS)
         raise UserError(f"{path}: no column '{min(missing)}'; expected {expected}. Make it again.")

@@ -178,7 +178,7 @@ class PresentedJobs:
         return [file for file in files if (self._declarations.root / file).exists()]
 
     def _asked(self, papers: Iterable[str]) -> Tree:
-        """Return what a page of the report says of what was asked: the scale, its data, what differs from the papers."""
+        """Return what a page of the report says of what was asked: scale, data, what differs from the papers."""
         shown = everything_shown(self._contents, self._declarations, papers)
         shared = self._shared(shown)
         used = sorted(set(shared["stand_ins"].values()))
