@@ -65,6 +65,7 @@ DRAWN = {
     "papers/small/scorecard.json",
     "scorecard.csv",
     "report/index.html",
+    "report/small.html",
 }
 """What is drawn from measurements."""
 

@@ -29,6 +29,7 @@ FILES = {
     "scorecard": r"papers/(?P<paper>[^/]+)/scorecard\.json",
     "summary": r"scorecard\.csv",
     "report": r"report/index\.html",
+    "page": r"report/(?P<paper>[^/]+)\.html",
 }
 """The first output of each rule."""
 

@@ -30,9 +30,10 @@ def jobs_of(plan: Plan) -> dict[str, Job]:
         "scorecard": [r".*/papers/(?P<paper>\w+)/scorecard.json"],
         "summary": [r"results/\w+/scorecard.csv"],
         "report": [r".*/report/index.html"],
+        "page": [rf".*/report/(?P<paper>{plan.pattern('papers')}).html"],
     }
     jobs: dict[str, Job] = {}
-    waiting = [f"{plan.folder}/scorecard.csv", f"{plan.folder}/report/index.html"]
+    waiting = [f"{plan.folder}/scorecard.csv", plan.layout.report, *map(plan.layout.page, plan.papers)]
     while waiting:
         file = waiting.pop()
         if file in jobs:

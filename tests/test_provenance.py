@@ -109,7 +109,11 @@ def test_changed_printed_numbers_remake_their_table_and_no_measurement(colleague
 def test_two_scales_live_in_one_checkout(colleague):
     colleague.snakemake("--config", "scale=reduced")
     assert colleague.scheduled("--config", "scale=reduced") == set()
+    # Each claim is listed from the scale that says most.
+    assert colleague.scheduled() == {"report/index.html"}
+    colleague.snakemake()
     assert colleague.scheduled() == set()
+    assert colleague.scheduled("--config", "scale=reduced") == set()
     assert (colleague.folder / "results/reduced/report/index.html").exists()
 
 
@@ -188,7 +192,7 @@ def test_results_of_other_sources_are_not_adopted(colleague):
     model = "results/quick/models/small-hrm/seed0"
     shutil.rmtree(colleague.folder / ".snakemake")
     shutil.rmtree(colleague.folder / "results/quick/papers")
-    for name in ("scorecard.csv", "audit.csv", "metrics.json", "report/index.html"):
+    for name in ("scorecard.csv", "audit.csv", "metrics.json", "report/index.html", "report/small.html"):
         (colleague.folder / "results/quick" / name).unlink()
     path = colleague.folder / "src/robustrepro/objectives/hrm.py"
     path.write_text(path.read_text(encoding="utf-8") + EDIT, encoding="utf-8")

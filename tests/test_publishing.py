@@ -7,11 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from playwright.sync_api import Browser
+from report_sample import ASKED, write_elsewhere, write_pages, write_sample
 
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
 from robustrepro.measurements.store import read_columns, write_measurement
 from robustrepro.publishing import provenance, publish, scorecard_markdown
+
+pytest_plugins = ["report_pages"]
 
 SHA = "0123456789abcdef" * 4
 FGSM = {"kind": "attack", "attack": {"name": "fgsm", "epsilon": 0.3}, "split": "test"}
@@ -37,12 +41,12 @@ def measured(folder: Path, seed: int, measure: object) -> Path:
 @pytest.fixture
 def scale(tmp_path: Path) -> Path:
     folder = tmp_path / "results/quick"
+    write_sample(folder)
+    write_pages(folder)
     for name, text in {
-        "report/index.html": "<html>",
         "models/erm/seed0/card.json": '{"seed": 0}',
         "scorecard.csv": "paper,says,where,verdict,audit,taken_down_by,measured\np,s,w,reproduced,survives,,m\n",
-        "papers/p/tables/t.csv": "row",
-        "papers/p/tables/t.json": "{}",
+        "papers/hrm/tables/table2.csv": "row",
     }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -66,7 +70,10 @@ def test_provenance_has_every_card_and_measurement_and_each_spec_once(scale: Pat
             "declared_by": "robustrepro.spec.measurements:Attack",
         }
         assert (entry["code"], entry["commit"], entry["device"], entry["seconds"]) == ("c0de", "c0ffee", "cpu", 1.5)
-    assert sum("fgsm/erm" in line for line in text.splitlines()) == 3  # one line each, for git to compare
+    assert published["differences"] == ASKED["differences"]
+    # One line each, for git to compare.
+    assert sum("fgsm/erm" in line for line in text.splitlines()) == 3
+    assert sum("instead of" in line for line in text.splitlines()) == len(ASKED["differences"])
 
 
 def test_provenance_has_the_processor_and_the_threads_where_they_were_recorded(scale: Path) -> None:
@@ -85,7 +92,7 @@ def test_a_measurement_of_a_pair_names_both_models(scale: Path) -> None:
     origin["models"].append({"model": "hrm", "seed": 0, "weights_sha256": SHA[::-1]})
     pair = scale / "measurements/distance/erm+hrm/seed0.parquet"
     write_measurement(pair, {"index": table.column("index").to_numpy()}, origin)
-    entry = provenance(scale)["measurements"]["distance/erm+hrm/seed0.parquet"]
+    entry = provenance(scale, [])["measurements"]["distance/erm+hrm/seed0.parquet"]
     assert entry["models"] == [f"erm/seed0@{SHA[:12]}", f"hrm/seed0@{SHA[::-1][:12]}"]
 
 
@@ -98,22 +105,64 @@ def test_the_scorecard_as_markdown_keeps_each_field_as_it_stands(tmp_path: Path)
 
 def test_publishing_replaces_what_was_published_before_and_leaves_measurements_out(scale: Path, tmp_path: Path) -> None:
     measured(scale, 0, FGSM)
-    old = tmp_path / "docs/quick/papers/p/tables/gone.csv"
-    old.parent.mkdir(parents=True)
-    old.write_text("")
+    for name in ("papers/p/tables/gone.csv", "report.html"):
+        old = tmp_path / "docs/quick" / name
+        old.parent.mkdir(parents=True, exist_ok=True)
+        old.write_text("")
     written = publish(scale, tmp_path / "docs/quick")
     assert sorted(path.relative_to(tmp_path / "docs/quick").as_posix() for path in written) == [
-        "papers/p/tables/t.csv",
+        "hamming.html",
+        "hrm.html",
+        "index.html",
+        "papers/hrm/figures/figure2.png",
+        "papers/hrm/tables/table2.csv",
         "provenance.json",
-        "report.html",
         "scorecard.csv",
         "scorecard.md",
     ]
     assert "**survives**" in (tmp_path / "docs/quick/scorecard.md").read_text()
 
 
-def test_a_scale_without_a_report_is_not_published(scale: Path, tmp_path: Path) -> None:
-    (scale / "report/index.html").unlink()
-    with pytest.raises(UserError, match=r"index\.html: there is no such file; `make reproduce SCALE=quick` makes it"):
+def test_a_published_page_opens_from_disk_and_shows_the_figures_beside_it(
+    scale: Path, tmp_path: Path, browser: Browser
+) -> None:
+    publish(scale, tmp_path / "docs/quick")
+    published = tmp_path / "docs/quick/hrm.html"
+    assert "data:image/png" in (scale / "report/hrm.html").read_text("utf-8")
+    assert "data:image/png" not in published.read_text("utf-8")
+    page = browser.new_page()
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.goto(published.as_uri(), wait_until="networkidle")
+    figure = page.locator("#hrm-figure2 img")
+    assert figure.get_attribute("src") == "papers/hrm/figures/figure2.png"
+    assert figure.evaluate("image => image.complete && image.naturalWidth") > 500
+    page.locator(".enlarge").click()
+    assert page.locator(".lightbox img").evaluate("image => image.complete && image.naturalWidth") > 500
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="All claims").click()
+    assert page.url == (tmp_path / "docs/quick/index.html").as_uri()
+    page.close()
+    assert messages == []
+
+
+def test_a_published_page_links_to_those_of_scales_that_are_published_beside_it(scale: Path, tmp_path: Path) -> None:
+    write_sample(scale.with_name("reduced"))
+    write_pages(scale.with_name("reduced"))
+    write_elsewhere(scale.parent)
+    publish(scale, tmp_path / "docs/quick")
+    assert "its page" not in (tmp_path / "docs/quick/index.html").read_text("utf-8")
+    published = tmp_path / "docs/reduced/hrm.html"
+    published.parent.mkdir()
+    published.write_text("")
+    publish(scale, tmp_path / "docs/quick")
+    index = (tmp_path / "docs/quick/index.html").read_text("utf-8")
+    assert 'href="../reduced/hrm.html#claim-hrm-hrm-raises-pgd-accuracy"' in index
+
+
+@pytest.mark.parametrize("page", ["index.html", "hrm.html"])
+def test_a_scale_without_its_report_is_not_published(page: str, scale: Path, tmp_path: Path) -> None:
+    (scale / "report" / page).unlink()
+    with pytest.raises(UserError, match=rf"{page}: there is no such file; `make reproduce SCALE=quick` makes it"):
         publish(scale, tmp_path / "docs/quick")
     assert not (tmp_path / "docs").exists()

@@ -87,7 +87,10 @@ def _spoil_figure(folder: Path) -> None:
             "audit of the claim 'all-adversaries' in .*scorecard.csv: 'survive'; did you mean",
         ),
         (_spoil_audit, 'audit.json: 0.cells.0.worst_case: .*number.*found "low"'),
-        (_spoil_comparison, "scorecard.json: 2.conditions.0.outcome: .*'holds', 'fails', 'crosses' or 'beyond'.*found \"cross\""),
+        (
+            _spoil_comparison,
+            "scorecard.json: 2.conditions.0.outcome: .*'holds', 'fails', 'crosses' or 'beyond'.*found \"cross\"",
+        ),
         (_drop_a_column_of_the_scorecard, "scorecard.csv: no column 'margins'"),
         (_drop_the_comparisons, "scorecard.json: missing beside scorecard.csv"),
         (_forget_an_audited_claim, "scorecard.json: the claim 'verified' is not in scorecard.csv"),

@@ -134,7 +134,7 @@ def test_the_names_to_ask_for_are_the_papers_and_of_what_is_made(larger: Declara
     files = targets.pop("small")
     shown = [file for (file,) in targets.values()]
     verdicts = [f"results/quick/papers/small/{name}.json" for name in ("audit", "scorecard")]
-    assert sorted(files) == sorted([*shown, *verdicts])
+    assert sorted(files) == sorted([*shown, *verdicts, "results/quick/report/small.html"])
     larger.config["leave_out"] = ["image-*"]
     remaining = larger.plan().targets()
     tables = {"small_accuracy", "small_distances", "small_table_1_5", "small_transfer"}

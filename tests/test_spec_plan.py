@@ -40,6 +40,7 @@ JOBS: dict[str, tuple[str, dict[str, Any]]] = {
     "audit": ("audit", {"paper": "small"}),
     "scorecard": ("scorecard", {"paper": "small"}),
     "summary": ("summary", {}),
+    "page": ("page", {"paper": "small"}),
     "report": ("report", {}),
 }
 
@@ -264,6 +265,13 @@ def test_the_specs_of_a_paper_do_not_depend_on_which_papers_are_asked_for(declar
         specs[",".join(papers)] = {file: job.spec for file, job in jobs_of(plan).items()}
     alone, other, both, turned = specs.values()
     of_the_scale = {"results/quick/scorecard.csv", "results/quick/report/index.html"}
+    # The pages link to one another, and depend on nothing else of other papers.
+    for part in specs.values():
+        for file in part:
+            if file.startswith("results/quick/report/") and file not in of_the_scale:
+                page = json.loads(part[file])
+                assert {paper["id"] for paper in page.pop("papers")} <= {"small", "second"}
+                part[file] = json.dumps(page)
     for part in (alone, other):
         shared = {file for file in part if file not in of_the_scale}
         assert len(shared) > 20
@@ -281,6 +289,40 @@ def test_a_paper_may_make_claims_on_models_that_another_paper_declares(declarati
     audit = json.loads(declarations.plan().job("audit", paper="second").spec)
     assert audit["seeds"] == {"image-erm": 2, "image-hrm": 2}
     assert audit["sources"]["image-hrm"] == {"image-erm": 2, "image-hrm": 2}
+
+
+def test_the_first_page_is_made_of_the_verdicts_alone_and_a_papers_page_of_all_that_it_shows(
+    declarations: Declarations,
+) -> None:
+    second = copy.deepcopy(declarations.paper)
+    second["tables"]["accuracy"].pop("published")
+    declarations.papers["second"] = second
+    declarations.config["papers"] = ["small", "second"]
+    plan = declarations.plan()
+    own = {
+        paper: [*plan.presented.tables_of(paper), plan.layout.audit(paper), plan.layout.scorecard(paper)]
+        for paper in plan.papers
+    }
+    assert set(plan.job("report").files) == {file for files in own.values() for file in files}
+    assert set(plan.job("page", paper="small").files) == {*own["small"], *plan.presented.figures_of("small")}
+    assert plan.targets()["small"] == [*plan.job("page", paper="small").files, "results/quick/report/small.html"]
+    described = spec(plan, "page")
+    assert set(described["paper"]) - set(spec(plan, "report")["papers"][0]) == {"summary", "terms", "departures"}
+    assert [paper["id"] for paper in described["papers"]] == ["small", "second"]
+
+
+def test_the_first_page_is_made_again_once_another_scale_has_verdicts(declarations: Declarations) -> None:
+    alone = declarations.plan().job("report").files
+    other = declarations.root / "results/paper/scorecard.csv"
+    other.parent.mkdir(parents=True)
+    other.write_text("paper,claim,verdict,audit\n", encoding="utf-8")
+    own = declarations.root / "results/quick/scorecard.csv"
+    own.parent.mkdir(parents=True)
+    own.write_text("", encoding="utf-8")
+    plan = Plan(declarations.config, declarations.root)
+    assert plan.job("report").files == [*alone, "results/paper/scorecard.csv"]
+    assert "results/paper/scorecard.csv" not in plan.job("page", paper="small").files
+    assert spec(plan, "report")["scales"] == ["paper", "quick"]
 
 
 def test_changed_printed_numbers_change_the_spec_of_their_table_alone(declarations: Declarations) -> None:

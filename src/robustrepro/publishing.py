@@ -97,8 +97,15 @@ def scorecard_markdown(scorecard: Path) -> str:
 def provenance(source: Path, differences: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return where every number of a scale comes from: each model's card and each measurement's origin.
 
-    Before them stand the differences from the papers, as the report says them. What several measurements measure alike stands once, under ``specs``; a measurement names the models that it is of
+    What several measurements measure alike stands once, under ``specs``; a measurement names the models that it is of
     as ``name/seed0@sha256``, with the first digits of the weights' checksum.
+
+    Parameters
+    ----------
+    source
+        The scale's folder under ``results/``.
+    differences
+        What differs from the papers, as the report says it; stands before all else.
     """
     models = {}
     for card in sorted((source / "models").glob("*/*/card.json")):
