@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -142,6 +144,16 @@ def test_both_steps_write_their_page_of_the_folder(tmp_path: Path) -> None:
         text = output.read_text("utf-8")
         assert "hrm-raises-pgd-accuracy" in text
         assert spec_in(output)["folder"] == str(tmp_path)
+
+
+def test_making_a_page_imports_no_library_that_takes_seconds() -> None:
+    script = """
+import sys
+import robustrepro.report.step
+print(*sorted({"torch", "numpy", "pandas", "matplotlib", "scipy", "sklearn", "pyarrow"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "\n"
 
 
 def test_a_page_carries_what_it_was_made_from(tmp_path: Path) -> None:

@@ -118,12 +118,12 @@ rule page:
         plan.part("page", "files"),
     output:
         "results/{scale}/report/{paper}.html",
-    wildcard_constraints:
-        paper=plan.pattern("papers"),
     log:
         "results/{scale}/logs/papers/{paper}/page.log",
     benchmark:
         "results/{scale}/benchmarks/papers/{paper}/page.tsv"
+    wildcard_constraints:
+        paper=plan.pattern("papers"),
     conda:
         "../environment.yaml"
     threads: plan.part("page", "threads")
