@@ -13,7 +13,13 @@ from robustrepro.errors import UserError
 
 
 @pytest.fixture
-def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def overviews() -> list[str]:
+    """Where the verdicts over all scales were written to."""
+    return []
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overviews: list[str]) -> list[str]:
     """What the commands are asked to do, in a folder whose config.yaml has the scale `reduced`."""
     asked: list[str] = []
 
@@ -21,11 +27,16 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(f"publish {source.as_posix()} as {destination.as_posix()}")
         return []
 
+    def write_overview(results: Path, readme: Path, _: list[str]) -> list[Path]:
+        overviews.append(f"verdicts of {results.as_posix()} in {readme}")
+        return [readme]
+
     class Planned:
         def __init__(self, config: dict[str, object]) -> None:
             asked.append(f"plan {config['scale']}")
 
     monkeypatch.setattr("robustrepro.publishing.publish", publish)
+    monkeypatch.setattr("robustrepro.scorecard.overview.write_overview", write_overview)
     monkeypatch.setattr("robustrepro.scorecard.show.show_scorecard", lambda folder: asked.append(f"show {folder}"))
     monkeypatch.setattr("robustrepro.adoption.adopt", lambda _: [])
     monkeypatch.setattr("robustrepro.spec.plan.Plan", Planned)
@@ -49,6 +60,18 @@ def test_a_command_is_about_the_scale_of_config_yaml_unless_one_is_named(command
         done = CliRunner().invoke(app, arguments, catch_exceptions=False)
         assert done.exit_code == 0, done.output
     assert asked == [COMMANDS[command].format(scale) for scale in ("reduced", "paper")]
+
+
+def test_publishing_a_scale_writes_the_verdicts_over_all_of_them(asked: list[str], overviews: list[str]) -> None:
+    CliRunner().invoke(app, ["publish"], catch_exceptions=False)
+    assert asked == ["publish results/reduced as docs/results/reduced"]
+    assert overviews == ["verdicts of docs/results in README.md"]
+
+
+def test_verdicts_before_any_run_say_how_to_make_some(asked: list[str]) -> None:
+    with pytest.raises(UserError, match=r"^results: no scale has a scorecard there; `make reproduce` makes one"):
+        CliRunner().invoke(app, ["verdicts"], catch_exceptions=False)
+    assert asked == []
 
 
 @pytest.mark.parametrize("command", ["show", "publish"])

@@ -45,7 +45,7 @@ def scale(tmp_path: Path) -> Path:
     write_pages(folder)
     for name, text in {
         "models/erm/seed0/card.json": '{"seed": 0}',
-        "scorecard.csv": "paper,says,where,verdict,audit,taken_down_by,measured\np,s,w,reproduced,survives,,m\n",
+        "scorecard.csv": "paper,says,where,verdict,audit,taken_down_by,measured,differs\np,s,w,reproduced,survives,,m,\n",
         "papers/hrm/tables/table2.csv": "row",
     }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -79,10 +79,10 @@ def test_provenance_has_every_card_and_measurement_and_each_spec_once(scale: Pat
 def test_provenance_has_the_processor_and_the_threads_where_they_were_recorded(scale: Path) -> None:
     path = measured(scale, 0, FGSM)
     key = "fgsm/erm/seed0.parquet"
-    assert "processor" not in provenance(scale)["measurements"][key]
+    assert "processor" not in provenance(scale, [])["measurements"][key]
     table, origin = read_columns(path)
     write_measurement(path, {"index": table.column("index").to_numpy()}, origin | {"processor": "P", "threads": 2})
-    entry = provenance(scale)["measurements"][key]
+    entry = provenance(scale, [])["measurements"][key]
     assert (entry["processor"], entry["threads"]) == ("P", 2)
 
 
@@ -97,10 +97,13 @@ def test_a_measurement_of_a_pair_names_both_models(scale: Path) -> None:
 
 
 def test_the_scorecard_as_markdown_keeps_each_field_as_it_stands(tmp_path: Path) -> None:
-    rows = ["paper,says,where,verdict,audit,taken_down_by,measured", 'p,"a\n claim",NA,reproduced,survives,,x; y']
+    rows = [
+        "paper,says,where,verdict,audit,taken_down_by,measured,differs",
+        'p,"a\n claim",NA,reproduced,survives,,x; y,u; v',
+    ]
     (tmp_path / "scorecard.csv").write_text("\n".join(rows) + "\n")
     table = scorecard_markdown(tmp_path / "scorecard.csv").splitlines()
-    assert table[2] == "| p | “a claim” (NA) | **reproduced** | **survives**  | x;<br>y |"
+    assert table[2] == "| p | “a claim” (NA) | **reproduced** | **survives**  | x;<br>y | u;<br>v |"
 
 
 def test_publishing_replaces_what_was_published_before_and_leaves_measurements_out(scale: Path, tmp_path: Path) -> None:

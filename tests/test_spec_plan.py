@@ -142,7 +142,7 @@ def test_a_spec_changes_with_what_its_job_depends_on_only(declarations: Declarat
     declarations.config["overrides"] = {"models": {"image-hrm": {"objective": {"guard": 0.5}}}}
     after = specs_of(declarations.plan())
     # The table shows what its models were trained with, and verdicts say what is not the paper's.
-    said = {"table", "audit", "scorecard", "report"}
+    said = {"table", "audit", "scorecard", "report", "page"}
     assert {name for name in before if before[name] != after[name]} == {"train", "attack"} | said
 
 

@@ -170,12 +170,19 @@ def adopt(
 def publish(
     scale: Annotated[str | None, typer.Argument(help=f"Scale to publish; {CONFIGURED}.")] = None,
 ) -> None:
-    """Bring a scale's report, tables, figures, scorecard and provenance to docs/results/, which git versions."""
-    from robustrepro.publishing import publish as publish_results
+    """Bring a scale's report, tables, figures, scorecard and provenance to docs/results/, which git versions.
 
-    name = _scale_or_configured(scale)
-    files = publish_results(Path("results") / name, Path("docs/results") / name)
-    typer.echo(f"published {len(files)} files under docs/results/{name}")
+    The verdicts over all published scales go to docs/results/README.md and to their place in README.md.
+    """
+    from robustrepro.publishing import publish as publish_results
+    from robustrepro.scorecard.overview import write_overview
+    from robustrepro.spec.config import scales_by_faithfulness
+
+    name, published = _scale_or_configured(scale), Path("docs/results")
+    files = publish_results(Path("results") / name, published / name)
+    typer.echo(f"published {len(files)} files under {published / name}")
+    for file in write_overview(published, Path("README.md"), scales_by_faithfulness(Path())):
+        typer.echo(f"wrote the verdicts over all scales to {file}")
 
 
 @app.callback()

@@ -83,14 +83,16 @@ def publish(source: Path, destination: Path) -> list[Path]:
 
 
 def scorecard_markdown(scorecard: Path) -> str:
-    """Return the scorecard as Markdown: claim, verdict, whether it survives the audit, what was measured."""
+    """Return the scorecard as Markdown: each claim, both verdicts, what was measured, and what is not the paper's."""
     claims = pd.read_csv(scorecard, dtype=str, keep_default_na=False)
     rows = [
         f"| {claim.paper} | “{' '.join(claim.says.split())}” ({claim.where}) | **{claim.verdict}** "
-        f"| **{claim.audit}** {claim.taken_down_by} | {claim.measured.replace('; ', ';<br>')} |"
+        f"| **{claim.audit}** {claim.taken_down_by} | {claim.measured.replace('; ', ';<br>')} "
+        f"| {claim.differs.replace('; ', ';<br>')} |"
         for claim in claims.itertuples()
     ]
-    header = ["| paper | claim | reproduced? | survives the audit? | measured |", "| --- | --- | --- | --- | --- |"]
+    columns = ("paper", "claim", "reproduced?", "survives the audit?", "measured", "not as in the paper")
+    header = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
     return "\n".join([*header, *rows]) + "\n"
 
 

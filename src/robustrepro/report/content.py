@@ -67,8 +67,8 @@ class DifferenceNote(Content):
     ----------
     words
         ``epochs: 12 instead of 100``.
-    names
-        The models or measures that it touches; none of a data set.
+    what, names
+        ``models`` or ``measures``, and which of them it touches; none of a data set.
     overridden
         Whether the user changed it, and not the scale.
     from_paper
@@ -76,6 +76,7 @@ class DifferenceNote(Content):
     """
 
     words: str
+    what: str = "models"
     names: tuple[str, ...] = ()
     overridden: bool = False
     from_paper: bool = True
