@@ -38,6 +38,9 @@ def measured(folder: Path, seed: int, measure: object) -> Path:
     return path
 
 
+COLUMNS = "paper,says,where,verdict,audit,taken_down_by,measured,differs"
+
+
 @pytest.fixture
 def scale(tmp_path: Path) -> Path:
     folder = tmp_path / "results/quick"
@@ -45,7 +48,7 @@ def scale(tmp_path: Path) -> Path:
     write_pages(folder)
     for name, text in {
         "models/erm/seed0/card.json": '{"seed": 0}',
-        "scorecard.csv": "paper,says,where,verdict,audit,taken_down_by,measured,differs\np,s,w,reproduced,survives,,m,\n",
+        "scorecard.csv": f"{COLUMNS}\np,s,w,reproduced,survives,,m,\n",
         "papers/hrm/tables/table2.csv": "row",
     }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +101,7 @@ def test_a_measurement_of_a_pair_names_both_models(scale: Path) -> None:
 
 def test_the_scorecard_as_markdown_keeps_each_field_as_it_stands(tmp_path: Path) -> None:
     rows = [
-        "paper,says,where,verdict,audit,taken_down_by,measured,differs",
+        COLUMNS,
         'p,"a\n claim",NA,reproduced,survives,,x; y,u; v',
     ]
     (tmp_path / "scorecard.csv").write_text("\n".join(rows) + "\n")

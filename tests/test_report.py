@@ -175,12 +175,12 @@ def test_the_side_bar_leads_to_every_page_and_marks_this_one(hrm: Page) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_no_horizontal_page_scroll_on_a_phone(name: str, browser: Browser, addresses: dict[str, str]) -> None:
-    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page = browser.new_page(viewport={"width": 360, "height": 844})
     page.goto(addresses[name])
     for button in page.locator(".open-all, .unfold-all").all():
         button.click()
     open_all_folds(page)
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
     page.close()
 
 
