@@ -114,9 +114,9 @@ class Checkout:
         assert text.count(old) == 1, f"{name}: {old!r} stands there {text.count(old)} times"
         path.write_text(text.replace(old, new), encoding="utf-8")
 
-    def clone(self, folder: Path) -> Checkout:
+    def clone(self, folder: Path, *options: str) -> Checkout:
         """Clone what is committed here, as a colleague would, and fetch the data and results from the DVC remote."""
-        self.run("git", "clone", "--quiet", str(self.folder), str(folder))
+        self.run("git", "clone", "--quiet", *options, str(self.folder), str(folder))
         colleague = Checkout(folder)
         colleague.run("dvc", "pull", "--quiet")
         return colleague

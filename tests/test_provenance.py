@@ -47,6 +47,10 @@ def test_a_clone_that_pulled_has_nothing_to_do_and_is_clean(colleague):
     assert json.loads((colleague.folder / "results/quick/metrics.json").read_text())["small"]["accuracy"]["erm"]
 
 
+def test_a_clone_whose_git_converts_the_ends_of_lines_has_nothing_to_do_either(author, tmp_path):
+    assert author.clone(tmp_path / "clone", "-c", "core.autocrlf=true").scheduled() == set()
+
+
 DRY_RUN = """
 import sys
 sys.argv = ["snakemake", "-n", "--quiet"]
