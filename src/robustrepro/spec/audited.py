@@ -14,7 +14,7 @@ from robustrepro.layout import Layout
 from robustrepro.spec.attacks import CraftingSpec, Inputs, Norm
 from robustrepro.spec.audit import attack_at, ball_of
 from robustrepro.spec.contents import Contents
-from robustrepro.spec.declarations import AUDIT_FILE, RESERVED, Declarations
+from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.jobs import Seeded
 from robustrepro.spec.lengths import require_lengths_within
 from robustrepro.spec.measurements import Attack, AuditOfBall, AuditTransfer
@@ -22,6 +22,7 @@ from robustrepro.spec.messages import explain
 from robustrepro.spec.models import GivenModel
 from robustrepro.spec.paper import Row, Table
 from robustrepro.spec.reading import Tree
+from robustrepro.spec.resolution import AUDIT_FILE, RESERVED
 
 Ball = tuple[Norm, float]
 """A norm and ε: where an adversary may go."""

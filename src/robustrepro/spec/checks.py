@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.grammar import Expression, Place, order_of_values, parse_condition, parse_value
 from robustrepro.spec.contents import Contents
-from robustrepro.spec.declarations import ONE_FILE, Declarations
+from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.measurements import Measurement, Transfer
 from robustrepro.spec.names import differing_in_case_alone
 from robustrepro.spec.paper import Claim, Column, Paper, Row, Table
 from robustrepro.spec.shown import check_columns, check_figure, check_one_row_per_image, check_rows
 from robustrepro.spec.statistics import Statistic
 from robustrepro.spec.subjects import check_measure, check_subject, check_target
+from robustrepro.spec.written import ONE_FILE
 
 Named = TypeVar("Named")
 Read = TypeVar("Read")

@@ -11,11 +11,12 @@ from robustrepro.layout import PAIR, Layout
 from robustrepro.spec.audited import PaperAudit, balls_of_audits
 from robustrepro.spec.contents import Contents
 from robustrepro.spec.datasets import AdversarialDataset, GeneratedDataset
-from robustrepro.spec.declarations import RESERVED, Declarations
+from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.jobs import Job, Seeded, class_path, spec_of
 from robustrepro.spec.measurements import AuditTransfer, Cost, Measurement, Part, Transfer, runs_of
 from robustrepro.spec.models import DerivedModel, GivenModel, TrainedModel
 from robustrepro.spec.reading import Tree
+from robustrepro.spec.resolution import RESERVED
 from robustrepro.spec.sources import STEPS
 
 

@@ -1,59 +1,32 @@
-"""From declarations to resolved data sets, models, measures and papers: layers laid over one another, names known."""
+"""Everything that is declared, at one scale: what is asked of it by name."""
 
 from __future__ import annotations
 
 import fnmatch
-import importlib
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from robustrepro.errors import UserError, unknown_name
+from robustrepro.errors import unknown_name
 from robustrepro.spec.attacks import Inputs
 from robustrepro.spec.audit import Audit
-from robustrepro.spec.config import (
-    Config,
-    Fitting,
-    Scale,
-    laid_over,
-    merged,
-    scale_files,
-    scales_by_faithfulness,
-    validated,
-)
-from robustrepro.spec.datasets import (
-    DATASETS,
-    AdversarialDataset,
-    CountedDataset,
-    DatasetSpec,
-    GeneratedDataset,
-    dataset_of,
-)
+from robustrepro.spec.config import Config, Scale, scale_files, scales_by_faithfulness, validated
+from robustrepro.spec.datasets import AdversarialDataset, CountedDataset, DatasetSpec, GeneratedDataset
+from robustrepro.spec.extensions import load_extensions
 from robustrepro.spec.figures import Figure
-from robustrepro.spec.layers import Layers, making_of, seed_count
+from robustrepro.spec.layers import making_of, seed_count
 from robustrepro.spec.lengths import IMAGE_DIMENSIONS
-from robustrepro.spec.measurements import Measurement, measure_of
-from robustrepro.spec.models import DerivedModel, GivenModel, ModelDeclaration, TrainedModel, changes_that_fit, model_of
-from robustrepro.spec.names import KEY_IN_WORDS, differing_in_case_alone, is_key
+from robustrepro.spec.measurements import Measurement
+from robustrepro.spec.models import DerivedModel, GivenModel, ModelDeclaration, TrainedModel
 from robustrepro.spec.networks import Network
-from robustrepro.spec.origins import (
-    check_derivation,
-    check_models,
-    form_of,
-    has_training_split,
-    origin_of,
-    resolved_datasets,
-)
+from robustrepro.spec.origins import check_models, form_of, has_training_split, origin_of, resolved_datasets
 from robustrepro.spec.paper import Paper, Table
 from robustrepro.spec.reading import Tree, read_yaml, require_text_keys
+from robustrepro.spec.resolution import Resolution
+from robustrepro.spec.written import WrittenPapers, require_usable
 
 Declared = TypeVar("Declared")
-AUDIT_FILE = "workflow/audit.yaml"
-ONE_FILE = "'{}' differs from it in the case of letters alone, and would be the same file on some systems; rename one"
-RESERVED = "audit-"
-"""What the names of the audit's own measures begin with."""
 
 
 class Declarations:
@@ -79,30 +52,30 @@ class Declarations:
         self.root = root
         require_text_keys(config, "config.yaml")
         self.config = validated(Config, dict(config), "config.yaml")
-        _load_extensions(self.config.extensions)
+        load_extensions(self.config.extensions)
         scales = scale_files(root)
         if self.config.scale not in scales:
             raise unknown_name("scale in config.yaml", self.config.scale, scales)
-        _require_usable("workflow/scales", "the scale's name cannot be part of a path", [self.config.scale], scales)
+        require_usable("workflow/scales", "the scale's name cannot be part of a path", [self.config.scale], scales)
         self.scale_name = self.config.scale
-        self._scale_file = str(scales[self.scale_name].relative_to(root))
-        self.scale = validated(Scale, read_yaml(scales[self.scale_name]), self._scale_file)
-        files = {path.parent.name: path for path in sorted((root / "papers").glob("*/paper.yaml"))}
+        scale_file = str(scales[self.scale_name].relative_to(root))
+        self.scale = validated(Scale, read_yaml(scales[self.scale_name]), scale_file)
+        self._written = WrittenPapers(root)
         for name in self.config.papers:
-            if name not in files:
-                raise unknown_name("paper in config.yaml", name, files)
-        _require_usable("papers", "the folder's name cannot be part of a target", self.config.papers, files)
-        self._papers_as_written = {name: read_yaml(path) for name, path in files.items()}
-        self._declared_in: dict[tuple[str, str], str] = {}
-        self._datasets_in_papers = self._datasets_as_declared()
-        self._check_stand_ins()
+            if name not in self._written.trees:
+                raise unknown_name("paper in config.yaml", name, self._written.trees)
+        require_usable(
+            "papers", "the folder's name cannot be part of a target", self.config.papers, self._written.trees
+        )
+        resolution = Resolution(self._written, self.scale, scale_file, self.config)
+        self._datasets_in_papers = resolution.datasets_in_papers()
         self.datasets = resolved_datasets(self._datasets_in_papers, self.scale.datasets)
-        self._models = self._resolve_models()
+        self._models = resolution.models(self.datasets)
         check_models(self.models, self.datasets)
-        self._measures = self._resolve_measures()
-        self._audits = self._resolve_audits()
+        self._measures = resolution.measures()
+        self._audits = resolution.audits(root)
         self.papers = {
-            name: validated(Paper, self._papers_as_written[name], f"papers/{name}/paper.yaml")
+            name: validated(Paper, self._written.trees[name], f"papers/{name}/paper.yaml")
             for name in dict.fromkeys(self.config.papers)
         }
         for pattern in self.config.leave_out:
@@ -258,6 +231,10 @@ class Declarations:
         makers = [dataset.model for dataset in used if isinstance(dataset, AdversarialDataset)]
         return list(dict.fromkeys([model, *makers]))
 
+    def place(self, kind: str, name: str) -> str:
+        """Return where something is declared, for messages."""
+        return self._written.place(kind, name)
+
     # -- layers --------------------------------------------------------------------------------------------------
 
     def model_layers(self, name: str) -> tuple[Tree, Tree, Tree]:
@@ -282,137 +259,8 @@ class Declarations:
         declared, at_scale, used = (audit.model_dump(mode="json") for audit in self._audits)
         return declared, at_scale, used
 
-    # -- resolution ----------------------------------------------------------------------------------------------
-
-    def _gathered(self, kind: str) -> dict[str, Tree]:
-        """Return all papers' declarations of one kind; names are global."""
-        gathered: dict[str, Tree] = {}
-        for paper, content in self._papers_as_written.items():
-            file = f"papers/{paper}/paper.yaml"
-            declarations = content.get(kind, {})
-            if not isinstance(declarations, dict):
-                raise UserError(f"{file}: {kind}: expected a mapping of names to declarations, found {declarations!r}")
-            for name, tree in declarations.items():
-                if not is_key(name):
-                    raise UserError(f"{file}: {kind}: the name '{name}' cannot be part of a path; {KEY_IN_WORDS}")
-                if not isinstance(tree, dict):
-                    raise UserError(f"{file}: {kind}.{name}: expected a mapping, found {tree!r}")
-                if name in gathered and gathered[name] != tree:
-                    raise UserError(
-                        f"{file}: {kind}.{name}: declared differently in {self._declared_in[kind, name]}; names are "
-                        "global, so give one of them another name"
-                    )
-                gathered[name] = tree
-                self._declared_in.setdefault((kind, name), file)
-        if same := differing_in_case_alone(gathered):
-            raise UserError(f"{self.place(kind, same[1])}: {ONE_FILE.format(same[0])}")
-        return gathered
-
-    def place(self, kind: str, name: str) -> str:
-        """Return where something is declared, for messages."""
-        return f"{self._declared_in[kind, name]}: {kind}.{name}"
-
-    def _layered(
-        self, kind: str, trees: dict[str, Tree], fitting: Fitting | None = None
-    ) -> tuple[dict[str, Tree], dict[str, Tree]]:
-        """Return declarations with the scale's changes, and with the user's on top."""
-        singular = kind.removesuffix("s")
-        at_scale = laid_over(trees, getattr(self.scale, kind), f"{singular} in {self._scale_file}", fitting)
-        where = f"{singular} in config.yaml: overrides"
-        return at_scale, laid_over(at_scale, getattr(self.config.overrides, kind), where, fitting)
-
-    def _datasets_as_declared(self) -> dict[str, DatasetSpec]:
-        written = self._gathered("datasets")
-        built_in = {name.casefold() for name in DATASETS}
-        for name in written:
-            if name.casefold() in built_in:
-                raise UserError(
-                    f"{self.place('datasets', name)}: a data set of this name is built in; give it another name"
-                )
-        declared = {name: dataset_of(name, tree, self.place("datasets", name)) for name, tree in written.items()}
-        return {**DATASETS, **declared}
-
-    def _check_stand_ins(self) -> None:
-        for name in (*self.scale.datasets, *self.scale.datasets.values()):
-            if name not in self._datasets_in_papers:
-                raise unknown_name(f"data set in {self._scale_file}", name, self._datasets_in_papers)
-        for name in self.config.data.allow_unverified:
-            if name not in self._datasets_in_papers:
-                raise unknown_name("data set in config.yaml: data.allow_unverified", name, self._datasets_in_papers)
-
-    def _models_as_declared(self) -> dict[str, ModelDeclaration]:
-        models = {name: model_of(tree, self.place("models", name)) for name, tree in self._gathered("models").items()}
-        for name, model in models.items():
-            check_derivation(name, models)
-            if not isinstance(model, DerivedModel) and model.dataset not in self.datasets:
-                raise unknown_name(f"data set of model {name}", model.dataset, self.datasets)
-        return models
-
-    def _resolve_models(self) -> Layers[ModelDeclaration]:
-        in_papers = self._models_as_declared()
-        written = {}
-        for name, tree in self._gathered("models").items():
-            stand_in = self.scale.datasets.get(tree.get("dataset", ""))
-            written[name] = {**tree, "dataset": stand_in} if stand_in else tree
-        at_scale, used = (
-            {name: model_of(tree, f"{self._changes}: models.{name}") for name, tree in layer.items()}
-            for layer in self._layered("models", written, changes_that_fit)
-        )
-        return Layers(in_papers, at_scale, used)
-
-    @property
-    def _changes(self) -> str:
-        """Where it says what differs from the papers, for messages about what was right in its paper."""
-        return f"{self._scale_file} or config.yaml"
-
-    def _resolve_measures(self) -> Layers[Measurement]:
-        written = self._gathered("measures")
-        in_papers = {}
-        for name, tree in written.items():
-            if name.casefold().startswith(RESERVED):
-                raise UserError(
-                    f"{self.place('measures', name)}: names that begin with '{RESERVED}' are the audit's own; take "
-                    "another"
-                )
-            in_papers[name] = measure_of(tree, self.place("measures", name))
-        at_scale, used = (
-            {name: measure_of(tree, f"{self._changes}: measures.{name}") for name, tree in layer.items()}
-            for layer in self._layered("measures", written)
-        )
-        return Layers(in_papers, at_scale, used)
-
-    def _resolve_audits(self) -> tuple[Audit, Audit, Audit]:
-        declared = read_yaml(self.root / AUDIT_FILE)
-        at_scale = merged(declared, self.scale.audit)
-        used = merged(at_scale, self.config.overrides.audit)
-        first, second, third = (validated(Audit, tree, AUDIT_FILE) for tree in (declared, at_scale, used))
-        return first, second, third
-
 
 def _known(declared: Mapping[str, Declared], name: str, what: str) -> Declared:
     if name not in declared:
         raise unknown_name(what, name, declared)
     return declared[name]
-
-
-def _require_usable(folder: str, why: str, asked_for: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse what is asked for under a name that cannot be used: a folder's name, or a file's without its ending."""
-    for name in asked_for:
-        if not is_key(name):
-            raise UserError(f"{folder}/{name}: {why}; {KEY_IN_WORDS}")
-        for other in known:
-            if other != name and other.casefold() == name.casefold():
-                raise UserError(f"{folder}/{name}: {ONE_FILE.format(other)}")
-
-
-def _load_extensions(modules: list[str]) -> None:
-    """Import the modules that add kinds of measurement; they may lie in the folder that the run starts in."""
-    folder = str(Path.cwd())
-    if modules and folder not in sys.path:
-        sys.path.append(folder)
-    for name in modules:
-        try:
-            importlib.import_module(name)
-        except Exception as error:  # whatever a module of the user's may do
-            why = " ".join(f"{type(error).__name__}: {error}".split())
-            raise UserError(f"config.yaml: extensions: {name} cannot be imported ({why})") from None
