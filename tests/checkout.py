@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+AUTHOR = {"NAME": "Author", "EMAIL": "author@example.org"}
 TOOLS = Path(sys.executable).parent
 
 PAPER = """
@@ -84,6 +85,8 @@ class Checkout:
             "PYTHONPATH": str(self.folder / "src"),
             "PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
+            # DVC commits experiments, and finds its author here where git is not configured.
+            **{f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in AUTHOR.items()},
             **environment,
         }
         done = subprocess.run(command, cwd=self.folder, env=variables, capture_output=True, text=True, check=False)
@@ -103,9 +106,8 @@ class Checkout:
         return {re.sub(r"^results/\w+/", "", name) for name in found}
 
     def git(self, *arguments: str) -> str:
-        """Run git with an author, and return what it prints."""
-        author = ("-c", "user.name=Author", "-c", "user.email=author@example.org")
-        return self.run("git", *author, *arguments).stdout
+        """Run git, and return what it prints."""
+        return self.run("git", *arguments).stdout
 
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace a text that stands in a file exactly once."""

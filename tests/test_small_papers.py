@@ -90,7 +90,7 @@ def test_a_claim_on_points_of_the_plane_is_audited_by_all_that_can_attack_points
     assert "transfer from every other model" in cell["accuracies"]
     assert not any("autoattack" in name for name in cell["accuracies"])
     assert cell["words"]["audit: mi-fgsm"] == "MI-FGSM, 10 steps"
-    report = (tmp_path / plan.folder / "report/index.html").read_text(encoding="utf-8")
+    report = (tmp_path / plan.folder / "report/small.html").read_text(encoding="utf-8")
     assert "MI-FGSM, 10 steps" in report
 
 
@@ -124,6 +124,6 @@ def test_a_paper_whose_networks_have_one_seed_is_made_without_the_cells_that_nee
     assert verdicts["to-another"][:2] == ("not measured", "not measured")
     assert "needs two seeds or more of points-hrm" in verdicts["to-another"][2]
     assert verdicts["white-box"][0] != "not measured"
-    report = (tmp_path / plan.folder / "report/index.html").read_text(encoding="utf-8")
+    report = (tmp_path / plan.folder / "report/small.html").read_text(encoding="utf-8")
     assert "needs two seeds or more of points-hrm; it has one" in report
     assert "independent-colours.png" in report
