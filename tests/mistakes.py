@@ -237,11 +237,11 @@ AROUND_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     "no noises": (audit(0, "noises"), ["workflow/audit.yaml: noises: found 0", "greater than or equal to 1"]),
     "unknown key of a scale's audit": (
         scale(60, "audit", "example"),
-        ["workflow/audit.yaml: example: unknown key; did you mean 'examples'?"],
+        ["workflow/scales/quick.yaml: audit: example: unknown key; did you mean 'examples'?"],
     ),
     "no examples in the user's audit": (
         configure(0, "overrides", "audit", "examples"),
-        ["workflow/audit.yaml: examples: found 0", "greater than or equal to 1"],
+        ["config.yaml: overrides.audit: examples: found 0", "greater than or equal to 1"],
     ),
     # workflow/scales/quick.yaml
     "unknown key of a scale": (

@@ -324,7 +324,7 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     ),
     "epochs of a derived model, by its name": (
         both(derived(), scale({"epochs": 3}, "models", "cut")),
-        ["workflow/scales/quick.yaml or config.yaml: models.cut: epochs: unknown key (known: derived, seeds)"],
+        ["workflow/scales/quick.yaml: models.cut: epochs: unknown key (known: derived, seeds)"],
     ),
     "a misspelt key instead of one that has to be there": (
         both(without("models", ERM, "epochs"), put(3, "models", ERM, "epoch")),

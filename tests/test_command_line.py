@@ -41,6 +41,10 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overviews: list[str])
     monkeypatch.setattr("robustrepro.adoption.adopt", lambda _: [])
     monkeypatch.setattr("robustrepro.spec.plan.Plan", Planned)
     monkeypatch.chdir(tmp_path)
+    for scale in ("reduced", "paper"):
+        path = Path(f"workflow/scales/{scale}.yaml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"description: {scale}\nseeds: 1\n", encoding="utf-8")
     config = (REPOSITORY / "config.yaml").read_text(encoding="utf-8")
     Path("config.yaml").write_text(config.replace("scale: quick", "scale: reduced"), encoding="utf-8")
     return asked
@@ -78,6 +82,12 @@ def test_verdicts_before_any_run_say_how_to_make_some(asked: list[str]) -> None:
 def test_a_scale_that_is_no_name_of_a_folder_is_refused(command: str, asked: list[str]) -> None:
     with pytest.raises(UserError, match=r"^the scale 'results/quick' cannot be part of a path; expected at most 100"):
         CliRunner().invoke(app, [command, "results/quick"], catch_exceptions=False)
+    assert asked == []
+
+
+def test_a_scale_that_there_is_not_is_refused_with_the_nearest(asked: list[str]) -> None:
+    with pytest.raises(UserError, match=r"^unknown scale: 'reducd'; did you mean 'reduced'\?"):
+        CliRunner().invoke(app, ["show", "reducd"], catch_exceptions=False)
     assert asked == []
 
 

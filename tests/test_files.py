@@ -106,3 +106,13 @@ def test_streams_never_change() -> None:
     # Every recorded number depends on these.
     assert derive_seed(0, "weights") == 7831180306208225803
     assert derive_seed(3, "attack start", 7, 1) == 372124305161629730
+
+
+def test_a_file_has_the_permissions_that_new_files_have(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with atomic_path(tmp_path / "weights") as partial:
+            partial.touch(0o600)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "weights").stat().st_mode & 0o777 == 0o644

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from robustrepro.errors import UserError
-from robustrepro.grammar import Cell, Place, order_of_values, parse_condition, parse_value
+from robustrepro.grammar import Cell, Linear, Place, order_of_values, parse_condition, parse_value
 from robustrepro.keys import KEY
 from robustrepro.spec.names import is_key
 
@@ -62,6 +62,7 @@ def test_the_sum_is_left_minus_right_or_right_minus_left(
     operator: str,
     signs: tuple[str, str],
 ) -> None:
+    assume(any(factors))
     text = f"{numbers[0]} {signs[0]} {factors[0]} * t[a, x] {operator} {factors[1]}*t[b, x] {signs[1]} {numbers[1]}"
     condition = parse_condition(text)
     of_row = dict(zip("ab", values, strict=True))
@@ -222,7 +223,7 @@ def test_a_key_is_read_wherever_it_stands(key: str) -> None:
 
 @given(st.from_regex(KEY, fullmatch=True).filter(is_key), st.from_regex(KEY, fullmatch=True).filter(is_key))
 def test_every_key_that_is_allowed_can_be_named(first: str, second: str) -> None:
-    condition = parse_condition(f"{first}[{second}, {first}] >= {second}[{first}, {second}] - 1")
+    condition = parse_condition(f"{first}[{second}, {first}] >= 0 - 2 * {second}[{first}, {second}] - 1")
     assert {cell for _, cell in condition.margin.terms} == {Cell(first, second, first), Cell(second, first, second)}
     value = parse_value(f"{first}[{second}] / {second}[{first}]")
     assert {*value.cells} == {Place(first, second), Place(second, first)}
@@ -231,3 +232,40 @@ def test_every_key_that_is_allowed_can_be_named(first: str, second: str) -> None
 @pytest.mark.parametrize("key", ["", "-a", "_a", "a b", "a,b", "a[b]", "a\n", "ε", "this", "k" * 101])
 def test_a_key_that_no_condition_can_name_is_found_out(key: str) -> None:
     assert not is_key(key)
+
+
+@pytest.mark.parametrize("text", ["0 * t[a, x] >= 0", "t[a, x] >= t[a, x] + 2", "t[a, x] - t[a, x] <= 1"])
+def test_cells_that_cancel_out_compare_nothing(text: str) -> None:
+    with pytest.raises(UserError, match="compares no"):
+        parse_condition(text)
+
+
+def test_a_cell_that_stands_several_times_is_one_term() -> None:
+    condition = parse_condition("3 * t[a, x] >= t[a, x] + 20")
+    assert condition.margin == Linear(((2.0, Cell("t", "a", "x")),), -20.0)
+
+
+A, B = Cell("t", "a", "x"), Cell("t", "b", "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "bound", "at_least"),
+    [
+        ("t[a, x] >= t[b, x] + 20", ((1.0, A),), Linear(((1.0, B),), 20.0), True),
+        ("t[b, x] + 20 <= t[a, x]", ((1.0, A),), Linear(((1.0, B),), 20.0), True),
+        ("t[a, x] <= t[b, x] - 2", ((1.0, A),), Linear(((1.0, B),), -2.0), False),
+        ("t[a, x] - t[b, x] >= 20", ((1.0, A),), Linear(((1.0, B),), 20.0), True),
+        ("20 <= t[a, x] - t[b, x]", ((1.0, A),), Linear(((1.0, B),), 20.0), True),
+        ("t[a, x] >= 99", ((1.0, A),), Linear((), 99.0), True),
+        ("0 - t[a, x] >= 0 - 50", ((1.0, A),), Linear((), 50.0), False),
+        ("t[a, x] + 5 >= t[b, x] + 20", ((1.0, A),), Linear(((1.0, B),), 20.0), True),
+    ],
+)
+def test_the_subject_has_to_meet_the_side_that_adds_a_number(
+    text: str, subject: tuple[tuple[float, Cell], ...], bound: Linear, at_least: bool
+) -> None:
+    condition = parse_condition(text)
+    assert (condition.subject.terms, condition.bound, condition.at_least) == (subject, bound, at_least)
+    numbers = {A: 70.0, B: 30.0}
+    difference = condition.subject.value(numbers) - condition.bound.value(numbers)
+    assert condition.margin.value(numbers) == (difference if at_least else -difference)

@@ -38,7 +38,7 @@ def measured(folder: Path, seed: int, measure: object) -> Path:
     return path
 
 
-COLUMNS = "paper,says,where,verdict,audit,taken_down_by,measured,differs"
+COLUMNS = "paper,says,where,verdict,audit,taken_down_by,measured,differs,audit_differs"
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def scale(tmp_path: Path) -> Path:
     write_pages(folder)
     for name, text in {
         "models/erm/seed0/card.json": '{"seed": 0}',
-        "scorecard.csv": f"{COLUMNS}\np,s,w,reproduced,survives,,m,\n",
+        "scorecard.csv": f"{COLUMNS}\np,s,w,reproduced,survives,,m,,\n",
         "papers/hrm/tables/table2.csv": "row",
     }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -102,11 +102,11 @@ def test_a_measurement_of_a_pair_names_both_models(scale: Path) -> None:
 def test_the_scorecard_as_markdown_keeps_each_field_as_it_stands(tmp_path: Path) -> None:
     rows = [
         COLUMNS,
-        'p,"a\n claim",NA,reproduced,survives,,x; y,u; v',
+        'p,"a\n claim",NA,reproduced,survives,,x; y,u; v,w',
     ]
     (tmp_path / "scorecard.csv").write_text("\n".join(rows) + "\n")
     table = scorecard_markdown(tmp_path / "scorecard.csv").splitlines()
-    assert table[2] == "| p | “a claim” (NA) | **reproduced** | **survives**  | x;<br>y | u;<br>v |"
+    assert table[2] == "| p | “a claim” (NA) | **reproduced** | **survives**  | x;<br>y | u;<br>v;<br>w |"
 
 
 def test_publishing_replaces_what_was_published_before_and_leaves_measurements_out(scale: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from robustrepro.scorecard.judged import Judged, Judgement
 from robustrepro.scorecard.judging import judge_claim, judge_condition
 from robustrepro.scorecard.show import show_scorecard
 from robustrepro.steps import Work
-from robustrepro.tables.statistics import accuracy_interval, over_seeds, seeds_to_decide
+from robustrepro.tables.statistics import accuracy_interval, interval_of_mean, over_seeds, seeds_to_decide
 from robustrepro.verdicts import Verdict
 
 CLAIM = "table2[hrm, pgd] >= table2[erm, pgd] + 20"
@@ -174,10 +174,10 @@ def test_a_bound_that_no_accuracy_can_meet_cannot_be_asked() -> None:
     assert judged.verdict == "cannot be asked here"
     assert judged.conditions[0].outcome == "beyond"
     assert judged.conditions[0].bound == pytest.approx(112.23)
-    assert judged.why == f"'{CLAIM}' asks for 112.23%, which no accuracy can be"
-    below = claim_on(tables(erm=[1.0, 1.2], hrm=[0.5, 0.6]), "table2[hrm, pgd] <= table2[erm, pgd] - 2")
+    assert judged.why == f"'{CLAIM}' asks for 112.23%, which accuracies cannot come to: 100.00% is as far as they go"
+    below = claim_on(tables(erm=[1.1, 1.11], hrm=[0.5, 0.6]), "table2[hrm, pgd] <= table2[erm, pgd] - 2")
     assert below.verdict == "cannot be asked here"
-    assert "asks for -0.90%" in below.why
+    assert "asks for -0.89%" in below.why
 
 
 def test_the_bound_is_the_side_that_adds_a_number() -> None:
@@ -187,6 +187,71 @@ def test_the_bound_is_the_side_that_adds_a_number() -> None:
     # The same number of points below a bound that can be met is an ordinary failure.
     assert claim_on(tables(erm=[60.0, 60.1], hrm=[61.0, 61.2])).verdict == "not reproduced"
     assert claim_on(tables(erm=[5.0, 5.1], hrm=[4.0, 4.1])).verdict == "not reproduced"
+
+
+def test_a_difference_that_is_asked_for_is_a_bound_as_well() -> None:
+    made = tables(erm=[92.2, 92.3], hrm=[93.0, 93.1])
+    assert claim_on(made, "table2[hrm, pgd] - table2[erm, pgd] >= 20").verdict == "cannot be asked here"
+    fits = tables(erm=[50.0, 50.1], hrm=[60.0, 60.1])
+    assert claim_on(fits, "table2[hrm, pgd] - table2[erm, pgd] >= 20").verdict == "not reproduced"
+    assert claim_on(fits, "0 - table2[hrm, pgd] >= 0 - 70").verdict == "reproduced"
+
+
+def test_a_bound_is_out_of_reach_with_its_whole_interval_or_not_at_all() -> None:
+    # ERM's mean would ask for 100.5%, but its seeds are far apart; one seed's images leave it open as well.
+    assert claim_on(tables(erm=[62.0, 99.0], hrm=[99.0, 99.5])).verdict == "inconclusive"
+    assert claim_on(tables(erm=[80.05], hrm=[99.9])).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("gain", [0.5, 5, 10, 15, 20])
+def test_a_margin_of_exactly_zero_is_not_below_it_whatever_floats_make_of_it(gain: float) -> None:
+    made = tables(erm=[50.0, 40.0], hrm=[50.0 + gain, 40.0 + gain])
+    assert condition_on(made, f"table2[hrm, pgd] >= table2[erm, pgd] + {gain}").outcome != "fails"
+    assert interval_of_mean(gain, 0.0, 2, (-100.0, 100.0)) == (gain, gain)
+
+
+def test_seeds_that_agree_by_chance_leave_the_interval_of_their_images() -> None:
+    judged = condition_on(tables(erm=[30.0, 31.0], hrm=[49.5, 50.5]))
+    hrm, erm = (accuracy_interval(value, IMAGES) for value in (49.5, 30.0))
+    assert judged.interval == pytest.approx((hrm[0] - erm[1] - 20, hrm[1] - erm[0] - 20))
+    assert judged.outcome == "crosses"
+
+
+def test_models_that_are_all_broken_lead_nobody() -> None:
+    order = "table2[hrm, pgd] >= table2[erm, pgd]"
+    leading = claim_on(tables(erm=[0.0, 0.01, 0.0], hrm=[0.2, 0.22, 0.21]), order)
+    assert leading.verdict == "inconclusive"
+    assert FLOOR in leading.why
+    assert claim_on(tables(erm=[0.0, 0.0, 0.0], hrm=[0.0, 0.0, 0.0]), order).verdict == "inconclusive"
+    # That one model is broken may well be the claim.
+    assert claim_on(tables(erm=[0.1, 0.2, 0.1]), "table2[erm, pgd] <= 4").verdict == "reproduced"
+
+
+def test_few_seeds_near_a_bound_leave_a_clear_lead_clear() -> None:
+    assert claim_on(tables(erm=[0.0, 0.0], hrm=[99.9, 99.0])).verdict == "reproduced"
+    assert claim_on(tables(hrm=[98.5, 99.9]), "table2[hrm, pgd] >= 50").verdict == "reproduced"
+
+
+def test_the_seeds_that_are_said_are_those_of_the_comparison_that_decides() -> None:
+    made = tables(erm=[3.0], cem=[10.0, 10.1, 10.2], hrm=[90.0, 90.1, 90.2])
+    failing = claim_on(made, CLAIM, "table2[cem, pgd] >= 50")
+    assert failing.why == "1 of 2 comparisons fails with its whole 95% interval over 3 seeds"
+
+
+def test_of_several_that_cross_the_one_that_needs_most_seeds_is_said() -> None:
+    made = tables(erm=[30.0, 31.0, 29.0], cem=[51.0, 58.0, 44.0], hrm=[52.0, 66.0, 45.0])
+    both = claim_on(made, "table2[cem, pgd] >= table2[erm, pgd] + 20", CLAIM)
+    needed = [condition.seeds_to_decide or 0 for condition in both.conditions]
+    assert needed[0] != needed[1]
+    assert f"{max(needed):,} seeds would decide" in both.why
+    assert "two or more would tell" in claim_on({**made, **tables(erm=[30.0], hrm=[50.0], cem=[50.0])}, CLAIM).why
+
+
+def test_cells_without_a_seed_in_common_are_not_compared() -> None:
+    made = tables(erm=[3.0], hrm=[56.0])
+    cell_of(made, "hrm")["values"][0]["seed"] = 1
+    judged = claim_on(made)
+    assert judged == Judgement(Verdict.NOT_MEASURED, f"'{CLAIM}' compares cells that have no seed in common")
 
 
 def test_a_bound_of_another_kind_of_number_may_be_anything() -> None:
@@ -255,7 +320,9 @@ def test_distances_of_one_seed_are_inconclusive() -> None:
 
 
 def test_a_margin_of_exactly_zero_holds() -> None:
-    assert claim_on(tables(erm=[10.0, 20.0], hrm=[30.0, 40.0])).verdict == "reproduced"
+    made = tables(erm=[10.0, 20.0], hrm=[30.0, 40.0])
+    made["table2"]["columns"] = [column("pgd", accuracy=False)]
+    assert claim_on(made).verdict == "reproduced"
 
 
 def test_all_conditions_must_hold() -> None:
@@ -271,7 +338,7 @@ def test_all_conditions_must_hold() -> None:
 def test_what_was_measured_is_said_with_its_interval() -> None:
     judged = claim_on(HOLDS)
     assert judged.measured == (
-        f"{CLAIM}: table2[hrm, pgd] = 56.00, table2[erm, pgd] = 3.03; margin +32.97 [95%: +30.82, +35.05]"
+        f"{CLAIM}: table2[hrm, pgd] = 56.00, table2[erm, pgd] = 3.03; margin +32.97 [95%: +30.85, +35.05]"
     )
     assert judged.why == "every comparison holds with its whole 95% interval over 3 seeds"
 
@@ -337,7 +404,7 @@ CLAIMS = [
         ("clean", "C", "Table 2", "table2[hrm, pgd] >= 1", "NA", DIFFERS),
     )
 ]
-AUDIT = "paper,claim,verdict,taken_down_by,why\n"
+AUDIT = "paper,claim,verdict,taken_down_by,differs,why\n"
 
 
 def judge_paper(folder: Path, paper: str, made: Tables, audit: str) -> None:
@@ -359,7 +426,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def test_a_papers_scorecard_has_a_row_per_claim_and_the_numbers_of_each(tmp_path: Path) -> None:
-    judge_paper(tmp_path, "hrm", HOLDS, "hrm,gain,does not survive,margin: 3.00,\n")
+    judge_paper(tmp_path, "hrm", HOLDS, "hrm,gain,does not survive,margin: 3.00,audit.examples: 5 instead of 9,\n")
     rows = rows_of(tmp_path / "papers/hrm/scorecard.csv")
     shown = ("paper", "claim", "verdict", "audit", "taken_down_by", "margins")
     assert [tuple(row[field] for field in shown) for row in rows] == [
@@ -368,6 +435,7 @@ def test_a_papers_scorecard_has_a_row_per_claim_and_the_numbers_of_each(tmp_path
         ("hrm", "clean", "indicative: holds", "not applicable", "", "NA"),
     ]
     assert [row["differs"] for row in rows] == ["", "", "; ".join(DIFFERS)]
+    assert [row["audit_differs"] for row in rows] == ["audit.examples: 5 instead of 9", "", ""]
     assert {row["scale"] for row in rows} == {"quick"}
     assert (rows[0]["says"], rows[0]["where"]) == ("HRM is better.", "Table 2")
     assert rows[0]["measured"].startswith(CLAIM)
@@ -381,11 +449,11 @@ def test_a_papers_scorecard_has_a_row_per_claim_and_the_numbers_of_each(tmp_path
 
 
 def test_a_papers_scorecard_is_the_same_whatever_lies_beside_it(tmp_path: Path) -> None:
-    judge_paper(tmp_path / "alone", "hrm", HOLDS, "hrm,gain,survives,,\n")
-    judge_paper(tmp_path / "beside", "other", FAILS, "other,gain,does not survive,margin: 3.00,\n")
+    judge_paper(tmp_path / "alone", "hrm", HOLDS, "hrm,gain,survives,,,\n")
+    judge_paper(tmp_path / "beside", "other", FAILS, "other,gain,does not survive,margin: 3.00,,\n")
     for broken in (tmp_path / "beside/papers/other").rglob("*.*"):
         broken.write_text("not what it should be")
-    judge_paper(tmp_path / "beside", "hrm", HOLDS, "hrm,gain,survives,,\n")
+    judge_paper(tmp_path / "beside", "hrm", HOLDS, "hrm,gain,survives,,,\n")
     for name in ("scorecard.csv", "scorecard.json"):
         alone, beside = (tmp_path / folder / "papers/hrm" / name for folder in ("alone", "beside"))
         assert alone.read_bytes() == beside.read_bytes()
@@ -395,7 +463,7 @@ def test_a_papers_scorecard_is_the_same_whatever_lies_beside_it(tmp_path: Path) 
 def scale(tmp_path: Path) -> Path:
     """A scale's folder with the summary of two papers, of which the second has a number that was not measured."""
     folder = tmp_path / "quick"
-    judge_paper(folder, "hrm", HOLDS, "hrm,gain,does not survive,margin: 3.00,NA\n")
+    judge_paper(folder, "hrm", HOLDS, "hrm,gain,does not survive,margin: 3.00,,NA\n")
     unmeasured = {"row": "cem", "column": "pgd", "status": "not measured", "why": "cem was left out", "mean": None}
     made = tables(erm=[3.0, 3.2], hrm=[4.0, 4.2])
     made["table2"]["cells"].append(unmeasured)

@@ -11,6 +11,8 @@ from conftest import Declarations
 from robustrepro.spec.differences import Differences
 from robustrepro.spec.plan import Plan
 
+STAND_IN = "dataset: digits instead of mnist"
+
 
 def words(plan: Plan, model: str) -> list[str]:
     return [str(difference) for difference in Differences(plan.declarations).of_model(model)]
@@ -32,7 +34,7 @@ def test_nothing_differs_at_a_scale_that_changes_nothing(declarations: Declarati
 def test_a_claim_says_what_of_its_models_and_measures_the_scale_changes(declarations: Declarations) -> None:
     declarations.scales["quick"]["measures"] = {"pgd": {"examples": 10}}
     assert differing(declarations.plan()) == [
-        "data: digits instead of mnist",
+        "dataset: digits instead of mnist (image-hrm, image-erm)",
         "epochs: 3 instead of 4 (image-hrm)",
         "examples: 10 instead of all (pgd)",
         "epochs: 2 instead of 4 (image-erm)",
@@ -62,18 +64,19 @@ def test_every_key_that_decides_the_weights_is_compared(
 ) -> None:
     declarations.paper["models"]["image-erm"]["augmentation"] = {"name": "crop_and_flip"}
     declarations.scales["quick"]["models"] = {"image-erm": change}
-    assert words(declarations.plan(), "image-erm") == [said]
+    assert words(declarations.plan(), "image-erm") == [STAND_IN, said]
 
 
 def test_seeds_and_the_accuracy_during_training_are_no_difference_from_the_paper(declarations: Declarations) -> None:
     declarations.scales["quick"]["models"] = {"image-erm": {"seeds": 7, "test_accuracy": True}}
-    assert words(declarations.plan(), "image-erm") == []
+    assert words(declarations.plan(), "image-erm") == [STAND_IN]
 
 
 def test_what_the_user_changes_is_told_apart_from_what_the_scale_does(declarations: Declarations) -> None:
     declarations.config["overrides"] = {"models": {"image-erm": {"optimizer": {"learning_rate": 0.01}}}}
     plan = declarations.plan()
     assert words(plan, "image-erm") == [
+        STAND_IN,
         "optimizer.learning_rate: 0.01 instead of 0.001 (config.yaml)",
         "epochs: 2 instead of 4",
     ]
@@ -87,10 +90,11 @@ def test_a_change_back_to_the_papers_value_differs_from_the_scale_alone(declarat
     declarations.config["overrides"] = {"models": {"image-erm": {"epochs": 4}}, "seeds": 5}
     plan = declarations.plan()
     assert words(plan, "image-erm") == [
+        STAND_IN,
         "epochs: 4 instead of this scale's 2 (config.yaml)",
         "seeds: 5 instead of this scale's 2 (config.yaml)",
     ]
-    assert not any("image-erm" in said for said in differing(plan))
+    assert [said for said in differing(plan) if "image-erm" in said] == [f"{STAND_IN} (image-hrm, image-erm)"]
 
 
 def test_a_row_says_what_the_user_changed_of_it_and_other_rows_do_not(declarations: Declarations) -> None:
@@ -109,13 +113,16 @@ def test_a_derived_model_differs_where_its_source_does(declarations: Declaration
     declarations.config["overrides"] = {"models": {"image-cut": {"derived": {"change": {"percent": 20}}}}}
     assert words(declarations.plan(), "image-cut") == [
         "change.percent: 20 instead of 10 (config.yaml)",
+        f"from.{STAND_IN}",
         "from.epochs: 2 instead of 4",
     ]
 
 
 def test_data_that_need_not_be_the_official_ones_are_said(declarations: Declarations) -> None:
     declarations.config |= {"scale": "paper", "data": {"allow_unverified": ["mnist"]}}
-    assert differing(declarations.plan()) == ["data: mnist from files that need not be the official ones (config.yaml)"]
+    plan = declarations.plan()
+    assert differing(plan) == ["data: mnist from files that need not be the official ones (config.yaml)"]
+    assert all(note["overridden"] for note in json.loads(plan.job("report").spec)["differences"])
 
 
 def test_a_claim_on_a_computed_cell_rests_on_the_cells_that_it_is_computed_from(declarations: Declarations) -> None:
@@ -152,14 +159,93 @@ def test_models_with_the_same_difference_are_named_together_and_counted_where_th
     assert "epochs: 2 instead of 4 (4 models)" in spec["differs"]
 
 
+def audited(plan: Plan) -> list[str]:
+    """Return what differs of all that the claim is audited with."""
+    (claim,) = json.loads(plan.job("audit", paper="small").spec)["claims"]
+    differs: list[str] = claim["differs"]
+    return differs
+
+
 def test_what_differs_in_the_audit_is_said_beside_it(declarations: Declarations) -> None:
-    declarations.scales["quick"]["audit"] = {"examples": 5}
-    declarations.config["overrides"] = {"audit": {"attacks": {"pgd": {"steps": 3}}}}
-    spec = json.loads(declarations.plan().job("audit", paper="small").spec)
-    assert spec["audit_differs"] == [
+    declarations.scales["paper"]["audit"] = {"examples": 5}
+    declarations.config |= {"scale": "paper", "overrides": {"audit": {"attacks": {"pgd": {"steps": 3}}}}}
+    plan = declarations.plan()
+    assert audited(plan) == [
         "audit.examples: 5 instead of 20",
         "audit.attacks.pgd.steps: 3 instead of 5 (config.yaml)",
     ]
+    assert differing(plan) == []
+
+
+def with_a_third_model(declarations: Declarations) -> None:
+    """Show another model on images, which attacks the two of the claim, and another measure in the claim's ball."""
+    declarations.config["scale"] = "paper"
+    declarations.paper["models"]["image-other"] = declarations.paper["models"]["image-erm"] | {"batch_size": 4}
+    declarations.paper["tables"]["more"] = {
+        "where": "Table 9",
+        "caption": "More",
+        "rows": {
+            "hrm": {"label": "HRM", "model": "image-hrm"},
+            "other": {"label": "Other", "model": "image-other"},
+        },
+        "columns": {"fgsm": {"label": "FGSM", "measure": "fgsm"}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"leave_out": ["image-other"]}, "transfer: none from image-other (config.yaml)"),
+        (
+            {"overrides": {"models": {"image-other": {"epochs": 1}}}},
+            "epochs: 1 instead of 4 (config.yaml) (image-other)",
+        ),
+        ({"overrides": {"measures": {"fgsm": {"examples": 1}}}}, "examples: 1 instead of all (config.yaml) (fgsm)"),
+    ],
+    ids=["a source left out", "a source trained less", "fewer images of a measure in the same ball"],
+)
+def test_a_weaker_audit_is_said_and_leaves_the_claims_own_verdict(
+    declarations: Declarations, change: dict[str, Any], said: str
+) -> None:
+    with_a_third_model(declarations)
+    assert audited(declarations.plan()) == []
+    declarations.config |= change
+    plan = declarations.plan()
+    assert audited(plan) == [said]
+    assert differing(plan) == []
+
+
+def test_a_model_of_other_data_is_told_though_its_measures_read_the_papers(declarations: Declarations) -> None:
+    declarations.config["scale"] = "paper"
+    for measure in ("clean", "pgd"):
+        declarations.paper["measures"][measure]["data"] = "mnist"
+    assert differing(declarations.plan()) == []
+    declarations.config["overrides"] = {"models": {"image-hrm": {"dataset": "digits"}}}
+    plan = declarations.plan()
+    assert differing(plan) == ["dataset: digits instead of mnist (config.yaml) (image-hrm)"]
+    rows = json.loads(plan.job("table", paper="small", table="accuracy").spec)["rows"]
+    assert [row["differs"] for row in rows] == [[], ["dataset: digits instead of mnist (config.yaml)"]]
+
+
+def test_data_generated_from_a_stand_in_are_told_by_their_source(declarations: Declarations) -> None:
+    noise = {"name": "gaussian_noise", "standard_deviation": 0.1}
+    declarations.paper["datasets"] = {"noisy": {"generated": {"from": "mnist", "by": noise}}}
+    declarations.paper["measures"]["pgd"]["data"] = "noisy"
+    assert "data.from: digits instead of mnist (pgd)" in differing(declarations.plan())
+
+
+def test_numbers_that_look_alike_are_told_in_all_digits(declarations: Declarations) -> None:
+    close = {"image-erm": {"optimizer": {"learning_rate": 0.0010000001}}}
+    declarations.config |= {"scale": "paper", "overrides": {"models": close}}
+    assert words(declarations.plan(), "image-erm") == [
+        "optimizer.learning_rate: 0.0010000001 instead of 0.001 (config.yaml)"
+    ]
+
+
+def test_the_users_seeds_of_one_model_are_told_apart_from_the_scales(declarations: Declarations) -> None:
+    declarations.scales["quick"]["models"] = {"image-erm": {"seeds": 4}}
+    declarations.config["overrides"] = {"models": {"image-erm": {"seeds": 6}}}
+    assert words(declarations.plan(), "image-erm") == [STAND_IN, "seeds: 6 instead of this scale's 4 (config.yaml)"]
 
 
 def test_the_model_that_a_measures_data_are_made_from_counts_as_well(declarations: Declarations) -> None:

@@ -292,7 +292,7 @@ def test_a_table_reads_like_the_papers(mixed: dict[str, Any], tmp_path: Path) ->
         "| Big | not measured [97.1%] | not measured |\n"
         "\n"
         "Scale `quick`, 1-2 seeds, ours ± standard deviation over seeds, [as printed]. Intervals in the CSV: "
-        "95% over 2 seeds (Student t, of the log-odds); 95% over 4 images (binomial), one seed. "
+        "95% over 2 seeds (Student t, within bounds); 95% over 4 images (binomial), one seed. "
         "Not measured: image-big: left out. Not as in the paper: data: digits instead of mnist. "
         "Changed for Big: epochs: 3 instead of this scale's 2 (config.yaml). "
         "Unverified data: mnist.\n"

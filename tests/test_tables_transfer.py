@@ -65,7 +65,7 @@ def test_a_cell_is_the_accuracy_of_its_own_target_and_seed(table: dict[str, Any]
     cell = cell_of(table, "erm", ERM)
     assert [(value["seed"], value["value"], value["count"]) for value in cell["values"]] == [(0, 25.0, 4), (1, 0.0, 4)]
     assert (cell["mean"], cell["seeds"]) == (12.5, 2)
-    assert cell["interval_kind"] == "95% over 2 seeds (Student t, of the log-odds)"
+    assert cell["interval_kind"] == "95% over 2 seeds (Student t, within bounds)"
 
 
 def test_an_image_that_the_target_misclassifies_clean_stays_wrong(table: dict[str, Any]) -> None:

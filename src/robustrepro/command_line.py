@@ -116,6 +116,11 @@ def _scale_or_configured(scale: str | None) -> str:
         return validated(Config, read_config({}), CONFIG_FILE).scale
     if not is_key(scale):
         raise UserError(f"the scale '{scale}' cannot be part of a path; {KEY_IN_WORDS}")
+    from robustrepro.spec.config import scale_files
+
+    scales = scale_files(Path())
+    if scale not in scales and not (Path("results") / scale).is_dir():
+        raise unknown_name("scale", scale, scales)
     return scale
 
 
@@ -177,7 +182,9 @@ def publish(
     from robustrepro.publishing import publish as publish_results
     from robustrepro.scorecard.overview import write_overview
     from robustrepro.spec.config import scales_by_faithfulness
+    from robustrepro.spec.sources import require_own_sources
 
+    require_own_sources()
     name, published = _scale_or_configured(scale), Path("docs/results")
     files = publish_results(Path("results") / name, published / name)
     typer.echo(f"published {len(files)} files under {published / name}")

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from robustrepro.errors import UserError
@@ -36,6 +36,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield partial
         with partial.open("rb") as stream:
             os.fsync(stream.fileno())
+        with suppress(OSError):  # of a file system without permissions
+            partial.chmod(0o666 & ~_umask())  # safetensors would leave it to its owner alone
         partial.replace(path)
     except Exception as error:
         if _says_disk_full(error):
@@ -44,6 +46,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """Return which permissions new files lack; it can only be asked for by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _says_disk_full(error: Exception) -> bool:

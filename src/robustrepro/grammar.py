@@ -72,6 +72,18 @@ class Linear:
         divisor = other.constant
         return Linear(tuple((factor / divisor, cell) for factor, cell in self.terms), self.constant / divisor)
 
+    def combined(self) -> Linear:
+        """Return the same with every cell once, and none that cancels out."""
+        factors: dict[Cell, float] = {}
+        for factor, cell in self.terms:
+            factors[cell] = factors.get(cell, 0.0) + factor
+        return Linear(tuple((factor, cell) for cell, factor in factors.items() if factor), self.constant)
+
+    def parted(self) -> tuple[Linear, Linear]:
+        """Return its cells as a difference: those that are added, and those that are taken from them."""
+        kept = Linear(tuple(term for term in self.terms if term[0] > 0), 0.0)
+        return kept, Linear(tuple((-factor, cell) for factor, cell in self.terms if factor < 0), 0.0)
+
     def times(self, factor: float) -> Linear:
         """Return it multiplied by a number."""
         return Linear(tuple((factor * own, cell) for own, cell in self.terms), factor * self.constant)
@@ -98,6 +110,7 @@ class Condition:
         The left side less the right, or of a ``<=`` the right less the left.
     subject, bound
         The side that has to meet the other, and the other: the one that adds a number to its cells, or else the right.
+        Of ``a - b >= 20``, what is taken away belongs to the bound.
     at_least
         Whether the subject has to be at least the bound, or at most.
     """
@@ -167,18 +180,29 @@ def parse_condition(text: str) -> Condition:
     right = read_sum(reader)
     reader.require_end()
     try:
-        sides = _linear(left), _linear(right)
+        sides = _linear(left).combined(), _linear(right).combined()
     except _NotLinearError as error:
         raise reader.error(f"it is not linear in its cells: {error}") from None
     except ZeroDivisionError:
         raise reader.error("it divides by 0") from None
     if not any(side.terms for side in sides):
         raise reader.error("it compares no cell, such as table2[hrm, pgd]")
-    larger, smaller = sides if signs == [">="] else sides[::-1]
     subject, bound = sides
-    if not subject.terms or (subject.constant and bound.terms and not bound.constant):
+    turned = not subject.terms or bool(subject.constant and bound.terms and not bound.constant)
+    if turned:
         subject, bound = bound, subject
-    return Condition(text, larger - smaller, subject, bound, at_least=subject is larger)
+    at_least = (signs == [">="]) != turned
+    margin = (subject - bound if at_least else bound - subject).combined()
+    if not margin.terms:
+        raise reader.error("its cells cancel out, so that it compares none")
+    if not bound.terms:
+        left_over = bound - Linear((), subject.constant)
+        subject, taken = subject.parted()
+        if subject.terms:
+            bound = left_over + taken
+        else:
+            subject, bound, at_least = taken, left_over.times(-1.0), not at_least
+    return Condition(text, margin, subject, bound, at_least)
 
 
 def parse_value(text: str, row: str = THIS) -> Expression:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,7 @@ from robustrepro.layout import Layout
 from robustrepro.measurements.store import read_origin
 from robustrepro.report import build_page, build_report, spec_in
 
-COPIED = (
-    "papers/*/tables/*.csv",
-    "papers/*/tables/*.md",
-    "papers/*/figures/*.png",
-    "metrics.json",
-    "audit.csv",
-    "scorecard.csv",
-)
+COPIED = ("metrics.json", "audit.csv", "scorecard.csv")
 
 DIGITS = 12
 """How many hexadecimal digits of a checksum name something within one file."""
@@ -66,8 +59,10 @@ def publish(source: Path, destination: Path) -> list[Path]:
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}-") as folder:
         fresh = Path(folder) / "fresh"
-        for pattern in COPIED:
-            for file in sorted(source.glob(pattern)):
+        # What lies there but is declared no more is of an earlier run.
+        shown = [file for paper, page in pages.items() for file in _shown(layout, paper, page)]
+        for file in [*(source / name for name in COPIED), *shown]:
+            if file.exists():
                 target = fresh / file.relative_to(source)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
@@ -82,13 +77,22 @@ def publish(source: Path, destination: Path) -> list[Path]:
     return sorted(path for path in destination.rglob("*") if path.is_file())
 
 
+def _shown(layout: Layout, paper: str, page: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield the files of a paper's tables and figures that its page shows."""
+    for table in page["paper"]["tables"]:
+        made = Path(layout.table(paper, table["id"]))
+        yield from (made.with_name(f"{table['id']}{suffix}") for suffix in (".csv", ".md"))
+    for figure in page["paper"]["figures"]:
+        yield Path(layout.figure(paper, figure["id"]))
+
+
 def scorecard_markdown(scorecard: Path) -> str:
     """Return the scorecard as Markdown: each claim, both verdicts, what was measured, and what is not the paper's."""
     claims = pd.read_csv(scorecard, dtype=str, keep_default_na=False)
     rows = [
         f"| {claim.paper} | “{' '.join(claim.says.split())}” ({claim.where}) | **{claim.verdict}** "
         f"| **{claim.audit}** {claim.taken_down_by} | {claim.measured.replace('; ', ';<br>')} "
-        f"| {claim.differs.replace('; ', ';<br>')} |"
+        f"| {'; '.join(filter(None, (claim.differs, claim.audit_differs))).replace('; ', ';<br>')} |"
         for claim in claims.itertuples()
     ]
     columns = ("paper", "claim", "reproduced?", "survives the audit?", "measured", "not as in the paper")

@@ -145,11 +145,12 @@ def _taken_down(
     """
     before = judged(lambda case: case.accuracy(case.own))
     if not before.verdict.holds:
-        state = {Tone.BAD: "false", Tone.OPEN: "undecided"}[before.verdict.tone]
-        return TakenDown(
-            f"it did not hold before: on the audit's {min(case.images for case in cases)} images the comparison is "
-            f"{state} under the paper's own attack"
-        )
+        images = f"on the audit's {min(case.images for case in cases)} images, under the paper's own attack alone"
+        if before.verdict is Verdict.CANNOT_BE_ASKED:
+            return TakenDown(f"it could not be asked before: {images}, no accuracy can meet the bound")
+        if before.verdict.tone is Tone.OPEN:
+            return TakenDown(f"it was undecided before: {images}, the interval crosses the bound")
+        return TakenDown(f"it did not hold before: {images}, the comparison is false")
 
     def left_by(attack: str, case: WorstCase) -> float:
         """Return what resists the paper's own attack and this one, if it was run on this model."""

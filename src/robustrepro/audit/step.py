@@ -32,9 +32,9 @@ def run(work: Work) -> None:
     ----------
     work
         ``spec``: ``folder``, ``paper``, its ``claims`` with their ``cells`` that are under attack and what ``differs``
-        from the paper, what differs in the audit from its declaration (``audit_differs``), ``tables``, those
-        that were made, the number of ``seeds`` of each model, and by model its ``sources``: the models whose examples
-        were tried on it; ``outputs``: the two files, in this order. Tables and measurements are found by their names.
+        of all that they are audited with, ``tables``, those that were made, the number of ``seeds`` of each model, and
+        by model its ``sources``: the models whose examples were tried on it; ``outputs``: the two files, in this order.
+        Tables and measurements are found by their names.
     """
     paper = work.spec["paper"]
     tables = TableCells.of_tables(read_tables(Layout(work.spec["folder"]), paper, work.spec["tables"]))
@@ -43,8 +43,7 @@ def run(work: Work) -> None:
         worst_cases = {_cell(audited): _worst_cases(audited, work.spec, transfers) for audited in claim["cells"]}
         survival = judge_survival(claim["holds_if"], tables, worst_cases, claim["differs"])
         named = {"paper": paper, "claim": claim["key"]}
-        differs = "; ".join([*claim["differs"], *work.spec["audit_differs"]])
-        rows.append({**named, **_row(survival, worst_cases), "differs": differs})
+        rows.append({**named, **_row(survival, worst_cases), "differs": "; ".join(claim["differs"])})
         cells = [_detail(audited, worst_cases[_cell(audited)]) for audited in claim["cells"]]
         details.append({**named, **asdict(survival), "cells": cells})
     details_path, rows_path = work.outputs

@@ -22,7 +22,11 @@ def in_short(paper: Paper) -> list[str]:
         sentences.append(f"{rest}: {_counted(audited)}.")
         downs = [claim.survival.taken_down for claim in paper.claims if claim.survival]
         taken = sum(bool(down and down.conditions) for down in downs)
-        sentences.append(f"Of those that held under the paper's own attack, the audit took down {taken or 'none'}.")
+        held = sum(claim.verdict.holds for claim in paper.claims if claim.survival)
+        if taken or held:
+            sentences.append(f"Of those that held under the paper's own attack, the audit took down {taken or 'none'}.")
+        else:
+            sentences.append("None of them held under the paper's own attack, so that there was nothing to take down.")
         best = "; ".join(_most_robust(cells))
         sentences.append(f"What the most robust model keeps under all attacks of the audit together: {best}.")
     return sentences

@@ -110,8 +110,9 @@ def read_scorecard(path: Path) -> list[Row]:
 
 
 def _rank(row: Row) -> tuple[bool, bool]:
+    """Return the order of rows: measured ones first, and of these those where nothing differs from the paper."""
     verdict = Verdict.of_word(row["verdict"])
-    return verdict is Verdict.NOT_MEASURED, verdict.is_indicative
+    return verdict is Verdict.NOT_MEASURED, verdict.is_indicative or bool(row.get("differs"))
 
 
 def as_markdown(claims: Sequence[ClaimOverScales]) -> str:

@@ -47,8 +47,8 @@ class Judged:
         As the tables print them.
     on_the_floor
         Whether every number in it is an accuracy below ``FLOOR``, so that a margin missed is no lead of another model.
-    bound
-        What the bound comes to where no accuracy can meet it.
+    bound, limit
+        What the bound comes to where no accuracy can meet it, and how near the subject can come.
     """
 
     condition: str
@@ -62,6 +62,12 @@ class Judged:
     on_the_floor: bool
     seeds_to_decide: int | None = None
     bound: float | None = None
+    limit: float | None = None
+
+    @property
+    def ranks_what_is_broken(self) -> bool:
+        """Whether it holds between accuracies that are all next to nothing, which tells no lead of any."""
+        return self.outcome == "holds" and self.on_the_floor and len(self.compared) > 1
 
     @property
     def text(self) -> str:

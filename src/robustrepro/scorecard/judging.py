@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,10 +21,15 @@ from robustrepro.tables.statistics import (
 from robustrepro.verdicts import Verdict
 from robustrepro.words import plural
 
+Samples = Mapping[Cell, pd.DataFrame]
+"""The samples of cells, indexed by seed."""
+
 ON_THE_FLOOR = (
     f"every accuracy that decides is below {FLOOR:g}%: no model here is robust, and which of them is more so cannot be "
     "told"
 )
+ROUNDING = 1e-9
+"""What is nearer to 0 than this is 0: sums of percentages are off by as much as floats are."""
 NOT_THE_PAPERS = "no verdict, since not all is as in the paper"
 
 
@@ -47,6 +52,9 @@ def judge_claim(conditions: Sequence[str], tables: TableCells, differs: Sequence
     parsed = [parse_condition(text) for text in conditions]
     if reasons := tables.why_not_measured(dict.fromkeys(cell for condition in parsed for cell in condition.cells)):
         return Judgement(Verdict.NOT_MEASURED, "; ".join(reasons))
+    for condition in parsed:
+        if not common_seeds({cell: tables.samples_of(cell) for cell in condition.cells}):
+            return Judgement(Verdict.NOT_MEASURED, f"'{condition.text}' compares cells that have no seed in common")
     judgement = _combined(tuple(judge_condition(condition, tables) for condition in parsed))
     if judgement.on_the_floor:
         judgement = replace(judgement, why=f"{judgement.why}; {ON_THE_FLOOR}")
@@ -57,26 +65,36 @@ def judge_claim(conditions: Sequence[str], tables: TableCells, differs: Sequence
 
 def _combined(judged: tuple[Judged, ...]) -> Judgement:
     """Return the verdict that all conditions of a claim come to where nothing differs from the paper."""
-    seeds = min(condition.seeds for condition in judged)
     by_outcome: dict[Outcome, list[Judged]] = {}
     for condition in judged:
         by_outcome.setdefault(condition.outcome, []).append(condition)
-    over = f"over {seeds} seeds" if seeds > 1 else "over the test images of one seed"
     comparisons = plural(len(judged), "comparison")
     if failed := by_outcome.get("fails"):
         fail = "fails with its" if len(failed) == 1 else "fail with their"
-        why = f"{len(failed)} of {comparisons} {fail} whole 95% interval {over}"
+        why = f"{len(failed)} of {comparisons} {fail} whole 95% interval {_over(failed)}"
         return Judgement(Verdict.NOT_REPRODUCED, why, judged)
     if beyond := by_outcome.get("beyond"):
-        asked = ", ".join(f"'{condition.condition}' asks for {condition.bound:.2f}%" for condition in beyond)
-        return Judgement(Verdict.CANNOT_BE_ASKED, f"{asked}, which no accuracy can be", judged)
+        asked = ", ".join(
+            f"'{condition.condition}' asks for {condition.bound:.2f}%, which accuracies cannot come to: "
+            f"{condition.limit:.2f}% is as far as they go"
+            for condition in beyond
+        )
+        return Judgement(Verdict.CANNOT_BE_ASKED, asked, judged)
     if crossing := by_outcome.get("crosses"):
-        why = f"the 95% interval {over} crosses the bound in {len(crossing)} of {comparisons}"
+        why = f"the 95% interval {_over(crossing)} crosses the bound in {len(crossing)} of {comparisons}"
         return Judgement(Verdict.INCONCLUSIVE, f"{why}; {_what_would_decide(crossing)}", judged)
-    if seeds == 1:
+    if any(condition.ranks_what_is_broken for condition in judged):
+        return Judgement(Verdict.INCONCLUSIVE, f"every comparison holds, but {ON_THE_FLOOR}", judged)
+    if min(condition.seeds for condition in judged) == 1:
         why = "every comparison holds, but one seed cannot carry a claim about training"
         return Judgement(Verdict.INCONCLUSIVE, why, judged)
-    return Judgement(Verdict.REPRODUCED, f"every comparison holds with its whole 95% interval {over}", judged)
+    return Judgement(Verdict.REPRODUCED, f"every comparison holds with its whole 95% interval {_over(judged)}", judged)
+
+
+def _over(judged: Sequence[Judged]) -> str:
+    """Return what the intervals of these comparisons are over."""
+    seeds = min(condition.seeds for condition in judged)
+    return f"over {seeds} seeds" if seeds > 1 else "over the test images of one seed"
 
 
 def _what_would_decide(crossing: Sequence[Judged]) -> str:
@@ -93,7 +111,7 @@ def judge_condition(condition: Condition, tables: TableCells) -> Judged:
     """Return a condition's margin with its interval, both from the seeds that all of its cells have.
 
     With several seeds the margin is taken seed by seed (models that share a seed share initialisation and data order)
-    and the interval is over seeds. With one, the intervals that this seed's rows give are added up at their worst.
+    and the interval is over seeds (see :class:`_Over`).
 
     Parameters
     ----------
@@ -104,37 +122,60 @@ def judge_condition(condition: Condition, tables: TableCells) -> Judged:
     """
     cells = condition.cells
     samples = {cell: tables.samples_of(cell) for cell in cells}
-    values = pd.DataFrame({cell: of_cell["value"] for cell, of_cell in samples.items()}).loc[_common_seeds(samples)]
+    values = pd.DataFrame({cell: of_cell["value"] for cell, of_cell in samples.items()}).loc[common_seeds(samples)]
     accuracies = all(tables.of(cell, "accuracy") for cell in cells)
-    bounds = condition.margin.reach(*PERCENTAGES) if accuracies else None
-    margins = [condition.margin.value(dict(row)) for _, row in values.iterrows()]
+    margins = _Over(condition.margin, values, samples, accuracies=accuracies)
+    beyond = _beyond(condition, values, samples) if accuracies else None
     means = {cell: float(np.mean(values[cell])) for cell in cells}
-    needed = None
-    if len(margins) > 1:
-        estimate = over_seeds(margins, bounds)
-        margin, interval, std = estimate.mean, estimate.interval, estimate.std or 0.0
-        if _outcome(interval) == "crosses":
-            needed = seeds_to_decide(margin, std, len(margins), bounds)
-    else:
-        margin, interval = margins[0], _added_up(condition.margin, samples, values.index[0])
-    bound = _unreachable(condition, means) if accuracies else None
     compared = [Compared(str(cell), means[cell], tables.of(cell, "printed") or None) for cell in cells]
     return Judged(
         condition.text,
-        _outcome(interval) if bound is None else "beyond",
-        margin,
-        interval,
-        len(margins),
+        "beyond" if beyond else _outcome(margins.interval),
+        margins.mean,
+        margins.interval,
+        len(values),
         tuple(compared),
         max(int(tables.of(cell, "decimals")) for cell in cells),
         tables.of(cells[0], "unit"),
         accuracies and all(number.value < FLOOR for number in compared),
-        needed if bound is None else None,
-        bound,
+        None if beyond else margins.seeds_to_decide,
+        *(beyond or (None, None)),
     )
 
 
-def _common_seeds(samples: dict[Cell, pd.DataFrame]) -> list[int]:
+class _Over:
+    """A sum of cells over the seeds that all of them have: its mean, and its 95% interval.
+
+    With several seeds the interval is over seeds. With one, and where accuracies come to the same with every seed and
+    so tell nothing of a spread, those that one seed's rows give are added up at their worst.
+
+    Parameters
+    ----------
+    linear
+        The sum.
+    values
+        The cells' values, a row per seed.
+    samples
+        The cells' samples, with the intervals of each seed.
+    accuracies
+        Whether all cells are accuracies in percent.
+    """
+
+    def __init__(self, linear: Linear, values: pd.DataFrame, samples: Samples, *, accuracies: bool) -> None:
+        of_seeds = [linear.value(dict(row)) for _, row in values.iterrows()]
+        self.seeds_to_decide: int | None = None
+        bounds = linear.reach(*PERCENTAGES) if accuracies else None
+        estimate = over_seeds(of_seeds, bounds) if len(of_seeds) > 1 else None
+        self.mean = estimate.mean if estimate else of_seeds[0]
+        if estimate and not (accuracies and estimate.std == 0):
+            self.interval = estimate.interval
+            if _outcome(self.interval) == "crosses":
+                self.seeds_to_decide = seeds_to_decide(self.mean, estimate.std or 0.0, len(of_seeds), bounds)
+        else:
+            self.interval = _added_up(linear, samples, values.index[0])
+
+
+def common_seeds(samples: Samples) -> list[int]:
     """Return the seeds that all of these cells have, in order."""
     return sorted(set.intersection(*(set(of_cell.index) for of_cell in samples.values())))
 
@@ -144,10 +185,10 @@ def _outcome(interval: Interval | None) -> Outcome:
     if interval is None:
         return "crosses"
     low, high = interval
-    return "holds" if low >= 0 else "fails" if high < 0 else "crosses"
+    return "holds" if low >= -ROUNDING else "fails" if high < -ROUNDING else "crosses"
 
 
-def _added_up(margin: Linear, samples: dict[Cell, pd.DataFrame], seed: int) -> Interval | None:
+def _added_up(margin: Linear, samples: Samples, seed: int) -> Interval | None:
     """Return the margin's interval from those of one seed's cells, each at its worst; None where one has none."""
     low = high = margin.constant
     for factor, cell in margin.terms:
@@ -156,8 +197,14 @@ def _added_up(margin: Linear, samples: dict[Cell, pd.DataFrame], seed: int) -> I
     return None if np.isnan([low, high]).any() else (low, high)
 
 
-def _unreachable(condition: Condition, means: dict[Cell, float]) -> float | None:
-    """Return what the bound comes to where no accuracies can meet it: ERM + 20 points where ERM is at 92.23%."""
-    bound = condition.bound.value(means)
-    low, high = condition.subject.reach(*PERCENTAGES)
-    return bound if (bound > high if condition.at_least else bound < low) else None
+def _beyond(condition: Condition, values: pd.DataFrame, samples: Samples) -> tuple[float, float] | None:
+    """Return what the bound comes to, and how near to it accuracies can come, where its whole interval is out of reach.
+
+    So ERM + 20 points is, where ERM is at 92.23%.
+    """
+    bound = _Over(condition.bound, values, samples, accuracies=True)
+    lowest, highest = condition.subject.reach(*PERCENTAGES)
+    low, high = bound.interval or (bound.mean, bound.mean)
+    if condition.at_least:
+        return (bound.mean, highest) if low > highest else None
+    return (bound.mean, lowest) if high < lowest else None

@@ -14,8 +14,11 @@ from robustrepro.verdicts import Verdict
 
 MARK = "~"
 """What stands before an indicative verdict, instead of the word."""
+CHANGED = " (config.yaml)"
+"""What stands behind the user's own changes, before the models that they are of."""
 LEGEND = f"{MARK} indicative: not all is as in the paper, so that it is no verdict on the paper"
 WIDEST_PAPER = 12
+WIDEST_SCALE = 8
 NARROWEST_CLAIM = 8
 GAP = 2
 """Columns of the terminal, in characters."""
@@ -50,7 +53,7 @@ def _print(console: Console, title: str, rows: Sequence[Row], scales: Sequence[s
         "claim": [Text(row["claim"]) for row in rows],
         "reproduced?": [_short(Verdict.of_word(row["verdict"])) for row in rows],
         "survives?": [_short(Verdict.of_word(row["audit"])) for row in rows],
-        **({"scale": [Text(scale) for scale in scales]} if scales else {}),
+        **({"scale": [_cut(scale, WIDEST_SCALE) for scale in scales]} if scales else {}),
     }
     widths = {heading: max([len(heading), *map(len, column)]) for heading, column in columns.items()}
     others = sum(width + GAP for heading, width in widths.items() if heading != "claim")
@@ -78,5 +81,6 @@ def _short(verdict: Verdict) -> Text:
 
 def _changed(rows: Iterable[Row]) -> list[str]:
     """Return what the user has changed of what the claims rest on, each once."""
-    differing = dict.fromkeys(words for row in rows for words in row.get("differs", "").split("; "))
-    return [words for words in differing if "(config.yaml)" in words]
+    columns = (row.get(column, "") for row in rows for column in ("differs", "audit_differs"))
+    differing = (words.partition(CHANGED) for column in columns for words in column.split("; "))
+    return list(dict.fromkeys(words + mark for words, mark, _ in differing if mark))

@@ -29,6 +29,7 @@ COLUMNS = [
     "audit",
     "taken_down_by",
     "differs",
+    "audit_differs",
     "measured",
     "why",
     "margins",
@@ -71,6 +72,7 @@ def run(work: Work) -> None:
 
 def _row(claim: Mapping[str, Any], judgement: Judgement, survival: Mapping[str, str] | None) -> dict[str, str]:
     """Return a claim's row; ``survival`` is the audit's, where the claim rests on an attack."""
+    of_audit = survival["differs"].split("; ") if survival else []
     unmeasured = judgement.verdict is Verdict.NOT_MEASURED
     without_audit = Verdict.NOT_MEASURED if unmeasured else Verdict.NOT_APPLICABLE
     return {
@@ -81,6 +83,7 @@ def _row(claim: Mapping[str, Any], judgement: Judgement, survival: Mapping[str, 
         "audit": survival["verdict"] if survival else without_audit,
         "taken_down_by": survival["taken_down_by"] if survival else "",
         "differs": "; ".join(claim["differs"]),
+        "audit_differs": "; ".join(words for words in of_audit if words and words not in claim["differs"]),
         "measured": judgement.measured,
         "why": judgement.why,
         "margins": claim["margins"],

@@ -151,12 +151,15 @@ class PaperAudit:
 
     def sources(self, target: str) -> dict[str, int]:
         """Return the models of the paper whose examples are tried on an audited one, each with its number of seeds."""
-        dataset = self._declarations.dataset_of(target)
         return {
             model: len(self._declarations.seeds(model))
-            for model in self._shown_models()
-            if self._declarations.dataset_of(model) == dataset and not self._declarations.left_out(model)
+            for model in self._possible_sources(target)
+            if not self._declarations.left_out(model)
         }
+
+    def left_out_sources(self, target: str) -> list[str]:
+        """Return the models that would have attacked an audited one, had the user not left them out."""
+        return [model for model in self._possible_sources(target) if self._declarations.left_out(model)]
 
     def files(self, layout: Layout) -> list[str]:
         """Return the measurements that the paper's claims are audited with."""
@@ -175,6 +178,11 @@ class PaperAudit:
                     if self.transfer_targets(source, seed)
                 )
         return list(files)
+
+    def _possible_sources(self, target: str) -> list[str]:
+        """Return the models of the paper on the same data set as an audited one."""
+        dataset = self._declarations.dataset_of(target)
+        return [model for model in self._shown_models() if self._declarations.dataset_of(model) == dataset]
 
     def _targets_of(self, source: str) -> list[str]:
         """Return the audited models on the same data set as a model."""

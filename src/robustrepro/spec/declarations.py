@@ -15,7 +15,7 @@ from robustrepro.spec.config import Config, Scale, scale_files, scales_by_faithf
 from robustrepro.spec.datasets import AdversarialDataset, CountedDataset, DatasetSpec, GeneratedDataset
 from robustrepro.spec.extensions import load_extensions
 from robustrepro.spec.figures import Figure
-from robustrepro.spec.layers import making_of, seed_count
+from robustrepro.spec.layers import lineage_of, making_of, seed_count
 from robustrepro.spec.lengths import IMAGE_DIMENSIONS
 from robustrepro.spec.measurements import Measurement
 from robustrepro.spec.models import DerivedModel, GivenModel, ModelDeclaration, TrainedModel
@@ -238,21 +238,31 @@ class Declarations:
     # -- layers --------------------------------------------------------------------------------------------------
 
     def model_layers(self, name: str) -> tuple[Tree, Tree, Tree]:
-        """Return how a model is made, but for its data set: as its paper says, at the scale, and as used.
+        """Return how a model is made: as its paper says, at the scale, and as used.
 
         The number of seeds is no part of what a paper says of a model; there it is the used one.
         """
-        in_paper, at_scale, used = (making_of(name, models) for models in self._models)
+        datasets = (self._datasets_in_papers, self.datasets, self.datasets)
+        in_paper, at_scale, used = map(making_of, (name,) * 3, self._models, datasets)
         seeds = len(self.seeds(name))
         seeds_at_scale = seed_count(name, self._models.at_scale, self.scale.seeds)
         return in_paper | {"seeds": seeds}, at_scale | {"seeds": seeds_at_scale}, used | {"seeds": seeds}
 
     def measure_layers(self, name: str) -> tuple[Tree, Tree, Tree]:
         """Return what a measure measures: as its paper says, at the scale, and as used."""
-        in_paper, at_scale, used = (
-            measures[name].model_dump(mode="json", exclude={"shards"}) for measures in self._measures
+
+        def layer(measure: Measurement, datasets: Mapping[str, DatasetSpec], stand_ins: Mapping[str, str]) -> Tree:
+            content = measure.model_dump(mode="json", exclude={"shards"})
+            data = measure.data and lineage_of(stand_ins.get(measure.data, measure.data), datasets)
+            return content | {"data": data}
+
+        in_papers, at_scale, used = (measures[name] for measures in self._measures)
+        stand_ins = self.scale.datasets
+        return (
+            layer(in_papers, self._datasets_in_papers, {}),
+            layer(at_scale, self.datasets, stand_ins),
+            layer(used, self.datasets, stand_ins),
         )
-        return in_paper, at_scale, used
 
     def audit_layers(self) -> tuple[Tree, Tree, Tree]:
         """Return the audit: as ``workflow/audit.yaml`` has it, at the scale, and as used."""

@@ -15,7 +15,7 @@ from robustrepro.spec.reading import Tree
 
 UNSET = "the default"
 """What stands for the value of a key that one layer alone has."""
-NONE = {"examples": "all"}
+NONE = {"examples": "all", "data": "each model's own"}
 """What a key says that has no value; it is none of something unless it stands here."""
 MOST_NAMED = 3
 """So many models are named beside what they have in common; of more, the number is said."""
@@ -53,7 +53,10 @@ class Difference:
         whose = "" if self.from_paper else "this scale's "
         changed = " (config.yaml)" if self.overridden else ""
         nothing = NONE.get(self.key.rpartition(".")[2], "none")
-        return f"{self.key}: {_in_words(self.used, nothing)} instead of {whose}{_in_words(other, nothing)}{changed}"
+        ours, theirs = (_in_words(value, nothing) for value in (self.used, other))
+        if ours == theirs:  # they differ in digits that are not shown
+            ours, theirs = repr(self.used), repr(other)
+        return f"{self.key}: {ours} instead of {whose}{theirs}{changed}"
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Differences:
         self._of_measure: dict[str, tuple[Difference, ...]] = {}
 
     def of_model(self, name: str) -> tuple[Difference, ...]:
-        """Return what differs in how a model is made; its data set is that of :meth:`of_data`."""
+        """Return what differs in how a model is made."""
         if name not in self._of_model:
             self._of_model[name] = tuple(_differing(*self._declarations.model_layers(name)))
         return self._of_model[name]
@@ -115,16 +118,28 @@ class Differences:
 
     def of_audit(self) -> list[str]:
         """Return in words what differs in the audit from ``workflow/audit.yaml``, which is ours and no paper's."""
-        return [f"audit.{difference}" for difference in _differing(*self._declarations.audit_layers())]
+        return [str(difference) for difference in self._of_audit()]
 
-    def of_data(self, model: str, measure: str) -> Iterator[tuple[str, bool]]:
-        """Yield in words what stands in for a paper's data set, or need not be it; and whether the user chose so."""
-        behind = self._declarations.data_behind(model, self._declarations.measure(measure))
-        for in_paper, used in sorted(behind.items()):
-            if in_paper != used:
-                yield f"data: {used} instead of {in_paper}", False
+    def _of_audit(self) -> Iterator[Difference]:
+        return _differing(*self._declarations.audit_layers(), "audit")
+
+    def beside_models(self) -> list[Note]:
+        """Return what differs in the audit, and what the user has left out."""
+        notes = [
+            Note(str(difference), "measures", (), difference.overridden, from_paper=True)
+            for difference in self._of_audit()
+        ]
+        absent = tuple(name for name in self._declarations.models if self._declarations.left_out(name))
+        left_out = [Note("models: left out (config.yaml)", "models", absent, overridden=True, from_paper=True)]
+        return notes + (left_out if absent else [])
+
+    def of_data(self, model: str, measure: str) -> Iterator[str]:
+        """Yield in words which data sets need not be the paper's, since the user has allowed other files of them."""
+        of_model = self._declarations.data_behind(model)
+        of_measure = self._declarations.data_behind(model, self._declarations.measure(measure))
+        for used in sorted({*of_model.values(), *of_measure.values()}):
             if used in self._declarations.config.data.allow_unverified:
-                yield f"data: {used} from files that need not be the official ones (config.yaml)", True
+                yield f"data: {used} from files that need not be the official ones (config.yaml)"
 
     def notes(self, shown: Iterable[tuple[str, str]]) -> list[Note]:
         """Return what differs in everything that is shown, each difference once.
@@ -134,17 +149,17 @@ class Differences:
         shown
             What is shown, as (model, measure).
         """
-        data: dict[str, bool] = {}
+        data: dict[str, None] = {}
         differing: dict[tuple[str, str, bool, bool], dict[str, None]] = {}
         for model, measure in dict.fromkeys(shown):
-            data |= dict(self.of_data(model, measure))
+            data |= dict.fromkeys(self.of_data(model, measure))
             behind = self._declarations.models_behind(model, self._declarations.measure(measure))
             of_both = [("models", name, self.of_model(name)) for name in behind]
             for what, name, differences in (*of_both, ("measures", measure, self.of_measure(measure))):
                 for difference in differences:
                     key = (str(difference), what, difference.overridden, difference.from_paper)
                     differing.setdefault(key, {})[name] = None
-        notes = [Note(words, "models", (), overridden, from_paper=True) for words, overridden in data.items()]
+        notes = [Note(words, "models", (), overridden=True, from_paper=True) for words in data]
         return notes + [Note(words, what, tuple(names), *flags) for (words, what, *flags), names in differing.items()]
 
 
@@ -158,7 +173,9 @@ def _differing(in_paper: Any, at_scale: Any, used: Any, key: str = "") -> Iterat
         yield Difference(key, used, in_paper, at_scale)
         return
     for part in dict.fromkeys(part for layer in layers for part in layer):
-        of_paper, of_scale, of_use = (layer.get(part, UNSET) for layer in layers)
+        # An option that one layer alone has is the others' default; of a list of things, they have no such thing.
+        absent = UNSET if "name" in in_paper else None
+        of_paper, of_scale, of_use = (layer.get(part, absent) for layer in layers)
         yield from _differing(of_paper, of_scale, of_use, f"{key}.{part}" if key else part)
 
 
@@ -177,4 +194,6 @@ def _in_words(value: Any, nothing: str = "none") -> str:
         return f"{name} ({inside})" if inside else str(name)
     if isinstance(value, list):
         return ", ".join(map(_in_words, value)) or "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from robustrepro.spec.datasets import DatasetSpec, GeneratedDataset
 from robustrepro.spec.models import DerivedModel, GivenModel, ModelDeclaration
 from robustrepro.spec.reading import Tree
 
 Declared = TypeVar("Declared")
-NOT_OF_THE_WEIGHTS = {"seeds", "dataset", "test_accuracy"}
-"""Keys of a trained model that say nothing of how it is made, or are told apart: its data set has stand-ins."""
+NOT_OF_THE_WEIGHTS = {"seeds", "test_accuracy"}
+"""Keys of a trained model that say nothing of how it is made."""
 
 
 @dataclass(frozen=True)
@@ -34,23 +35,41 @@ class Layers(Generic[Declared]):
         return iter((self.in_papers, self.at_scale, self.used))
 
 
-def making_of(name: str, models: Mapping[str, ModelDeclaration]) -> Tree:
-    """Return what decides how a model is made, but for its data set, as plain data.
+def lineage_of(name: str, datasets: Mapping[str, DatasetSpec]) -> Tree:
+    """Return a data set, and what it is generated from, as plain data.
+
+    Parameters
+    ----------
+    name
+        The data set.
+    datasets
+        One layer of all data sets.
+    """
+    declared = datasets[name]
+    if isinstance(declared, GeneratedDataset):
+        return {"name": name, "from": lineage_of(declared.source, datasets)}
+    return {"name": name}
+
+
+def making_of(name: str, models: Mapping[str, ModelDeclaration], datasets: Mapping[str, DatasetSpec]) -> Tree:
+    """Return what decides how a model is made, as plain data.
 
     Parameters
     ----------
     name
         The model.
-    models
-        One layer of all models.
+    models, datasets
+        One layer of all models and data sets.
     """
     match models[name]:
         case DerivedModel(derived=derived):
-            return {"change": derived.change.model_dump(mode="json"), "from": making_of(derived.source, models)}
+            source = making_of(derived.source, models, datasets)
+            return {"change": derived.change.model_dump(mode="json"), "from": source}
         case GivenModel() as given:
-            return given.model_dump(mode="json", exclude={"dataset"})
+            return given.model_dump(mode="json") | {"dataset": lineage_of(given.dataset, datasets)}
         case trained:
-            return trained.model_dump(mode="json", exclude=NOT_OF_THE_WEIGHTS)
+            content = trained.model_dump(mode="json", exclude=NOT_OF_THE_WEIGHTS)
+            return content | {"dataset": lineage_of(trained.dataset, datasets)}
 
 
 def seed_count(name: str, models: Mapping[str, ModelDeclaration], default: int) -> int:

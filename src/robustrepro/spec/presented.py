@@ -76,7 +76,12 @@ class PresentedJobs:
         """Return the job that judges a paper's claims about robustness again, on the per-image worst case."""
         audit = self._audits[paper]
         claims = [
-            {"key": key, "holds_if": claim.holds_if, "cells": cells, "differs": self._claim_differs(paper, claim)}
+            {
+                "key": key,
+                "holds_if": claim.holds_if,
+                "cells": cells,
+                "differs": self._audit_differs(paper, claim, cells),
+            }
             for key, claim in self._papers[paper].claims.items()
             if (cells := audit.claim_cells(claim.holds_if))
         ]
@@ -89,7 +94,6 @@ class PresentedJobs:
             tables=list(self._papers[paper].tables),
             seeds={model: len(self._declarations.seeds(model)) for model in audit.balls},
             sources={model: audit.sources(model) for model in audit.balls},
-            audit_differs=self._differences.of_audit(),
         )
         return Job("audit", spec, found_by_name([*self.tables_of(paper), *audit.files(self._layout)]))
 
@@ -156,6 +160,18 @@ class PresentedJobs:
         """Return in words what of a claim's models and measures is not the paper's."""
         return self._from_paper(self._contents.claim_shows(paper, claim.holds_if))
 
+    def _audit_differs(self, paper: str, claim: Claim, cells: Iterable[Tree]) -> list[str]:
+        """Return in words what is not the paper's, or not as declared, of all that a claim is audited with."""
+        audit = self._audits[paper]
+        shown = self._contents.claim_shows(paper, claim.holds_if)
+        absent: dict[str, None] = {}
+        for cell in cells:
+            shown += [(cell["model"], measure) for measure in cell["measures"]]
+            shown += [(source, cell["measure"]) for source in audit.sources(cell["model"])]
+            absent |= dict.fromkeys(audit.left_out_sources(cell["model"]))
+        without = [f"transfer: none from {', '.join(absent)} (config.yaml)"] if absent else []
+        return [*self._from_paper(shown), *self._differences.of_audit(), *without]
+
     def _from_paper(self, shown: Iterable[Shown]) -> list[str]:
         """Return in words what is not the paper's of what is shown."""
         return [str(note) for note in self._differences.notes(shown) if note.from_paper]
@@ -186,7 +202,9 @@ class PresentedJobs:
             **shared,
             "scale_description": self._declarations.scale.description,
             "sources": {name: self._declarations.dataset(name).in_words for name in used},
-            "differences": [note.as_data() for note in self._differences.notes(shown)],
+            "differences": [
+                note.as_data() for note in (*self._differences.notes(shown), *self._differences.beside_models())
+            ],
         }
 
     def _shared(self, shown: Iterable[tuple[str, str]]) -> Tree:

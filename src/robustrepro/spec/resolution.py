@@ -36,7 +36,7 @@ class Resolution:
 
     def __init__(self, written: WrittenPapers, scale: Scale, scale_file: str, config: Config) -> None:
         self._written, self._scale, self._scale_file, self._config = written, scale, scale_file, config
-        self._changes = f"{scale_file} or config.yaml"
+        self._changes = (scale_file, "config.yaml: overrides")
         """Where it says what differs from the papers, for messages about what was right in its paper."""
 
     def datasets_in_papers(self) -> dict[str, DatasetSpec]:
@@ -86,9 +86,9 @@ class Resolution:
         for name, tree in trees.items():
             stand_in = self._scale.datasets.get(tree.get("dataset", ""))
             with_stand_ins[name] = {**tree, "dataset": stand_in} if stand_in else tree
+        layers = zip(self._changes, self._layered("models", with_stand_ins, changes_that_fit), strict=True)
         at_scale, used = (
-            {name: model_of(tree, f"{self._changes}: models.{name}") for name, tree in layer.items()}
-            for layer in self._layered("models", with_stand_ins, changes_that_fit)
+            {name: model_of(tree, f"{where}: models.{name}") for name, tree in layer.items()} for where, layer in layers
         )
         return Layers(in_papers, at_scale, used)
 
@@ -107,9 +107,10 @@ class Resolution:
             if name.casefold().startswith(RESERVED):
                 raise UserError(f"{place}: names that begin with '{RESERVED}' are the audit's own; take another")
             in_papers[name] = measure_of(tree, place)
+        layers = zip(self._changes, self._layered("measures", trees), strict=True)
         at_scale, used = (
-            {name: measure_of(tree, f"{self._changes}: measures.{name}") for name, tree in layer.items()}
-            for layer in self._layered("measures", trees)
+            {name: measure_of(tree, f"{where}: measures.{name}") for name, tree in layer.items()}
+            for where, layer in layers
         )
         return Layers(in_papers, at_scale, used)
 
@@ -124,8 +125,11 @@ class Resolution:
         declared = read_yaml(root / AUDIT_FILE)
         at_scale = merged(declared, self._scale.audit)
         used = merged(at_scale, self._config.overrides.audit)
-        first, second, third = (validated(Audit, tree, AUDIT_FILE) for tree in (declared, at_scale, used))
-        return first, second, third
+        return (
+            validated(Audit, declared, AUDIT_FILE),
+            validated(Audit, at_scale, f"{self._scale_file}: audit"),
+            validated(Audit, used, "config.yaml: overrides.audit"),
+        )
 
     def _layered(
         self, kind: str, trees: dict[str, Tree], fitting: Fitting | None = None

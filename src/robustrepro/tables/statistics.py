@@ -257,7 +257,7 @@ def over_seeds(values: Sequence[float], bounds: Interval | None = None) -> Estim
         raise ValueError(f"an interval over seeds needs two values or more, not {count}")
     mean = math.fsum(values) / count
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
-    how = "Student t" if bounds is None else "Student t, of the log-odds"
+    how = "Student t" if bounds is None else "Student t, within bounds"
     return Estimate(mean, std, interval_of_mean(mean, std, count, bounds), f"95% over {count} seeds ({how})")
 
 
@@ -283,9 +283,9 @@ def binomial_interval(successes: int, trials: int) -> Interval:
 def interval_of_mean(mean: float, std: float, count: int, bounds: Interval | None = None) -> Interval:
     """Return the 95% Student-t interval of a mean over seeds.
 
-    Between bounds it is that of the log-odds of the mean's place between them, brought back, so that it never leaves
-    them; where the spread is small, both agree. The standard error of the log-odds follows from that of the place p by
-    the delta method, as se / (p (1 - p)).
+    Between bounds, each end is the nearer of two: Student's, and that of the log-odds of the mean's place p between the
+    bounds, brought back, which never leaves them (its standard error is se / (p (1 - p)), by the delta method). Towards
+    a near bound that is the latter; away from it, where few seeds would make it span everything, the former.
 
     Parameters
     ----------
@@ -297,7 +297,7 @@ def interval_of_mean(mean: float, std: float, count: int, bounds: Interval | Non
         What no value can lie below and above, if there are such numbers.
     """
     half = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * std / math.sqrt(count)
-    if bounds is None or not math.isfinite(half):
+    if bounds is None or half == 0 or not math.isfinite(half):
         return mean - half, mean + half
     low, high = bounds
     place = (mean - low) / (high - low)
@@ -306,7 +306,7 @@ def interval_of_mean(mean: float, std: float, count: int, bounds: Interval | Non
     spread = half / (high - low) / (place * (1 - place))
     ends = (float(expit(logit(place) + sign * spread)) for sign in (-1, 1))
     first, last = (low + (high - low) * end for end in ends)
-    return first, last
+    return max(first, mean - half), min(last, mean + half)
 
 
 def seeds_to_decide(mean: float, std: float, count: int, bounds: Interval | None = None) -> int | None:
