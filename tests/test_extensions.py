@@ -11,6 +11,10 @@ import pandas as pd
 import pytest
 from checkout import Checkout, small_checkout
 
+from robustrepro.errors import UserError
+from robustrepro.spec.extensions import load_extensions
+from robustrepro.spec.measurements import KINDS
+
 MEASURES = """
   confidence: {confidence: {temperature: 2.0}}
   confidence-in-parts: {confidence: {temperature: 2.0}, shards: 3}
@@ -95,3 +99,13 @@ def test_editing_the_extension_measures_again_what_uses_it_and_nothing_else(exte
         for measure in ("confidence", "confidence-in-parts")
         for model in ("small-erm", "small-hrm")
     }
+
+
+def test_a_kind_that_there_is_cannot_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "from robustrepro.spec.measurements import KINDS\nKINDS['attack'] = KINDS['losses']\n"
+    (tmp_path / "replacing_kind.py").write_text(module)
+    monkeypatch.chdir(tmp_path)
+    before = dict(KINDS)
+    with pytest.raises(UserError, match=r"extensions: replacing_kind replaces the kind 'attack'"):
+        load_extensions(["replacing_kind"])
+    assert before == KINDS

@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from robustrepro.command_line import app
+from robustrepro.errors import UserError
 from robustrepro.spec.sources import PACKAGE
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +53,17 @@ def test_a_worktree_that_borrows_another_checkouts_code_is_refused_with_both_pla
 def test_a_worktree_without_any_code_to_import_is_told_the_same(worktree: Path) -> None:
     message = refusal(worktree, "-c", WITHOUT_THE_PACKAGE)
     assert "but robustrepro is imported from nowhere: " in message
+
+
+def test_nothing_is_published_in_a_checkout_whose_code_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "src/robustrepro").mkdir(parents=True)
+    (tmp_path / "src/robustrepro/__init__.py").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="but robustrepro is imported from"):
+        CliRunner().invoke(app, ["publish", "quick"], catch_exceptions=False)
+    assert not (tmp_path / "docs").exists()
 
 
 def test_the_same_sources_reached_through_a_link_are_its_own(worktree: Path) -> None:

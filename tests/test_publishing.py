@@ -50,6 +50,7 @@ def scale(tmp_path: Path) -> Path:
         "models/erm/seed0/card.json": '{"seed": 0}',
         "scorecard.csv": f"{COLUMNS}\np,s,w,reproduced,survives,,m,,\n",
         "papers/hrm/tables/table2.csv": "row",
+        "papers/hrm/tables/declared-no-more.csv": "row",
     }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -109,7 +110,9 @@ def test_the_scorecard_as_markdown_keeps_each_field_as_it_stands(tmp_path: Path)
     assert table[2] == "| p | “a claim” (NA) | **reproduced** | **survives**  | x;<br>y | u;<br>v;<br>w |"
 
 
-def test_publishing_replaces_what_was_published_before_and_leaves_measurements_out(scale: Path, tmp_path: Path) -> None:
+def test_publishing_replaces_what_was_there_and_leaves_out_measurements_and_what_is_declared_no_more(
+    scale: Path, tmp_path: Path
+) -> None:
     measured(scale, 0, FGSM)
     for name in ("papers/p/tables/gone.csv", "report.html"):
         old = tmp_path / "docs/quick" / name

@@ -62,6 +62,15 @@ def test_a_verdict_says_more_than_an_indication_of_a_more_faithful_scale(tmp_pat
     assert (claim.scale, claim.audit) == ("reduced", "does not survive")
 
 
+def test_what_cannot_be_asked_on_other_data_says_no_more_than_an_indication_of_a_more_faithful_scale(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, "reduced", ("gain", "indicative: holds", "indicative: survives"), differs=FEW_EPOCHS)
+    write(tmp_path, "quick", ("gain", "cannot be asked here", "not applicable"), differs="dataset: digits")
+    (claim,) = combined(tmp_path, SCALES)
+    assert list(claim.by_scale) == ["reduced", "quick"]
+
+
 def test_a_claim_measured_nowhere_is_not_measured(tmp_path: Path) -> None:
     write(tmp_path, "reduced", ("gain", "not measured", "not measured"))
     (claim,) = combined(tmp_path, SCALES)
@@ -125,6 +134,31 @@ def test_what_looks_like_markup_is_printed_as_it_is(
     assert "Changed: x: [/] (config.yaml)" in shown
 
 
+def test_a_scale_with_a_long_name_leaves_the_verdicts_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    scale = "my-own-scale-with-a-longer-name"
+    write(tmp_path, scale, (LONG, "indicative: does not hold", "indicative: does not survive"), differs=FEW_EPOCHS)
+    show_verdicts(combined(tmp_path, [scale]))
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "a-claim" in line)
+    assert "~ does not hold  ~ does not survive  my-own-…" in line
+
+
+def test_the_users_changes_are_told_once_and_the_scales_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rate = "optimizer.learning_rate: 0.002 instead of 0.001 (config.yaml)"
+    folder = tmp_path / "quick"
+    write(tmp_path, "quick", ("a", "inconclusive", "survives"), differs=f"{FEW_EPOCHS}; {rate} (mnist-hrm)")
+    path = folder / "scorecard.csv"
+    path.write_text(f'{path.read_text()}hrm,b,B,Table 3,inconclusive,survives,"{rate} (mnist-hrm, mnist-erm)"\n')
+    show_scorecard(folder)
+    shown = capsys.readouterr().out
+    assert shown.count("Changed: ") == 1
+    assert f"Changed: {rate}" in " ".join(shown.split())
+
+
 # -- on the web ----------------------------------------------------------------------------------------------
 
 
@@ -133,9 +167,7 @@ def test_the_block_of_the_readme_and_the_page_have_every_claim_and_what_differs(
     readme.write_text(f"Before.\n{BEGIN}\nof yesterday\n{END}\nAfter.\n", encoding="utf-8")
     page, written = write_overview(results, readme, SCALES)
     text = written.read_text(encoding="utf-8")
-    assert text.startswith(
-        f"Before.\n{BEGIN}\nOf 4 claims: 1 inconclusive, 2 indicative: holds, 1 indicative: does not"
-    )
+    assert text.startswith(f"Before.\n{BEGIN}\nOf 4 claims, 1 is inconclusive, 2 hold here and 1 does not hold here.")
     assert text.endswith(f"{END}\nAfter.\n")
     assert "of yesterday" not in text
     row = "| hrm | The words of small. (Table 2) | indicative: does not hold | indicative: does not survive | reduced |"

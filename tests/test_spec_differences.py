@@ -260,3 +260,15 @@ def test_the_model_that_a_measures_data_are_made_from_counts_as_well(declaration
     }
     spec = json.loads(declarations.plan().job("table", paper="small", table="hard").spec)
     assert {"epochs: 2 instead of 4 (image-erm)", "epochs: 3 instead of 4 (image-hrm)"} <= set(spec["differs"])
+
+
+def test_what_differs_in_the_audit_and_what_is_left_out_stand_at_the_top_of_the_report(
+    declarations: Declarations,
+) -> None:
+    with_a_third_model(declarations)
+    declarations.config |= {"leave_out": ["image-other"], "overrides": {"audit": {"examples": 5}}}
+    notes = json.loads(declarations.plan().job("report").spec)["differences"]
+    assert [(note["words"], note["names"], note["overridden"]) for note in notes] == [
+        ("audit.examples: 5 instead of 20 (config.yaml)", [], True),
+        ("models: left out (config.yaml)", ["image-other"], True),
+    ]

@@ -154,3 +154,12 @@ OF_CLAIMS = tuple(
 
 OF_AUDITS = tuple(verdict for verdict in Verdict if verdict not in _OF_AUDIT)
 """What the audit may say of a claim."""
+
+HERE = "“Here” is with other data, networks or budgets than the paper's, so that it is no verdict on the paper."
+"""What has to be said beside sentences about indicative verdicts."""
+
+
+def counted(counts: Mapping[Verdict, int]) -> str:
+    """Return how many claims have each verdict, in their order: ``4 were not reproduced and 1 holds here``."""
+    parts = [f"{counts[each]} {each.says if counts[each] == 1 else each.say}" for each in Verdict if counts.get(each)]
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from robustrepro.report.claims import AuditedCell
 from robustrepro.report.content import Paper
 from robustrepro.report.presentation import number
-from robustrepro.verdicts import Verdict
+from robustrepro.verdicts import HERE, Verdict, counted
 from robustrepro.words import epsilon_in_words, norm_in_words, plural
 
 
@@ -19,7 +19,7 @@ def in_short(paper: Paper) -> list[str]:
     audited = Counter(claim.audit for claim in paper.claims if claim.survival)
     if audited:
         rest = f"{plural(audited.total(), 'claim')} {'rests' if audited.total() == 1 else 'rest'} on robustness"
-        sentences.append(f"{rest}: {_counted(audited)}.")
+        sentences.append(f"{rest}: {counted(audited)}.")
         downs = [claim.survival.taken_down for claim in paper.claims if claim.survival]
         taken = sum(bool(down and down.conditions) for down in downs)
         held = sum(claim.verdict.holds for claim in paper.claims if claim.survival)
@@ -35,7 +35,7 @@ def in_short(paper: Paper) -> list[str]:
 def outcome_of(verdicts: Iterable[Verdict]) -> str:
     """Return what became of some claims, in a sentence; empty where there are none."""
     counts = Counter(verdicts)
-    return f"Of {plural(counts.total(), 'claim')}, {_counted(counts)}." if counts else ""
+    return f"Of {plural(counts.total(), 'claim')}, {counted(counts)}." if counts else ""
 
 
 def _reproduced(paper: Paper) -> Iterator[str]:
@@ -44,23 +44,13 @@ def _reproduced(paper: Paper) -> Iterator[str]:
     verdicts = [claim.verdict for claim in paper.claims]
     yield outcome_of(verdicts)
     if any(verdict.is_indicative for verdict in verdicts):
-        yield "“Here” is with other data, networks or budgets than the paper's, so that it is no verdict on the paper."
+        yield HERE
     floor = sum(claim.on_the_floor for claim in paper.claims)
     if floor:
         yield (
             f"In {floor} of the {len(paper.claims)} every accuracy that decides is next to nothing: there no model is "
             "robust, and a claim that fails says nothing of which is more so."
         )
-
-
-def _counted(counts: Counter[Verdict]) -> str:
-    """Return how many claims have each verdict, in the order of verdicts."""
-    parts = [
-        f"{counts[verdict]} {verdict.says if counts[verdict] == 1 else verdict.say}"
-        for verdict in Verdict
-        if counts[verdict]
-    ]
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _most_robust(cells: list[AuditedCell]) -> Iterator[str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from robustrepro.errors import UserError
 from robustrepro.files import write_text
 from robustrepro.scorecard.combined import ClaimOverScales, as_markdown, combined
-from robustrepro.verdicts import Verdict
+from robustrepro.verdicts import HERE, Verdict, counted
+from robustrepro.words import plural
 
 BEGIN = "<!-- verdicts: what stands up to the next mark is written by `make publish` -->"
 END = "<!-- end of the verdicts -->"
@@ -80,12 +81,12 @@ def page(claims: Sequence[ClaimOverScales], published: Sequence[str]) -> str:
 
 
 def in_short(claims: Sequence[ClaimOverScales]) -> str:
-    """Return in two sentences how many claims have which verdict."""
-    verdicts = Counter(claim.verdict for claim in claims)
+    """Return in a few sentences how many claims have which verdict."""
     audits = Counter(claim.audit for claim in claims)
     del audits[Verdict.NOT_APPLICABLE]
-    reproduced, real = (
-        ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
-        for counts in (verdicts, audits)
-    )
-    return f"Of {len(claims)} claims: {reproduced}. Of those that rest on an attack, the audit says: {real}."
+    sentences = [f"Of {plural(len(claims), 'claim')}, {counted(Counter(claim.verdict for claim in claims))}."]
+    if audits:
+        sentences.append(f"Of those that rest on an attack, {counted(audits)}.")
+    if any(verdict.is_indicative for claim in claims for verdict in (claim.verdict, claim.audit)):
+        sentences.append(HERE)
+    return " ".join(sentences)
