@@ -215,6 +215,9 @@ def test_seeds_that_agree_by_chance_leave_the_interval_of_their_images() -> None
     hrm, erm = (accuracy_interval(value, IMAGES) for value in (49.5, 30.0))
     assert judged.interval == pytest.approx((hrm[0] - erm[1] - 20, hrm[1] - erm[0] - 20))
     assert judged.outcome == "crosses"
+    why = claim_on(tables(erm=[30.0, 31.0], hrm=[49.5, 50.5])).why
+    assert "over the test images of one seed (all seeds agree) crosses the bound in 1 of 1 comparison" in why
+    assert why.endswith("; more images would decide, and not more seeds")
 
 
 def test_models_that_are_all_broken_lead_nobody() -> None:

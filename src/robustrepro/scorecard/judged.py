@@ -47,6 +47,8 @@ class Judged:
         As the tables print them.
     on_the_floor
         Whether every number in it is an accuracy below ``FLOOR``, so that a margin missed is no lead of another model.
+    over_images
+        Whether the interval is over the images of one seed: of the only one, or where all seeds come to the same.
     bound, limit
         What the bound comes to where no accuracy can meet it, and how near the subject can come.
     """
@@ -61,6 +63,7 @@ class Judged:
     unit: str
     on_the_floor: bool
     seeds_to_decide: int | None = None
+    over_images: bool = False
     bound: float | None = None
     limit: float | None = None
 

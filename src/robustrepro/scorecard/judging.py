@@ -94,13 +94,17 @@ def _combined(judged: tuple[Judged, ...]) -> Judgement:
 def _over(judged: Sequence[Judged]) -> str:
     """Return what the intervals of these comparisons are over."""
     seeds = min(condition.seeds for condition in judged)
-    return f"over {seeds} seeds" if seeds > 1 else "over the test images of one seed"
+    if not any(condition.over_images for condition in judged):
+        return f"over {seeds} seeds"
+    return f"over the test images of one seed{' (all seeds agree)' if seeds > 1 else ''}"
 
 
 def _what_would_decide(crossing: Sequence[Judged]) -> str:
     """Return how many seeds would decide, at the same means and spreads."""
     if any(condition.seeds == 1 for condition in crossing):
         return "how many seeds would decide, two or more would tell"
+    if any(condition.over_images for condition in crossing):
+        return "more images would decide, and not more seeds"
     needed = [condition.seeds_to_decide for condition in crossing]
     if any(seeds is None for seeds in needed):
         return f"more than {MOST_SEEDS:,} seeds would have to decide at this mean and spread"
@@ -139,6 +143,7 @@ def judge_condition(condition: Condition, tables: TableCells) -> Judged:
         tables.of(cells[0], "unit"),
         accuracies and all(number.value < FLOOR for number in compared),
         None if beyond else margins.seeds_to_decide,
+        margins.over_images,
         *(beyond or (None, None)),
     )
 
@@ -167,7 +172,8 @@ class _Over:
         bounds = linear.reach(*PERCENTAGES) if accuracies else None
         estimate = over_seeds(of_seeds, bounds) if len(of_seeds) > 1 else None
         self.mean = estimate.mean if estimate else of_seeds[0]
-        if estimate and not (accuracies and estimate.std == 0):
+        self.over_images = not estimate or (accuracies and estimate.std == 0)
+        if estimate and not self.over_images:
             self.interval = estimate.interval
             if _outcome(self.interval) == "crosses":
                 self.seeds_to_decide = seeds_to_decide(self.mean, estimate.std or 0.0, len(of_seeds), bounds)
