@@ -19,8 +19,8 @@ from robustrepro.attacks.pgd import pgd
 from robustrepro.audit.battery import Battery
 from robustrepro.audit.claims import Survival, judge_survival
 from robustrepro.audit.worst_case import WorstCase
-from robustrepro.grammar import Cell
-from robustrepro.scorecard.cells import TableCells
+from robustrepro.grammar import Cell, parse_value
+from robustrepro.scorecard.cells import KEYS, TableCells
 from robustrepro.spec.attacks import Inputs
 from robustrepro.spec.audit import Audit, attack_at, ball_of
 from robustrepro.tables.statistics import accuracy_interval
@@ -314,3 +314,18 @@ def test_with_one_seed_the_interval_is_over_the_audits_images() -> None:
     (condition,) = survival.conditions
     defended, plain = (accuracy_interval(accuracy, 100) for accuracy in (10.0, 5.0))
     assert condition.interval == pytest.approx((defended[0] - plain[1] - 20, defended[1] - plain[0] - 20))
+
+
+def test_a_value_is_computed_anew_from_the_worst_case() -> None:
+    cells = {DEFENDED: dict(enumerate([made_up(80, strong=10), made_up(81, strong=11)]))}
+    tables = table_of(cells | {PLAIN: {0: made_up(5), 1: made_up(6)}})
+    half = Cell("table", "defended", "half")
+    place = {"table": "table", "row": "defended", "column": "half"}
+    column = {"status": "measured", "why": "", "printed": "", "unit": "", "decimals": 1, "accuracy": False}
+    row = pd.DataFrame([{**place, **column}]).set_index(KEYS)
+    tables = replace(tables, cells=pd.concat([tables.cells, row]).sort_index())
+    values = {half: parse_value("this[own] / 2", "defended")}
+    survival = judge_survival(["table[defended, half] >= 30"], tables.recomputed(values), cells, (), values)
+    (condition,) = survival.conditions
+    assert condition.margin == pytest.approx(10.5 / 2 - 30)
+    assert survival.verdict == "does not survive"

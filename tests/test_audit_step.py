@@ -263,7 +263,13 @@ def audit(folder: Path) -> tuple[Path, Path]:
     """Audit the one claim of the paper ``small`` about its two models with two seeds each; return both files."""
     write_table(folder)
     write_measurements(folder)
-    claim = {"key": "robust", "holds_if": [HOLDS_IF], "cells": [audited_cell(model) for model in OWN], "differs": []}
+    claim = {
+        "key": "robust",
+        "holds_if": [HOLDS_IF],
+        "cells": [audited_cell(model) for model in OWN],
+        "values": [],
+        "differs": [],
+    }
     spec = {"paper": "small", "folder": str(folder), "scale": "quick", "claims": [claim], "tables": ["robust"]}
     details = Path(Layout(str(folder)).audit("small"))
     outputs = (details, details.with_name("audit.csv"))

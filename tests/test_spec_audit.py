@@ -147,3 +147,20 @@ def test_what_is_no_accuracy_under_attack_is_not_audited_as_one(declarations: De
     declarations.paper["claims"]["distance"] = declarations.paper["claims"]["hrm-is-better"] | {"holds_if": [condition]}
     spec = json.loads(declarations.plan().job("audit", paper="small").spec)
     assert [claim["key"] for claim in spec["claims"]] == ["hrm-is-better"]
+
+
+def test_a_claim_on_a_computed_cell_is_audited_on_the_cells_that_it_is_computed_from(
+    declarations: Declarations,
+) -> None:
+    table = declarations.paper["tables"]["accuracy"]
+    del table["published"]
+    table["columns"]["half"] = {"label": "Half", "value": "this[pgd] / 2", "unit": "%"}
+    table["columns"]["quarter"] = {"label": "Quarter", "value": "this[half] / 2", "unit": "%"}
+    claim = declarations.paper["claims"]["hrm-is-better"] | {"holds_if": ["accuracy[hrm, quarter] >= 1"]}
+    declarations.paper["claims"] = {"quarter": claim}
+    (audited,) = json.loads(declarations.plan().job("audit", paper="small").spec)["claims"]
+    assert [cell["cell"] for cell in audited["cells"]] == ["accuracy[hrm, pgd]"]
+    assert [(value["column"], value["value"]) for value in audited["values"]] == [
+        ("half", "this[pgd] / 2"),
+        ("quarter", "this[half] / 2"),
+    ]

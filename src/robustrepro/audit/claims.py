@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 import pandas as pd
 
 from robustrepro.audit.worst_case import WorstCase
-from robustrepro.grammar import Cell
+from robustrepro.grammar import Cell, Expression
 from robustrepro.scorecard.cells import TableCells
 from robustrepro.scorecard.judged import Judged, Judgement
 from robustrepro.scorecard.judging import judge_claim
@@ -75,7 +76,11 @@ class Survival:
 
 
 def judge_survival(
-    conditions: Sequence[str], tables: TableCells, worst_cases: WorstCases, differs: Sequence[str] = ()
+    conditions: Sequence[str],
+    tables: TableCells,
+    worst_cases: WorstCases,
+    differs: Sequence[str] = (),
+    values: Mapping[Cell, Expression] = MappingProxyType({}),
 ) -> Survival:
     """Judge a claim again on the per-image worst case over all attacks on each model in the comparison.
 
@@ -89,6 +94,8 @@ def judge_survival(
         Those of the claim's cells that are under attack, one cell or more.
     differs
         What of the models and measures compared is not the paper's, in words.
+    values
+        The claim's cells that are computed from others, each behind those that it is computed from.
     """
     constant = {cell: sum(case.constant for case in cases.values()) for cell, cases in worst_cases.items()}
     if any(constant.values()):
@@ -99,7 +106,7 @@ def judge_survival(
         return Survival(verdict, f"one class for all images: {named}")
 
     def judged(accuracy: Accuracy) -> Judgement:
-        return judge_claim(conditions, with_accuracies(tables, worst_cases, accuracy), differs)
+        return judge_claim(conditions, with_accuracies(tables, worst_cases, accuracy).recomputed(values), differs)
 
     final = judged(WorstCase.accuracy)
     if final.verdict is Verdict.NOT_MEASURED:

@@ -13,7 +13,7 @@ import pandas as pd
 from robustrepro.audit.claims import Survival, WorstCases, judge_survival
 from robustrepro.audit.worst_case import TRANSFER, AttackFiles, Transfers, WorstCase, read_worst_case
 from robustrepro.files import write_text
-from robustrepro.grammar import Cell
+from robustrepro.grammar import Cell, parse_value
 from robustrepro.layout import Layout
 from robustrepro.scorecard.cells import TableCells, read_tables
 from robustrepro.scorecard.rows import write_rows
@@ -31,17 +31,19 @@ def run(work: Work) -> None:
     Parameters
     ----------
     work
-        ``spec``: ``folder``, ``paper``, its ``claims`` with their ``cells`` that are under attack and what ``differs``
-        of all that they are audited with, ``tables``, those that were made, the number of ``seeds`` of each model, and
-        by model its ``sources``: the models whose examples were tried on it; ``outputs``: the two files, in this order.
-        Tables and measurements are found by their names.
+        ``spec``: ``folder``, ``paper``, its ``claims`` with their ``cells`` that are under attack, the
+        ``values`` that are computed from cells, and what ``differs`` of all that they are audited with, ``tables``,
+        those that were made, the number of ``seeds`` of each model, and by model its ``sources``: the models whose
+        examples were tried on it; ``outputs``: the two files, in this order. Tables and measurements are found by their
+        names.
     """
     paper = work.spec["paper"]
     tables = TableCells.of_tables(read_tables(Layout(work.spec["folder"]), paper, work.spec["tables"]))
     rows, details, transfers = [], [], Transfers()
     for claim in work.spec["claims"]:
         worst_cases = {_cell(audited): _worst_cases(audited, work.spec, transfers) for audited in claim["cells"]}
-        survival = judge_survival(claim["holds_if"], tables, worst_cases, claim["differs"])
+        values = {_cell(value): parse_value(value["value"], value["row"]) for value in claim["values"]}
+        survival = judge_survival(claim["holds_if"], tables, worst_cases, claim["differs"], values)
         named = {"paper": paper, "claim": claim["key"]}
         rows.append({**named, **_row(survival, worst_cases), "differs": "; ".join(claim["differs"])})
         cells = [_detail(audited, worst_cases[_cell(audited)]) for audited in claim["cells"]]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from robustrepro.grammar import Cell
+from robustrepro.grammar import Cell, Expression, Place
 from robustrepro.layout import Layout
 
 KEYS = ["table", "row", "column"]
@@ -88,6 +88,32 @@ class TableCells:
         kept = self.samples[~self.samples.index.droplevel("seed").isin([astuple(cell) for cell in samples])]
         others = pd.concat({astuple(cell): of_cell for cell, of_cell in samples.items()}, names=[*KEYS, "seed"])
         return replace(self, cells=cells, samples=pd.concat([kept, others]).sort_index())
+
+    def recomputed(self, values: Mapping[Cell, Expression]) -> TableCells:
+        """Return the same with some cells computed anew, seed by seed, over the seeds that all of their cells have.
+
+        Parameters
+        ----------
+        values
+            What is computed in which cell, each behind those that it is computed from.
+        """
+        tables = self
+        for cell, expression in values.items():
+            parts = {place: tables.samples_of(Cell(cell.table, *place))["value"] for place in expression.cells}
+            numbers = pd.DataFrame(parts).dropna()
+            computed = [_evaluated(expression, dict(row)) for _, row in numbers.iterrows()]
+            none = [math.nan] * len(computed)
+            samples = pd.DataFrame({"value": computed, "low": none, "high": none}, index=numbers.index)
+            tables = tables.with_samples({cell: samples})
+        return tables
+
+
+def _evaluated(expression: Expression, numbers: Mapping[Place, float]) -> float:
+    """Return what an expression comes to; no number where it divides by 0."""
+    try:
+        return expression.evaluated(numbers)
+    except ZeroDivisionError:
+        return math.nan
 
 
 def _sample(value: Mapping[str, Any]) -> dict[str, Any]:

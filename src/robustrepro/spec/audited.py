@@ -9,7 +9,7 @@ from functools import cached_property
 from pydantic import ValidationError
 
 from robustrepro.errors import UserError
-from robustrepro.grammar import Cell, parse_condition
+from robustrepro.grammar import Cell, parse_condition, parse_value
 from robustrepro.layout import Layout
 from robustrepro.spec.attacks import CraftingSpec, Inputs, Norm
 from robustrepro.spec.audit import attack_at, ball_of
@@ -134,8 +134,16 @@ class PaperAudit:
             if (target, other) != (source, seed)
         ]
 
+    def claim_values(self, conditions: Iterable[str]) -> list[Tree]:
+        """Return the cells of a claim that are computed from others, each behind those that it is computed from."""
+        values, _ = self._values_and_cells(conditions)
+        return [{**asdict(cell), "value": value} for cell, value in values.items()]
+
     def claim_cells(self, conditions: Iterable[str]) -> list[Tree]:
-        """Return the cells of a claim that are under attack: model, ball, and the tables' measures in this ball."""
+        """Return the cells of a claim that are under attack: model, ball, and the tables' measures in this ball.
+
+        Of a computed cell, those that it is computed from.
+        """
         return [
             {
                 "cell": str(cell),
@@ -195,8 +203,8 @@ class PaperAudit:
         What else is measured under attack, such as a distance, is no accuracy that others could lower. There is
         none where one of the claim's cells is not measured: nothing can be judged then.
         """
-        cells = dict.fromkeys(cell for text in conditions for cell in parse_condition(text).cells)
-        if not self._measured.issuperset(cells):
+        values, cells = self._values_and_cells(conditions)
+        if not self._measured.issuperset({*values, *cells}):
             return
         for cell in cells:
             row = self._tables[cell.table].rows[cell.row]
@@ -206,6 +214,25 @@ class PaperAudit:
             ball = self._ball(column.measures[0])
             if ball and ball[1] > 0:
                 yield cell, row.model, column.measures[0], ball
+
+    def _values_and_cells(self, conditions: Iterable[str]) -> tuple[dict[Cell, str], list[Cell]]:
+        """Return the computed cells of a claim, each behind those that it is computed from, and all other cells."""
+        values: dict[Cell, str] = {}
+        others: dict[Cell, None] = {}
+
+        def follow(cell: Cell) -> None:
+            value = self._tables[cell.table].columns[cell.column].value
+            if value is None:
+                others[cell] = None
+                return
+            for part in parse_value(value, cell.row).cells:
+                follow(Cell(cell.table, *part))
+            values[cell] = value
+
+        for text in conditions:
+            for cell in parse_condition(text).cells:
+                follow(cell)
+        return values, list(others)
 
     def _ball(self, measure: str) -> Ball | None:
         """Return the ball of a measure on the whole model's test set; None where there is none."""

@@ -80,6 +80,7 @@ class PresentedJobs:
                 "key": key,
                 "holds_if": claim.holds_if,
                 "cells": cells,
+                "values": audit.claim_values(claim.holds_if),
                 "differs": self._audit_differs(paper, claim, cells),
             }
             for key, claim in self._papers[paper].claims.items()
