@@ -295,3 +295,20 @@ def test_a_measurement_that_nothing_declares_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=message):
         declarations.plan().job("measure", measure=measure, subject=subject, seed=seed)
+
+
+@pytest.mark.parametrize("from_one_source", [False, True])
+def test_no_network_counts_twice_where_the_other_side_has_more_seeds(
+    declarations: Declarations, from_one_source: bool
+) -> None:
+    declarations.paper["models"]["image-erm"]["seeds"] = 5
+    if from_one_source:
+        declarations.add_transfer_from("image-hrm")
+    else:
+        declarations.add_transfer("transfer", white_box=False)
+    table = "outside" if from_one_source else "transfer"
+    spec = json.loads(declarations.plan().job("table", paper="small", table=table).spec)
+    for cell in spec["cells"]:
+        pairs = [(sample["subject_seed"], sample["rows"]["target_seed"]) for sample in cell["samples"]]
+        for side in zip(*pairs, strict=True):
+            assert len(set(side)) == len(side)

@@ -41,16 +41,18 @@ class Pairing:
         return other if self._seed_count(other) < 2 else None
 
     def samples(self, model: str, column: Column) -> list[Tree]:
-        """Return which measurement of the source each seed's value of a cell is from, and which of its rows."""
+        """Return which measurement of the source each seed's value of a cell is from, and which of its rows.
+
+        There are as many values as the side with fewer seeds has: a network that is taken twice would count as two.
+        """
         source, target = self.pair(model, column)
+        sources, targets = self._seed_count(source), self._seed_count(target)
+        seeds = range(min(sources, targets))
         if self._transfer(column.measures[0]).source:
-            triples = [(seed, (seed + 1) % self._seed_count(source), seed) for seed in self._declarations.seeds(target)]
+            triples = [(seed, (seed + 1) % sources, seed) for seed in seeds]
         else:
             white_box = column.white_box and source == target
-            triples = [
-                (seed, seed, seed if white_box else (seed + 1) % self._seed_count(target))
-                for seed in self._declarations.seeds(source)
-            ]
+            triples = [(seed, seed, seed if white_box else (seed + 1) % targets) for seed in seeds]
         return [
             {
                 "seed": seed,
