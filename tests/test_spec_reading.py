@@ -170,3 +170,11 @@ def test_a_file_of_the_command_line_is_read_as_strictly(project: Path) -> None:
 @pytest.mark.usefixtures("project")
 def test_what_config_yaml_comes_with_can_be_planned() -> None:
     assert Plan(read_config({}), REPOSITORY).scale_name == "quick"
+
+
+@pytest.mark.parametrize("tag", ["!!python/object/apply:os.getcwd []", "!!python/name:os.system ''", "!anything {}"])
+def test_no_file_can_run_code(tmp_path: Path, tag: str) -> None:
+    path = tmp_path / "paper.yaml"
+    path.write_text(f"title: {tag}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"paper\.yaml, line 1: not valid YAML: could not determine a constructor"):
+        read_yaml(path)

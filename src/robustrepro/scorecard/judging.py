@@ -53,7 +53,7 @@ def judge_claim(conditions: Sequence[str], tables: TableCells, differs: Sequence
     if reasons := tables.why_not_measured(dict.fromkeys(cell for condition in parsed for cell in condition.cells)):
         return Judgement(Verdict.NOT_MEASURED, "; ".join(reasons))
     for condition in parsed:
-        if not common_seeds({cell: tables.samples_of(cell) for cell in condition.cells}):
+        if not _common_seeds({cell: tables.samples_of(cell) for cell in condition.cells}):
             return Judgement(Verdict.NOT_MEASURED, f"'{condition.text}' compares cells that have no seed in common")
     judgement = _combined(tuple(judge_condition(condition, tables) for condition in parsed))
     if judgement.on_the_floor:
@@ -115,7 +115,7 @@ def judge_condition(condition: Condition, tables: TableCells) -> Judged:
     """Return a condition's margin with its interval, both from the seeds that all of its cells have.
 
     With several seeds the margin is taken seed by seed (models that share a seed share initialisation and data order)
-    and the interval is over seeds (see :class:`_Over`).
+    and the interval is over seeds (see :class:`_SumOverSeeds`).
 
     Parameters
     ----------
@@ -126,9 +126,9 @@ def judge_condition(condition: Condition, tables: TableCells) -> Judged:
     """
     cells = condition.cells
     samples = {cell: tables.samples_of(cell) for cell in cells}
-    values = pd.DataFrame({cell: of_cell["value"] for cell, of_cell in samples.items()}).loc[common_seeds(samples)]
+    values = pd.DataFrame({cell: of_cell["value"] for cell, of_cell in samples.items()}).loc[_common_seeds(samples)]
     accuracies = all(tables.of(cell, "accuracy") for cell in cells)
-    margins = _Over(condition.margin, values, samples, accuracies=accuracies)
+    margins = _SumOverSeeds(condition.margin, values, samples, accuracies=accuracies)
     beyond = _beyond(condition, values, samples) if accuracies else None
     means = {cell: float(np.mean(values[cell])) for cell in cells}
     compared = [Compared(str(cell), means[cell], tables.of(cell, "printed") or None) for cell in cells]
@@ -148,7 +148,7 @@ def judge_condition(condition: Condition, tables: TableCells) -> Judged:
     )
 
 
-class _Over:
+class _SumOverSeeds:
     """A sum of cells over the seeds that all of them have: its mean, and its 95% interval.
 
     With several seeds the interval is over seeds. With one, and where accuracies come to the same with every seed and
@@ -181,7 +181,7 @@ class _Over:
             self.interval = _added_up(linear, samples, values.index[0])
 
 
-def common_seeds(samples: Samples) -> list[int]:
+def _common_seeds(samples: Samples) -> list[int]:
     """Return the seeds that all of these cells have, in order."""
     return sorted(set.intersection(*(set(of_cell.index) for of_cell in samples.values())))
 
@@ -208,7 +208,7 @@ def _beyond(condition: Condition, values: pd.DataFrame, samples: Samples) -> tup
 
     So ERM + 20 points is, where ERM is at 92.23%.
     """
-    bound = _Over(condition.bound, values, samples, accuracies=True)
+    bound = _SumOverSeeds(condition.bound, values, samples, accuracies=True)
     lowest, highest = condition.subject.reach(*PERCENTAGES)
     low, high = bound.interval or (bound.mean, bound.mean)
     if condition.at_least:

@@ -12,6 +12,7 @@ from robustrepro.spec.audited import PaperAudit, balls_of_audits
 from robustrepro.spec.contents import Contents
 from robustrepro.spec.datasets import AdversarialDataset, GeneratedDataset
 from robustrepro.spec.declarations import Declarations
+from robustrepro.spec.job_maker import JobMaker
 from robustrepro.spec.jobs import Job, Seeded, class_path, spec_of
 from robustrepro.spec.measurements import AuditTransfer, Cost, Measurement, Part, Transfer, runs_of
 from robustrepro.spec.models import DerivedModel, GivenModel, TrainedModel
@@ -20,26 +21,13 @@ from robustrepro.spec.resolution import RESERVED
 from robustrepro.spec.sources import STEPS
 
 
-class ComputedJobs:
-    """The jobs whose steps get their inputs by role, on the command line.
-
-    Parameters
-    ----------
-    declarations
-        Everything that is declared.
-    contents
-        What tables show of a transfer.
-    audits
-        The audit of each paper that is asked for.
-    layout
-        Where results lie.
-    """
+class ComputedJobs(JobMaker):
+    """The jobs whose steps get their inputs by role, on the command line."""
 
     def __init__(
         self, declarations: Declarations, contents: Contents, audits: Mapping[str, PaperAudit], layout: Layout
     ) -> None:
-        self._declarations, self._contents, self._layout = declarations, contents, layout
-        self._audits = audits
+        super().__init__(declarations, contents, audits, layout)
         self._balls = balls_of_audits(audits.values())
 
     def measure(self, measure: str, subject: str) -> Measurement:

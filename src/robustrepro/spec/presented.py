@@ -10,6 +10,7 @@ from robustrepro.spec.audited import PaperAudit
 from robustrepro.spec.contents import Contents, Shown, everything_shown
 from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.differences import Differences
+from robustrepro.spec.job_maker import JobMaker
 from robustrepro.spec.jobs import Job, class_path, found_by_name, spec_of
 from robustrepro.spec.models import TrainedModel
 from robustrepro.spec.paper import Claim, Paper
@@ -17,26 +18,14 @@ from robustrepro.spec.reading import Tree
 from robustrepro.words import measure_in_words
 
 
-class PresentedJobs:
-    """The jobs of papers, and of the scale as a whole.
-
-    Parameters
-    ----------
-    declarations
-        Everything that is declared.
-    contents
-        What tables and figures are made from.
-    audits
-        The audit of each paper that is asked for.
-    layout
-        Where results lie.
-    """
+class PresentedJobs(JobMaker):
+    """The jobs of papers, and of the scale as a whole."""
 
     def __init__(
         self, declarations: Declarations, contents: Contents, audits: Mapping[str, PaperAudit], layout: Layout
     ) -> None:
-        self._declarations, self._contents, self._layout = declarations, contents, layout
-        self._audits, self._papers = audits, declarations.papers
+        super().__init__(declarations, contents, audits, layout)
+        self._papers = declarations.papers
         self._differences = Differences(declarations)
 
     def table(self, paper: str, table: str) -> Job:
