@@ -24,10 +24,10 @@ from torch.nn import functional
 
 from robustrepro.attacks.ascent import input_gradient
 from robustrepro.attacks.curve import attacks_of, measure_curve
-from robustrepro.attacks.losses import cross_entropy
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.pgd import pgd
 from robustrepro.attacks.threat_models import ThreatModel, unit_ball_noise
+from robustrepro.losses import cross_entropy
 from robustrepro.spec.attacks import Curve, Pgd
 
 PEERS = Path(__file__).parent.parent / ".venv" / "peers"

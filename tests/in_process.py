@@ -34,7 +34,7 @@ FILES = {
 """The first output of each rule."""
 
 BESIDE: dict[str, tuple[str, ...]] = {
-    "train": ("history.csv", "card.json"),
+    "train": ("checkpoints.safetensors", "history.csv", "card.json"),
     "derive": ("card.json",),
     "summary": ("audit.csv", "metrics.json"),
 }

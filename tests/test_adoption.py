@@ -274,7 +274,8 @@ def test_what_was_gathered_from_parts_of_other_sources_is_refused(
 
 def model_elsewhere(plan: Plan, model: str, **changed: Any) -> list[Path]:
     """Write a model as the plan asks for it, but for some keys of its card; return its files."""
-    step, names = ("derive", ["card.json"]) if model == CUT else ("train", ["card.json", "history.csv"])
+    of_a_training = ["card.json", "checkpoints.safetensors", "history.csv"]
+    step, names = ("derive", ["card.json"]) if model == CUT else ("train", of_a_training)
     job = plan.job(step, model=model, seed=0)
     weights = Path(plan.layout.weights(model, 0))
     weights.parent.mkdir(parents=True, exist_ok=True)
@@ -283,6 +284,8 @@ def model_elsewhere(plan: Plan, model: str, **changed: Any) -> list[Path]:
     for path in paths:
         path.write_text("epoch,loss\n")
     card = {"spec": json.loads(job.spec), "code": job.code, "weights_sha256": sha256_of(weights)}
+    if model != CUT:
+        card["checkpoints_sha256"] = sha256_of(weights.with_name("checkpoints.safetensors"))
     card |= {"data_manifest_sha256": "?"}
     if model == CUT:
         card["source_weights_sha256"] = sha256_of(Path(plan.layout.weights(ERM, 0)))
@@ -296,9 +299,9 @@ def test_a_derived_model_is_its_weights_and_its_card(plan: Plan, recorded: list[
     assert adopt(plan) == recorded == files
 
 
-def test_a_trained_model_has_a_history_too(plan: Plan, recorded: list[Path]) -> None:
-    card, history = model_elsewhere(plan, ERM)
-    assert adopt(plan) == recorded == [card, history]  # the fixture has the weights recorded
+def test_a_trained_model_has_checkpoints_and_a_history_too(plan: Plan, recorded: list[Path]) -> None:
+    card, checkpoints, history = model_elsewhere(plan, ERM)
+    assert adopt(plan) == recorded == [card, checkpoints, history]  # the fixture has the weights recorded
     history.unlink()
     with pytest.raises(UserError, match=r"history\.csv is missing beside it") as caught:
         adopt(plan)

@@ -11,10 +11,11 @@ from pydantic import ValidationError
 
 from robustrepro.attacks.craft import craft
 from robustrepro.attacks.fgsm import fgsm
-from robustrepro.attacks.losses import classification_margin, cross_entropy
+from robustrepro.attacks.losses import classification_margin
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.pgd import pgd
 from robustrepro.attacks.threat_models import OutsideThreatModelError, ThreatModel, unit_ball_noise
+from robustrepro.losses import cross_entropy
 from robustrepro.spec.attacks import AutoAttack, Bim, Fgsm, Noise, Pgd, attack_adapter
 
 COUNT = 60

@@ -6,10 +6,11 @@ from attack_cases import linear_case
 from torch import Tensor
 
 from robustrepro.attacks.fgsm import fgsm
-from robustrepro.attacks.losses import classification_margin, cross_entropy, margin
+from robustrepro.attacks.losses import classification_margin, margin
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.pgd import pgd
 from robustrepro.attacks.threat_models import ThreatModel, unit_ball_noise
+from robustrepro.losses import cross_entropy
 from robustrepro.spec.attacks import attack_adapter
 
 SHAPES = [(6,), (2, 3, 4)]

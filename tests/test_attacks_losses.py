@@ -8,8 +8,9 @@ from attack_cases import Scaled, linear_case
 from torch import nn
 
 from robustrepro.attacks.ascent import input_gradient
-from robustrepro.attacks.losses import attack_loss, classification_margin, cross_entropy, log_odds, margin
+from robustrepro.attacks.losses import attack_loss, classification_margin, log_odds, margin
 from robustrepro.attacks.measure import measure
+from robustrepro.losses import cross_entropy
 from robustrepro.spec.attacks import Fgsm
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, 3.5]], dtype=torch.float64)

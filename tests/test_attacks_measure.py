@@ -10,10 +10,11 @@ from attack_cases import Scaled, random_case
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from robustrepro.attacks.losses import classification_margin, cross_entropy
+from robustrepro.attacks.losses import classification_margin
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.threat_models import OutsideThreatModelError, ThreatModel, unit_ball_noise
 from robustrepro.errors import UserError
+from robustrepro.losses import cross_entropy
 from robustrepro.spec.attacks import Clean, Fgsm, Pgd
 
 COUNT = 60

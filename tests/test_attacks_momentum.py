@@ -12,11 +12,12 @@ from torch.nn import functional
 
 from robustrepro.attacks.active_set import ActiveSet
 from robustrepro.attacks.craft import craft
-from robustrepro.attacks.losses import classification_margin, cross_entropy
+from robustrepro.attacks.losses import classification_margin
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.mi_fgsm import MomentumAscent
 from robustrepro.attacks.subject import subject_of
 from robustrepro.attacks.threat_models import UNIT_BOX, ThreatModel, unit_ball_noise
+from robustrepro.losses import cross_entropy
 from robustrepro.spec.attacks import Bim, MiFgsm
 
 COUNT = 60

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from robustrepro.attacks.craft import craft
-from robustrepro.attacks.losses import cross_entropy
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.pgd import pgd
 from robustrepro.audit.battery import Battery
 from robustrepro.audit.claims import Survival, judge_survival
 from robustrepro.audit.worst_case import WorstCase
 from robustrepro.grammar import Cell, parse_value
+from robustrepro.losses import cross_entropy
 from robustrepro.scorecard.cells import KEYS, TableCells
 from robustrepro.spec.attacks import Inputs
 from robustrepro.spec.audit import Audit, attack_at, ball_of

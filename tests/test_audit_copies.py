@@ -8,8 +8,9 @@ from attack_cases import Scaled, random_case
 from torch import Tensor, nn
 
 from robustrepro.attacks.ascent import input_gradient
-from robustrepro.attacks.losses import classification_margin, cross_entropy
+from robustrepro.attacks.losses import classification_margin
 from robustrepro.audit.copies import StraightThrough, differentiable_copies, opaque_layers
+from robustrepro.losses import cross_entropy
 
 
 class Quantisation(nn.Module):

@@ -39,7 +39,12 @@ TYPES = {"update": np.int32, "parameter": np.int32, "value": np.float32, "gradie
 
 
 def trained(folder: Path, data: Path, training: dict[str, Any], *, seed: int = SEED) -> Path:
-    outputs = [folder / "weights.safetensors", folder / "history.csv", folder / "card.json"]
+    outputs = [
+        folder / "weights.safetensors",
+        folder / "checkpoints.safetensors",
+        folder / "history.csv",
+        folder / "card.json",
+    ]
     job = {"model": "m", "seed": seed, "training": training}
     step.run(Work(job, "c0de", {"data": [data / "manifest.json"]}, outputs))
     return outputs[0]

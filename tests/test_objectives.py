@@ -13,7 +13,8 @@ from objective_cases import step_of
 from torch import Tensor, nn
 
 from robustrepro.implementations import made
-from robustrepro.objectives.base import Objective, cross_entropies, guarded_roots
+from robustrepro.losses import cross_entropy
+from robustrepro.objectives.base import Objective, guarded_roots
 from robustrepro.objectives.cem import CrossErrorRisk, cross_error_risk
 from robustrepro.objectives.erm import EmpiricalRisk
 from robustrepro.objectives.hrm import HollowRisk, hollow_risk
@@ -88,7 +89,7 @@ def test_hrm_of_one_loss_is_refused() -> None:
 def logits_with_losses_of_zero(count: int) -> tuple[Tensor, Tensor]:
     labels = torch.arange(count) % 2
     logits = 2000.0 * F.one_hot(labels, 2).double()
-    assert cross_entropies(logits, labels).tolist() == [0.0] * count
+    assert cross_entropy(logits, labels).tolist() == [0.0] * count
     return logits, labels
 
 

@@ -8,7 +8,8 @@ import torch.nn.functional as F  # noqa: N812 (PyTorch's own abbreviation)
 from objective_cases import step_of
 from torch import Tensor, nn
 
-from robustrepro.objectives.base import Objective, cross_entropies
+from robustrepro.losses import cross_entropy
+from robustrepro.objectives.base import Objective
 from robustrepro.objectives.cem import CrossErrorRisk
 from robustrepro.objectives.erm import EmpiricalRisk
 from robustrepro.objectives.hrm import HollowRisk
@@ -39,7 +40,7 @@ def gradient_of_the_risk(objective: Objective, examples: int) -> Tensor:
 def losses_and_their_gradients(examples: int) -> tuple[list[float], list[Tensor]]:
     """Return Lᵢ and ∇Lᵢ of each example by itself."""
     network, inputs, labels = a_network_and_a_batch(examples)
-    losses = [cross_entropies(network(inputs[[i]]), labels[[i]])[0] for i in range(examples)]
+    losses = [cross_entropy(network(inputs[[i]]), labels[[i]])[0] for i in range(examples)]
     assert min(losses) > 0.01
     assert max(losses) > 2 * min(losses)  # equal losses would hide a wrong ratio
     return [loss.item() for loss in losses], [in_the_parameters(loss, network) for loss in losses]

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from robustrepro.errors import UserError
 from robustrepro.implementations import made
-from robustrepro.objectives.base import Objective, cross_entropies, guarded_roots
+from robustrepro.losses import cross_entropy
+from robustrepro.objectives.base import Objective, guarded_roots
 from robustrepro.objectives.cem import CrossErrorRisk
 from robustrepro.objectives.erm import EmpiricalRisk
 from robustrepro.objectives.hrm import HollowRisk
@@ -235,7 +236,7 @@ def test_the_gradient_in_one_image_is_a_multiple_of_its_own_roots(kernel: dict[s
     inputs.requires_grad_()
     objective = VMatrixRisk(declared(kernel), hollow, GUARD)
     own = gradient(objective.example_losses(model(inputs), labels).sum(), inputs)
-    roots = guarded_roots(cross_entropies(model(inputs), labels), GUARD).detach()
+    roots = guarded_roots(cross_entropy(model(inputs), labels), GUARD).detach()
     multiples = 2 * pair_weights(inputs, declared(kernel), hollow=hollow) @ roots
     assert multiples.min() > 0
     torch.testing.assert_close(
@@ -257,7 +258,8 @@ def declaration(kernel: dict[str, Any]) -> dict[str, Any]:
 @every_kernel
 def test_a_declared_kernel_reaches_the_objective_with_its_parameters_and_nothing_else(kernel: dict[str, Any]) -> None:
     objective = TrainingSpec.model_validate(declaration(kernel)).objective
-    assert objective.model_dump() == {"name": "v_matrix", "kernel": kernel, "hollow": True, "guard": GUARD}
+    expected = {"name": "v_matrix", "kernel": kernel, "hollow": True, "guard": GUARD, "loss": "cross_entropy"}
+    assert objective.model_dump() == expected
     model, inputs, labels = a_model_and_a_batch()
     ours = made(objective)(model, step_of(inputs, labels))
     assert ours.value == VMatrixRisk(declared(kernel), hollow=True, guard=GUARD)(model, step_of(inputs, labels)).value

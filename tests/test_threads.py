@@ -67,7 +67,7 @@ def training(declarations: Declarations, digits: Path) -> Job:
 
 def weights_of(job: Job, folder: Path, outside: Mapping[str, str], *options: str) -> str:
     """Run the step of a training by hand and return the SHA-256 of its weights."""
-    outputs = [folder / name for name in ("weights.safetensors", "history.csv", "card.json")]
+    outputs = [folder / name for name in ("weights.safetensors", "checkpoints.safetensors", "history.csv", "card.json")]
     command = [sys.executable, "-m", "robustrepro", "run", job.step, *shlex.split(job.options), *options]
     command += [part for output in outputs for part in ("--output", str(output))]
     done = subprocess.run(command, env=environment(outside), capture_output=True, text=True, check=False)

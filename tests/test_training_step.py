@@ -20,6 +20,7 @@ import pytest
 import torch
 from conftest import TEST_POINTS, TRAIN_POINTS
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from warm_steps import heed_interrupts
 
@@ -33,6 +34,7 @@ from robustrepro.provenance import processor
 from robustrepro.spec.networks import Network
 from robustrepro.steps import ProgressBar, Work
 from robustrepro.training import step
+from robustrepro.training.checkpoints import epochs_of, weights_after
 from robustrepro.training.resume import locked, state_path
 
 MLP: dict[str, Any] = {"architecture": {"name": "mlp", "hidden": [8]}}
@@ -48,7 +50,7 @@ SPEC: dict[str, Any] = {
 
 
 def work_of(folder: Path, data: Path, spec: dict[str, Any] = SPEC, code: str = "c0de", seed: int = 0) -> Work:
-    outputs = [folder / name for name in ("weights.safetensors", "history.csv", "card.json")]
+    outputs = [folder / name for name in ("weights.safetensors", "checkpoints.safetensors", "history.csv", "card.json")]
     job = {"model": "a-model", "seed": seed, "training": spec}
     return Work(job, code, {"data": [data / "manifest.json"]}, outputs)
 
@@ -60,7 +62,7 @@ def train(folder: Path, data: Path, **options: Any) -> str:
     return sha256_of(work.outputs[0])
 
 
-def train_two_epochs(folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def train_two_epochs(folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
     """Run the step as :func:`train` does, and interrupt it."""
 
     def advance(_: ProgressBar, done: int, detail: str) -> None:
@@ -70,7 +72,7 @@ def train_two_epochs(folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch) 
     with monkeypatch.context() as patch:
         patch.setattr(ProgressBar, "advance", advance)
         with pytest.raises(KeyboardInterrupt):
-            train(folder, data)
+            train(folder, data, **options)
 
 
 def test_a_card_tells_where_the_weights_came_from(moons: Path, tmp_path: Path) -> None:
@@ -111,6 +113,7 @@ def test_only_outputs_are_left_after_an_interrupted_training_was_continued(
     assert train(tmp_path / "cut", moons) == expected
     assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == [
         "card.json",
+        "checkpoints.safetensors",
         "history.csv",
         "weights.safetensors",
     ]
@@ -223,7 +226,7 @@ from robustrepro.training import step
 job, data, folder, log = json.loads(sys.argv[1]), *map(Path, sys.argv[2:])
 LOGGER.setLevel(logging.INFO)
 LOGGER.addHandler(logging.FileHandler(log, mode="w"))
-outputs = [folder / name for name in ("weights.safetensors", "history.csv", "card.json")]
+outputs = [folder / name for name in ("weights.safetensors", "checkpoints.safetensors", "history.csv", "card.json")]
 step.run(Work(job, "c0de", {"data": [data]}, outputs))
 """
 
@@ -244,3 +247,38 @@ def test_a_process_continues_after_an_interrupt(moons: Path, tmp_path: Path) -> 
     assert "a-model, seed 0: continuing an interrupted training" in log.read_text()
     assert ": 20 of 800, loss" not in log.read_text()
     assert sha256_of(work.outputs[0]) == train(tmp_path / "whole", moons, spec=spec)
+
+
+# -- checkpoints ---------------------------------------------------------------------------------------------
+
+
+def test_checkpoints_are_the_weights_that_a_shorter_training_ends_with(
+    moons: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_two_epochs(tmp_path / "kept", moons, monkeypatch, spec={**SPEC, "checkpoints": [1, 3, 100]})
+    train(tmp_path / "kept", moons, spec={**SPEC, "checkpoints": [1, 3, 100]})
+    kept = tmp_path / "kept/checkpoints.safetensors"
+    assert epochs_of(kept) == [1, 3]
+    for epoch in (1, 3):
+        train(tmp_path / f"after-{epoch}", moons, spec={**SPEC, "epochs": epoch})
+        shorter = load_file(tmp_path / f"after-{epoch}/weights.safetensors")
+        found = weights_after(kept, epoch)
+        assert found.keys() == shorter.keys()
+        assert all(torch.equal(found[name], shorter[name]) for name in shorter)
+    assert not list((tmp_path / "kept").glob("*.partial"))
+
+
+def test_a_checkpoint_that_was_not_kept_is_named_with_those_that_were(moons: Path, tmp_path: Path) -> None:
+    train(tmp_path, moons, spec={**SPEC, "checkpoints": [2]})
+    with pytest.raises(UserError, match="no weights after epoch 5 were kept; those kept: 2"):
+        weights_after(tmp_path / "checkpoints.safetensors", 5)
+
+
+def test_a_checkpoint_that_went_missing_stops_a_resumed_training(
+    moons: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = {**SPEC, "checkpoints": [1]}
+    train_two_epochs(tmp_path, moons, monkeypatch, spec=spec)
+    next(tmp_path.glob("*.epoch-1.*")).unlink()
+    with pytest.raises(UserError, match=r"weights after epoch 1 are gone .* Delete .*resume-.* to train"):
+        train(tmp_path, moons, spec=spec)

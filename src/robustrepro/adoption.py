@@ -30,7 +30,8 @@ if TYPE_CHECKING:  # every step imports this module, and the plan's declarations
     from robustrepro.spec.plan import Plan
     from robustrepro.steps import Work
 
-MODEL_FILES = ("card.json", "history.csv", "weights.safetensors")
+MODEL_FILES = ("card.json", "checkpoints.safetensors", "history.csv", "weights.safetensors")
+OF_A_TRAINING = ("checkpoints.safetensors", "history.csv")
 MODEL = re.compile(r"models/(?P<model>[\w.-]+)/seed(?P<seed>\d+)/(?P<file>[\w.]+)")
 MEASUREMENT = re.compile(r"measurements/(?P<measure>[\w.-]+)/(?P<subject>[\w.+-]+)/seed(?P<seed>\d+)\.parquet")
 SHARD = re.compile(
@@ -147,7 +148,7 @@ def _data_refusal(plan: Plan, dataset: str, seed: str, file: Path) -> str | None
 
 def _model_refusal(plan: Plan, model: str, seed: str, file: Path) -> str | None:
     trained = re.fullmatch(plan.pattern("trained"), model)
-    expected = MODEL_FILES if trained else tuple(name for name in MODEL_FILES if name != "history.csv")
+    expected = MODEL_FILES if trained else tuple(name for name in MODEL_FILES if name not in OF_A_TRAINING)
     if file.name not in expected:
         return f"such a model consists of {', '.join(expected)}"
     missing = [name for name in expected if not file.with_name(name).exists()]
@@ -157,8 +158,9 @@ def _model_refusal(plan: Plan, model: str, seed: str, file: Path) -> str | None:
     try:
         card = json.loads(file.with_name("card.json").read_text(encoding="utf-8"))
         differing = _difference(card, job)
-        if differing is None and card["weights_sha256"] != sha256_of(file.with_name("weights.safetensors")):
-            return "the sha256 of weights.safetensors is not the one in card.json"
+        for kind in ("weights", "checkpoints") if trained else ("weights",):
+            if differing is None and card[f"{kind}_sha256"] != sha256_of(file.with_name(f"{kind}.safetensors")):
+                return f"the sha256 of {kind}.safetensors is not the one in card.json"
     except (ValueError, KeyError) as error:
         return f"card.json is not a model card of this version ({error})"
     return differing

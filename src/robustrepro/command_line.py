@@ -157,9 +157,9 @@ def adopt(
 ) -> None:
     """Check results computed elsewhere and record them as Snakemake records its own.
 
-    Copy models (weights.safetensors, history.csv, card.json), data sets that were made from models (manifest.json and
-    tensors) and measurements (*.parquet) to where they belong under results/ first. Each must have the spec, the code
-    digest and the sha256 that its card says.
+    Copy models (weights.safetensors, checkpoints.safetensors, history.csv, card.json), data sets that were made from
+    models (manifest.json and tensors) and measurements (*.parquet) to where they belong under results/ first. Each must
+    have the spec, the code digest and the sha256 that its card says.
     """
     from robustrepro.adoption import adopt as adopt_results
     from robustrepro.spec.config import read_config

@@ -2,7 +2,8 @@
 Make every model, one job per model and seed: trained, derived from another one, or given. A killed training continues.
 
 reads    the manifest of the model's data set; the checkpoint that a model is derived from
-writes   results/{scale}/models/{model}/seed{seed}/ weights.safetensors, card.json; of a training also history.csv
+writes   results/{scale}/models/{model}/seed{seed}/ weights.safetensors, card.json; of a training also history.csv and
+         checkpoints.safetensors, the weights after the epochs that the model asks for
 """
 
 
@@ -11,6 +12,7 @@ rule train:
         plan.part("train", "files"),
     output:
         weights="results/{scale}/models/{model}/seed{seed}/weights.safetensors",
+        checkpoints="results/{scale}/models/{model}/seed{seed}/checkpoints.safetensors",
         history="results/{scale}/models/{model}/seed{seed}/history.csv",
         card="results/{scale}/models/{model}/seed{seed}/card.json",
     log:
@@ -32,7 +34,8 @@ rule train:
         options=plan.part("train", "options"),
     shell:
         "python -m robustrepro run train {params.options} --threads {threads} --log {log:q}"
-        " --output {output.weights:q} --output {output.history:q} --output {output.card:q}"
+        " --output {output.weights:q} --output {output.checkpoints:q} --output {output.history:q}"
+        " --output {output.card:q}"
 
 
 rule derive:

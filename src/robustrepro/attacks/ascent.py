@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from robustrepro.attacks.losses import PerExampleLoss
 from robustrepro.attacks.norms import per_example
 from robustrepro.attacks.precision import search_precision
 from robustrepro.attacks.threat_models import Box, ThreatModel, unit_ball_noise
 from robustrepro.implementations import resolve
+from robustrepro.losses import PerExampleLoss
 from robustrepro.spec.attacks import AscentAttack, Search
 
 Memory = tuple[Tensor, ...]

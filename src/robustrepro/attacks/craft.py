@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from robustrepro.attacks.ascent import Ascent, declared_ascent
-from robustrepro.attacks.losses import PerExampleLoss, classification_margin
+from robustrepro.attacks.losses import classification_margin
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.norms import per_example
 from robustrepro.attacks.precision import PRECISIONS
 from robustrepro.attacks.subject import Subject, require_finite, subject_of
 from robustrepro.attacks.threat_models import UNIT_BOX, Box
+from robustrepro.losses import PerExampleLoss
 from robustrepro.precision import true_float32
 from robustrepro.spec.attacks import AscentAttack, BallAttack
 

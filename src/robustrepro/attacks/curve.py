@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from robustrepro.attacks.active_set import ActiveSet, Progress
 from robustrepro.attacks.ascent import declared_ascent
-from robustrepro.attacks.losses import PerExampleLoss
 from robustrepro.attacks.outcome import CurveOutcome
 from robustrepro.attacks.precision import PRECISIONS
 from robustrepro.attacks.subject import subject_of
 from robustrepro.attacks.threat_models import UNIT_BOX, Box
+from robustrepro.losses import PerExampleLoss
 from robustrepro.spec.attacks import Curve, GradientAttack
 
 

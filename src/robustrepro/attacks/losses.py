@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from robustrepro.losses import PerExampleLoss, clipped_cross_entropy, cross_entropy
 from robustrepro.spec.attacks import AttackLoss
-
-PerExampleLoss = Callable[[Tensor, Tensor], Tensor]
-"""Maps logits (N, classes) and labels (N,) to losses (N,)."""
-
-
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return each example's cross-entropy, shape (N,)."""
-    return functional.cross_entropy(logits, labels, reduction="none")
 
 
 def classification_margin(logits: Tensor, labels: Tensor) -> Tensor:
@@ -57,7 +47,7 @@ def attack_loss(name: AttackLoss, training_loss: PerExampleLoss | None = None) -
     Parameters
     ----------
     name
-        ``"cross_entropy"``, ``"margin"``, ``"log_odds"`` or ``"training"``.
+        ``"cross_entropy"``, ``"clipped_cross_entropy"``, ``"margin"``, ``"log_odds"`` or ``"training"``.
     training_loss
         What ``"training"`` stands for. A pairwise objective (CEM, HRM) gives each image's own √L: the
         gradient of its batch loss with respect to one image is a positive multiple of that of √L.
@@ -74,4 +64,9 @@ def attack_loss(name: AttackLoss, training_loss: PerExampleLoss | None = None) -
             )
             raise ValueError(message)
         return training_loss
-    return {"cross_entropy": cross_entropy, "margin": margin, "log_odds": log_odds}[name]
+    return {
+        "cross_entropy": cross_entropy,
+        "clipped_cross_entropy": clipped_cross_entropy,
+        "margin": margin,
+        "log_odds": log_odds,
+    }[name]

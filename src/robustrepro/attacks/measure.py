@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from robustrepro.attacks.active_set import ActiveSet, Progress
 from robustrepro.attacks.ascent import declared_ascent
-from robustrepro.attacks.losses import PerExampleLoss
 from robustrepro.attacks.outcome import AttackOutcome, clean_outcome
 from robustrepro.attacks.precision import PRECISIONS
 from robustrepro.attacks.subject import Subject, subject_of
 from robustrepro.attacks.threat_models import UNIT_BOX, Box
 from robustrepro.implementations import resolve
+from robustrepro.losses import PerExampleLoss
 from robustrepro.spec.attacks import AscentAttack, BallAttack, Clean, FixedBudgetAttack
 
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from robustrepro.attacks.ascent import Ascent, Memory
-from robustrepro.attacks.losses import PerExampleLoss, attack_loss
+from robustrepro.attacks.losses import attack_loss
 from robustrepro.attacks.norms import NORMS, per_example
 from robustrepro.attacks.threat_models import Box, ThreatModel
+from robustrepro.losses import PerExampleLoss
 from robustrepro.spec.attacks import MiFgsm
 
 

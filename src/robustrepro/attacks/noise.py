@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from robustrepro.attacks.ascent import Ascent
-from robustrepro.attacks.losses import PerExampleLoss, margin
+from robustrepro.attacks.losses import margin
 from robustrepro.attacks.threat_models import Box, ThreatModel
+from robustrepro.losses import PerExampleLoss
 from robustrepro.spec.attacks import Noise
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from robustrepro.attacks.ascent import Ascent
-from robustrepro.attacks.losses import PerExampleLoss, attack_loss, cross_entropy
+from robustrepro.attacks.losses import attack_loss
 from robustrepro.attacks.threat_models import UNIT_BOX, Box, ThreatModel
+from robustrepro.losses import PerExampleLoss, cross_entropy
 from robustrepro.spec.attacks import Norm, Pgd
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from robustrepro.attacks.ascent import input_gradient
-from robustrepro.attacks.losses import PerExampleLoss
 from robustrepro.attacks.threat_models import Box
 from robustrepro.errors import UserError
+from robustrepro.losses import PerExampleLoss
 from robustrepro.precision import true_float32
 
 

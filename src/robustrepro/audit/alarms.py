@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from robustrepro.attacks.ascent import input_gradient
-from robustrepro.attacks.losses import cross_entropy
+from robustrepro.losses import cross_entropy
 from robustrepro.precision import true_float32
 
 MOST_ZERO_GRADIENTS = 0.01

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from robustrepro.losses import cross_entropy
 from robustrepro.measurements.step import Columns
 from robustrepro.measurements.trained import Trained
-from robustrepro.objectives.base import cross_entropies
 from robustrepro.spec.measurements import Losses
 from robustrepro.steps import Progress
 
@@ -27,5 +27,5 @@ def measure(trained: Trained, declared: Losses, progress: Progress) -> Columns:
         "index": examples.index,
         "label": examples.labels,
         "prediction": answers.argmax(1),
-        "loss": cross_entropies(answers, examples.labels),
+        "loss": cross_entropy(answers, examples.labels),
     }

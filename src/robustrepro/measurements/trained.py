@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from robustrepro.attacks.losses import PerExampleLoss
 from robustrepro.attacks.threat_models import Box
 from robustrepro.canonical import canonical_json
 from robustrepro.datasets.tensors import Split, as_float, load
 from robustrepro.implementations import made
+from robustrepro.losses import PerExampleLoss
 from robustrepro.models.build import load_network
 from robustrepro.spec.networks import Network
 

@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import torch
-import torch.nn.functional as F  # noqa: N812 (PyTorch's own abbreviation)
 from torch import Tensor, nn
 
 NO_TERMS: Mapping[str, Tensor] = MappingProxyType({})
@@ -75,11 +74,6 @@ class Objective(Protocol):
         ...
 
 
-def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the per-example cross-entropies Lᵢ ≥ 0, shape (N,)."""
-    return F.cross_entropy(logits, labels, reduction="none")
-
-
 def guarded_roots(losses: Tensor, guard: float) -> Tensor:
     """Return sᵢ = √(Lᵢ + δ), shape (N,), with a finite gradient where Lᵢ = 0.
 
@@ -88,6 +82,6 @@ def guarded_roots(losses: Tensor, guard: float) -> Tensor:
     losses
         Per-example losses Lᵢ ≥ 0, shape (N,).
     guard
-        δ > 0. At Lᵢ = 0 the root's slope is 1/(2√δ).
+        δ ≥ 0. At Lᵢ = 0 the root's slope is 1/(2√δ); δ = 0 is for losses that do not reach 0.
     """
     return (losses + guard).sqrt()

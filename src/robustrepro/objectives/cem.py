@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from robustrepro.objectives.base import Risk, Step, cross_entropies, guarded_roots
+from robustrepro.losses import example_loss
+from robustrepro.objectives.base import Risk, Step, guarded_roots
 
 
 def cross_error_risk(roots: Tensor) -> Tensor:
@@ -29,22 +30,25 @@ def cross_error_risk(roots: Tensor) -> Tensor:
 
 
 class CrossErrorRisk:
-    """CEM over the cross-entropies of a batch.
+    """CEM over the losses of a batch.
 
     Parameters
     ----------
     guard
         δ in sᵢ = √(Lᵢ + δ), in units of the loss (nats). The paper does not say how it guards the root at Lᵢ = 0.
+    loss
+        The name of the loss Lᵢ of an example (:func:`robustrepro.losses.example_loss`).
     """
 
-    def __init__(self, guard: float) -> None:
+    def __init__(self, guard: float, loss: str = "cross_entropy") -> None:
         self.guard = guard
+        self._loss = example_loss(loss)
 
     def __call__(self, model: nn.Module, step: Step) -> Risk:
         """Return the cross-error risk of a batch."""
         logits = model(step.inputs)
-        return Risk(cross_error_risk(guarded_roots(cross_entropies(logits, step.labels), self.guard)), logits)
+        return Risk(cross_error_risk(guarded_roots(self._loss(logits, step.labels), self.guard)), logits)
 
     def example_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return sᵢ = √(Lᵢ + δ), shape (N,): in one image, CEM's gradient is a positive multiple of its own."""
-        return guarded_roots(cross_entropies(logits, labels), self.guard)
+        return guarded_roots(self._loss(logits, labels), self.guard)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from robustrepro.objectives.base import Risk, Step, cross_entropies, guarded_roots
+from robustrepro.losses import example_loss
+from robustrepro.objectives.base import Risk, Step, guarded_roots
 
 
 def hollow_risk(roots: Tensor) -> Tensor:
@@ -38,23 +39,26 @@ def hollow_risk(roots: Tensor) -> Tensor:
 
 
 class HollowRisk:
-    """HRM over the cross-entropies of a batch.
+    """HRM over the losses of a batch.
 
     Parameters
     ----------
     guard
         δ in sᵢ = √(Lᵢ + δ), in units of the loss (nats). The paper does not say how it guards the root at Lᵢ = 0.
         The batch loss reaches it late in training, so it matters; the table of departures varies it.
+    loss
+        The name of the loss Lᵢ of an example (:func:`robustrepro.losses.example_loss`).
     """
 
-    def __init__(self, guard: float) -> None:
+    def __init__(self, guard: float, loss: str = "cross_entropy") -> None:
         self.guard = guard
+        self._loss = example_loss(loss)
 
     def __call__(self, model: nn.Module, step: Step) -> Risk:
         """Return the hollow risk of a batch of at least two examples."""
         logits = model(step.inputs)
-        return Risk(hollow_risk(guarded_roots(cross_entropies(logits, step.labels), self.guard)), logits)
+        return Risk(hollow_risk(guarded_roots(self._loss(logits, step.labels), self.guard)), logits)
 
     def example_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return sᵢ = √(Lᵢ + δ), shape (N,): in one image, HRM's gradient is a positive multiple of its own."""
-        return guarded_roots(cross_entropies(logits, labels), self.guard)
+        return guarded_roots(self._loss(logits, labels), self.guard)

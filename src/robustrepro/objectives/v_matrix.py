@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from robustrepro.errors import UserError
 from robustrepro.implementations import made, options_of
-from robustrepro.objectives.base import Risk, Step, cross_entropies, guarded_roots
+from robustrepro.losses import example_loss
+from robustrepro.objectives.base import Risk, Step, guarded_roots
 from robustrepro.spec.objectives import Kernel
 
 
@@ -121,7 +122,7 @@ def weighted_risk(roots: Tensor, weights: Tensor) -> Tensor:
 
 
 class VMatrixRisk:
-    """The V-matrix objective over the cross-entropies of a batch.
+    """The V-matrix objective over the losses of a batch.
 
     With the identity kernel it is CEM, and hollow, HRM. With the radial basis function it tends to these as γ → 0, and
     to ERM as γ → ∞ unless hollow.
@@ -134,17 +135,20 @@ class VMatrixRisk:
         Whether the diagonal, where i = j, is left out.
     guard
         δ in sᵢ = √(Lᵢ + δ), in units of the loss (nats), as in HRM.
+    loss
+        The name of the loss Lᵢ of an example (:func:`robustrepro.losses.example_loss`).
     """
 
-    def __init__(self, kernel: Kernel, hollow: bool, guard: float) -> None:
+    def __init__(self, kernel: Kernel, hollow: bool, guard: float, loss: str = "cross_entropy") -> None:
         self.kernel = kernel
         self.hollow = hollow
         self.guard = guard
+        self._loss = example_loss(loss)
 
     def __call__(self, model: nn.Module, step: Step) -> Risk:
         """Return the V-matrix risk of a batch, of at least two examples if hollow."""
         logits = model(step.inputs)
-        roots = guarded_roots(cross_entropies(logits, step.labels), self.guard)
+        roots = guarded_roots(self._loss(logits, step.labels), self.guard)
         return Risk(weighted_risk(roots, pair_weights(step.inputs, self.kernel, hollow=self.hollow)), logits)
 
     def example_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -153,4 +157,4 @@ class VMatrixRisk:
         The multiple is 2 Σⱼ wᵢⱼ sⱼ, the weights being symmetric and constants, also in the images that they are made
         of. It is 0 only where the kernel leaves an example of a hollow matrix without any neighbour.
         """
-        return guarded_roots(cross_entropies(logits, labels), self.guard)
+        return guarded_roots(self._loss(logits, labels), self.guard)

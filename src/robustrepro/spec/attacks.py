@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, create_model, model_validator
 from robustrepro.spec.base import Implemented, Number
 
 Norm = Literal["linf", "l2", "l1"]
-AttackLoss = Literal["cross_entropy", "training", "margin", "log_odds"]
+AttackLoss = Literal["cross_entropy", "clipped_cross_entropy", "training", "margin", "log_odds"]
 Precision = Literal["float32", "float64"]
 Search = Literal["bfloat16", "tf32"]
 
@@ -70,9 +70,10 @@ class AscentAttack(BallAttack):
 class GradientAttack(AscentAttack):
     """An attack that follows the gradient.
 
-    ``loss`` is what it ascends: cross-entropy, the objective that the model was trained with, the margin
-    max_{i≠y} Z_i − Z_y, or the log-odds log Σ_{i≠y} exp Z_i − Z_y. With ``search`` the iterates go through the model in
-    a lower precision, and a success counts only where the float32 model makes the same mistake at that very point.
+    ``loss`` is what it ascends: cross-entropy, the same of clipped probabilities, the objective that the model was
+    trained with, the margin max_{i≠y} Z_i − Z_y, or the log-odds log Σ_{i≠y} exp Z_i − Z_y. With ``search`` the
+    iterates go through the model in a lower precision, and a success counts only where the float32 model makes the
+    same mistake at that very point.
     """
 
     loss: AttackLoss = "cross_entropy"

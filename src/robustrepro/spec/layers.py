@@ -12,7 +12,7 @@ from robustrepro.spec.models import DerivedModel, GivenModel, ModelDeclaration
 from robustrepro.spec.reading import Tree
 
 Declared = TypeVar("Declared")
-NOT_OF_THE_WEIGHTS = {"seeds", "test_accuracy"}
+NOT_OF_THE_WEIGHTS = {"seeds", "test_accuracy", "checkpoints"}
 """Keys of a trained model that say nothing of how it is made."""
 
 

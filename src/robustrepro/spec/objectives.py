@@ -2,34 +2,66 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
 from robustrepro.spec.base import Implemented, Number
 
+ExampleLoss = Literal["cross_entropy", "clipped_cross_entropy"]
+GUARD = 1e-8
+"""δ in √(Lᵢ + δ) where a loss can reach 0, in nats."""
 
-class Erm(Implemented):
+
+class OfLosses(Implemented):
+    """An objective made of the losses of single examples; ``loss`` is which one."""
+
+    loss: ExampleLoss = "cross_entropy"
+
+
+class OfRoots(OfLosses):
+    """An objective made of √(Lᵢ + δ); ``guard`` is δ, in nats.
+
+    It is 1e-8 when not said, and 0 with the clipped loss, which does not reach 0.
+    """
+
+    guard: Annotated[Number, Field(ge=0)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _guard_suits_the_loss(cls, declared: Any) -> Any:
+        if not isinstance(declared, dict) or declared.get("guard") is not None:
+            return declared
+        return {**declared, "guard": 0.0 if declared.get("loss") == "clipped_cross_entropy" else GUARD}
+
+    @model_validator(mode="after")
+    def _has_a_slope_everywhere(self) -> Self:
+        if self.guard == 0 and self.loss == "cross_entropy":
+            raise ValueError(
+                "guard is 0, but this loss reaches 0, where the slope of a root is infinite; expected above 0"
+            )
+        return self
+
+
+class Erm(OfLosses):
     """Empirical risk minimisation."""
 
     implementation: ClassVar[str] = "robustrepro.objectives.erm:EmpiricalRisk"
     name: Literal["erm"]
 
 
-class Cem(Implemented):
-    """The cross error matrix objective; ``guard`` is δ in √(Lᵢ + δ), in nats."""
+class Cem(OfRoots):
+    """The cross error matrix objective."""
 
     implementation: ClassVar[str] = "robustrepro.objectives.cem:CrossErrorRisk"
     name: Literal["cem"]
-    guard: Annotated[Number, Field(gt=0)] = 1e-8
 
 
-class Hrm(Implemented):
-    """Hollow risk minimisation; ``guard`` is δ in √(Lᵢ + δ), in nats."""
+class Hrm(OfRoots):
+    """Hollow risk minimisation."""
 
     implementation: ClassVar[str] = "robustrepro.objectives.hrm:HollowRisk"
     name: Literal["hrm"]
-    guard: Annotated[Number, Field(gt=0)] = 1e-8
 
 
 class IdentityKernel(Implemented):
@@ -68,14 +100,13 @@ Kernel = Annotated[
 ]
 
 
-class VMatrix(Implemented):
-    """The V-matrix objective, without its diagonal if ``hollow``; ``guard`` is δ in √(Lᵢ + δ), in nats."""
+class VMatrix(OfRoots):
+    """The V-matrix objective, without its diagonal if ``hollow``."""
 
     implementation: ClassVar[str] = "robustrepro.objectives.v_matrix:VMatrixRisk"
     name: Literal["v_matrix"]
     kernel: Kernel
     hollow: bool
-    guard: Annotated[Number, Field(gt=0)] = 1e-8
 
 
 ObjectiveSpec = Annotated[Erm | Cem | Hrm | VMatrix, Field(discriminator="name")]

@@ -54,7 +54,9 @@ class CropAndFlip(Implemented):
 class TrainingSpec(Declaration):
     """Everything that decides a model's weights, but for the seed and the code.
 
-    ``test_accuracy`` asks for the accuracy on the test images after every epoch; the weights do not depend on it.
+    ``test_accuracy`` asks for the accuracy on the test images after every epoch. ``checkpoints`` are epochs after which
+    the weights are kept, beside those of the end; epochs that the training does not reach are passed over. The weights
+    depend on neither.
     """
 
     dataset: str
@@ -65,3 +67,14 @@ class TrainingSpec(Declaration):
     batch_size: int = Field(ge=2)
     augmentation: CropAndFlip | None = None
     test_accuracy: bool = False
+    checkpoints: list[Annotated[int, Field(ge=1)]] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _checkpoints_increase(self) -> TrainingSpec:
+        if self.checkpoints != sorted(set(self.checkpoints)):
+            raise ValueError(f"checkpoints are {self.checkpoints}; expected epochs in increasing order, each once")
+        return self
+
+    def kept_epochs(self) -> list[int]:
+        """Return the epochs after which the weights are kept, in order."""
+        return [epoch for epoch in self.checkpoints if epoch <= self.epochs]

@@ -78,6 +78,7 @@ def train(
     state: Path,
     *,
     report: Callable[[Epoch], None],
+    keep: Callable[[int, nn.Module], None] | None = None,
     evaluate: Callable[[nn.Module], float] | None = None,
     observe: Callable[[nn.Module], None] | None = None,
 ) -> list[Epoch]:
@@ -99,6 +100,9 @@ def train(
         until the caller has stored the weights.
     report
         Called after every epoch.
+    keep
+        Called with the epoch and the model after each of the spec's checkpoints, if given. What it stores must last: it
+        is not called again for an epoch that is behind a resumed training.
     evaluate
         Called after every epoch, if given; returns ``test_accuracy``. It must leave the model and every random state
         as it found them.
@@ -122,6 +126,8 @@ def train(
             _require_finite(entry, training)
             if evaluate is not None:
                 entry["test_accuracy"] = evaluate(model)
+            if keep is not None and epoch in training.spec.checkpoints:
+                keep(epoch, model)
             reached = snapshot(model, optimizer), [*reached[1], entry]
             report(entry)
             if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:

@@ -12,28 +12,29 @@ from robustrepro import provenance
 from robustrepro.canonical import canonical_json
 from robustrepro.datasets.tensors import load
 from robustrepro.devices import claimed_device
-from robustrepro.files import atomic_path, write_text
+from robustrepro.files import atomic_path, sha256_of, write_text
 from robustrepro.models.build import build_network
 from robustrepro.models.card import Made, write_card
 from robustrepro.models.evaluation import accuracy_on
 from robustrepro.spec.training import TrainingSpec
 from robustrepro.steps import LOGGER, ProgressBar, Work
+from robustrepro.training.checkpoints import Checkpoints
 from robustrepro.training.loop import Epoch, Training, train
 from robustrepro.training.resume import locked, state_path
 
 
 def run(work: Work) -> None:
-    """Train one model with one seed and write its weights, history and card.
+    """Train one model with one seed and write its weights, checkpoints, history and card.
 
     Parameters
     ----------
     work
         ``spec`` has ``model``, ``seed`` and ``training``, a resolved :class:`TrainingSpec`; ``inputs`` has ``data``,
-        the data set's manifest; ``outputs`` are weights, history and card, written in this order. An interrupted
-        training leaves its state beside them and continues from it.
+        the data set's manifest; ``outputs`` are weights, checkpoints, history and card, written in this order. An
+        interrupted training leaves its state, and the checkpoints so far, beside them and continues from there.
     """
     usage = provenance.Usage()
-    weights, history, card = work.outputs
+    weights, checkpoints, history, card = work.outputs
     name, seed = work.spec["model"], work.spec["seed"]
     spec = TrainingSpec.model_validate(work.spec["training"])
     data = work.inputs["data"][0].parent
@@ -42,6 +43,8 @@ def run(work: Work) -> None:
     with claimed_device() as device, locked(state):
         model = build_network(spec.network, tuple(split.inputs.shape[1:]), split.classes, seed=seed).to(device)
         training = Training.declared(name, seed, spec, split, device)
+
+        kept = Checkpoints(state)
 
         def test_accuracy(trained: nn.Module) -> float:
             return accuracy_on(test, trained, device)
@@ -54,13 +57,16 @@ def run(work: Work) -> None:
                 training,
                 state,
                 report=lambda entry: progress.advance(entry["epoch"] - progress.done, _in_words(entry)),
+                keep=kept.keep,
                 evaluate=test_accuracy if spec.test_accuracy else None,
             )
         model.eval()
         with atomic_path(weights) as partial:
             save_file({key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}, partial)
+        kept.write(checkpoints, spec.kept_epochs())
         write_text(history, _history_csv(epochs))
         details = {
+            "checkpoints_sha256": sha256_of(checkpoints),
             "final": {
                 "training_loss": epochs[-1]["loss"],
                 "training_accuracy": epochs[-1]["accuracy"],
@@ -71,6 +77,7 @@ def run(work: Work) -> None:
         }
         write_card(card, work, weights, Made(model, split, device, usage), details)
         state.unlink(missing_ok=True)
+        kept.remove()
 
 
 def _in_words(entry: Epoch) -> str:
