@@ -68,7 +68,7 @@ wildcard_constraints:
     seed=r"\d+",
     shard=r"\d+",
     shards=r"\d+",
-    model=r"[\w.-]+",
+    model=r"[\w.@-]+",
     subject=r"[\w.+-]+",
     measure=r"[\w.-]+",
     dataset=r"[\w.-]+",

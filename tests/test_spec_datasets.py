@@ -146,4 +146,4 @@ def test_a_derived_model_is_attacked_with_the_objective_of_its_source(declaratio
     attack = {"attack": {"name": "fgsm", "epsilon": "8/255", "loss": "training"}}
     both(derived("models", "cut", "derived", "from", value="image-hrm"), shown(attack, "cut"))(declarations)
     job = declarations.plan().job("measure", measure="extra", subject="cut", seed=0)
-    assert json.loads(job.spec)["subjects"][0]["objective"] == {"name": "hrm", "guard": 1e-8}
+    assert json.loads(job.spec)["subjects"][0]["objective"] == {"name": "hrm", "loss": "cross_entropy", "guard": 1e-8}

@@ -47,7 +47,10 @@ def test_a_claim_says_what_of_its_models_and_measures_the_scale_changes(declarat
         ({"augmentation": None}, "augmentation: none instead of crop_and_flip (padding: 4)"),
         ({"optimizer": {"learning_rate": 0.01}}, "optimizer.learning_rate: 0.01 instead of 0.001"),
         ({"batch_size": 4}, "batch_size: 4 instead of 8"),
-        ({"objective": {"name": "cem"}}, "objective: cem (guard: 1e-08) instead of erm"),
+        (
+            {"objective": {"name": "cem"}},
+            "objective: cem (loss: cross_entropy, guard: 1e-08) instead of erm (loss: cross_entropy)",
+        ),
         (
             {"network": {"architecture": {"name": "convnet", "channels": [4, 8]}}},
             "network.architecture: convnet (channels: 4, 8) instead of lenet5",

@@ -149,7 +149,7 @@ def test_a_spec_changes_with_what_its_job_depends_on_only(declarations: Declarat
 def test_an_attack_depends_on_the_training_objective_only_where_it_ascends_it(declarations: Declarations) -> None:
     plan = declarations.plan()
     assert "objective" not in spec(plan, "attack", measure="pgd")["subjects"][0]
-    assert spec(plan, "attack")["subjects"][0]["objective"] == {"name": "hrm", "guard": 1e-8}
+    assert spec(plan, "attack")["subjects"][0]["objective"] == {"name": "hrm", "loss": "cross_entropy", "guard": 1e-8}
     hrm = "robustrepro.objectives.hrm:HollowRisk"
     assert [hrm in spec(plan, "attack", measure=name)["runs"] for name in ("pgd", "pgd-training")] == [False, True]
 

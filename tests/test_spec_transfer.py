@@ -91,7 +91,7 @@ def test_the_source_brings_its_objective_only_where_an_attack_ascends_it(declara
         for name in ("pgd", "pgd-training")
     }
     assert "objective" not in by_measure["pgd"]
-    assert by_measure["pgd-training"]["objective"] == {"name": "hrm", "guard": 1e-8}
+    assert by_measure["pgd-training"]["objective"] == {"name": "hrm", "loss": "cross_entropy", "guard": 1e-8}
 
 
 def test_the_checkpoints_are_handed_over_in_the_specs_order(declarations: Declarations) -> None:

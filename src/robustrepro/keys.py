@@ -4,5 +4,5 @@ from __future__ import annotations
 
 THIS = "this"
 """The row that a cell's value stands in, and therefore no name."""
-KEY = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+KEY = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}"
 """The regular expression of a name."""
