@@ -8,9 +8,22 @@ import pytest
 from robustrepro.datasets.step import run
 from robustrepro.errors import UserError
 from robustrepro.implementations import resolve
-from robustrepro.spec.datasets import DATASETS, AdversarialDataset, GaussianNoise, GeneratedDataset, dataset_of
+from robustrepro.spec.datasets import (
+    DATASETS,
+    AdversarialDataset,
+    GaussianNoise,
+    GeneratedDataset,
+    HeldOutDataset,
+    dataset_of,
+)
 
-KINDS = (*dict.fromkeys(type(spec) for spec in DATASETS.values()), GeneratedDataset, AdversarialDataset, GaussianNoise)
+KINDS = (
+    *dict.fromkeys(type(spec) for spec in DATASETS.values()),
+    GeneratedDataset,
+    HeldOutDataset,
+    AdversarialDataset,
+    GaussianNoise,
+)
 FGSM = {"name": "fgsm", "epsilon": 0.1}
 MAKERS = {kind.implementation.partition(":")[0] for kind in KINDS}
 
@@ -45,12 +58,14 @@ def test_every_declaration_names_code_that_exists(kind: type[GeneratedDataset]):
 @pytest.mark.parametrize(
     ("declared", "message"),
     [
-        ({}, r"datasets\.x: found no key; expected exactly one of the keys adversarial, generated"),
-        ({"corrupted": {}}, r"datasets\.x: found corrupted; expected exactly one of the keys adversarial, generated"),
+        ({}, r"datasets\.x: found no key; expected exactly one of the keys adversarial, generated, held_out"),
+        ({"corrupted": {}}, r"datasets\.x: found corrupted; expected exactly one of the keys adversarial, "),
         ({"generated": {}, "adversarial": {}}, r"found generated, adversarial; expected exactly one"),
         ({"generated": "mnist"}, r"datasets\.x\.generated: found 'mnist'; expected a mapping"),
         ({"generated": {"from": "mnist"}}, r"datasets\.x\.generated: by: this key is missing"),
         ({"generated": {"from": "mnist", "name": "y"}}, r"the name not among them"),
+        ({"held_out": {"from": "mnist"}}, r"datasets\.x\.held_out: examples: this key is missing"),
+        ({"held_out": {"from": "mnist", "examples": 9, "seed": 1}}, r"seed: unknown key \(known: examples, from"),
         ({"adversarial": {"model": "m", "attacks": []}}, r"datasets\.x\.adversarial: attacks: .*at least 1 item"),
         ({"adversarial": {"model": "m", "attacks": [FGSM], "boxes": None}}, r"boxes: unknown key; did you mean 'box'"),
         (

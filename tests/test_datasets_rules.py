@@ -12,6 +12,8 @@ datasets:
   noisy: {generated: {from: mnist, by: &noise {name: gaussian_noise, standard_deviation: 0.1}}}
   noisy-both: {generated: {from: mnist, by: *noise, split: both}}
   plain: {generated: {from: digits, by: *noise}}
+  validation: {held_out: {from: mnist, examples: 5000}}
+  plain-validation: {held_out: {from: digits, examples: 100}}
   fooling: {adversarial: {model: small-erm, attacks: [{name: fgsm, epsilon: 0.3}], box: null}}
 models:
 """
@@ -19,6 +21,8 @@ FILES = {
     "results/quick/data/noisy/seed0": ["manifest.json", "test.safetensors"],
     "results/quick/data/noisy-both/seed0": ["manifest.json", "test.safetensors", "train.safetensors"],
     "results/quick/data/fooling/seed0": ["manifest.json", "test.safetensors"],
+    "results/quick/data/validation/seed0": ["manifest.json", "test.safetensors", "train.safetensors"],
+    "data/plain-validation": ["manifest.json", "test.safetensors", "train.safetensors"],
     "data/plain": ["manifest.json", "test.safetensors"],
     "data/digits": ["manifest.json", "test.safetensors", "train.safetensors"],
 }
@@ -42,9 +46,19 @@ def test_every_file_is_recorded_as_made_by_a_run_and_nothing_is_made_again(made:
     assert made.scheduled(*(f"{folder}/manifest.json" for folder in FILES)) == set()
 
 
-def test_what_is_generated_from_a_stand_in_says_so_in_its_manifest(made: Checkout) -> None:
-    manifest = json.loads((made.folder / "results/quick/data/noisy/seed0/manifest.json").read_text())
-    assert manifest["made_from"]["dataset"] == "digits"
+@pytest.mark.parametrize("name", ["noisy", "validation"])
+def test_what_is_made_from_a_stand_in_says_so_in_its_manifest(made: Checkout, name: str) -> None:
+    manifest = json.loads((made.folder / f"results/quick/data/{name}/seed0/manifest.json").read_text())
+    assert (manifest["made_from"]["dataset"], manifest["spec"]["from"]) == ("digits", "digits")
+
+
+def test_a_dry_run_plans_a_model_on_examples_that_were_left_when_others_were_held_out(made: Checkout) -> None:
+    weights = "models/small-erm/seed0/weights.safetensors"
+    overrides = "overrides={models: {small-erm: {dataset: validation}}}"
+    assert made.scheduled(f"results/quick/{weights}", "--config", overrides) == {weights}
+    made.run("rm", "-r", "results/quick/data/validation")
+    both = {"data/validation/seed0/manifest.json", weights}
+    assert made.scheduled(f"results/quick/{weights}", "--config", overrides) == both
 
 
 def test_an_unknown_name_of_a_data_set_is_made_by_no_rule(made: Checkout) -> None:

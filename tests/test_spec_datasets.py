@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import Declarations
-from mistakes import both
+from mistakes import both, scale
 from mistakes_of_papers import dataset, derived, shown
 from planned_jobs import jobs_of
 
@@ -31,8 +31,8 @@ def data_of(plan: Plan, seed: int = 0, model: str = "image-erm") -> list[str]:
 def test_a_generated_data_set_is_the_same_at_every_scale(declarations: Declarations) -> None:
     both(dataset("generated", **{"from": "fashion_mnist"}), shown(ON_OTHER))(declarations)
     specs = []
-    for scale in ("quick", "paper"):
-        declarations.config["scale"] = scale
+    for at_scale in ("quick", "paper"):
+        declarations.config["scale"] = at_scale
         plan = declarations.plan()
         assert data_of(plan) == ["data/other/manifest.json"]
         assert plan.job("data", dataset="other").files == ["data/fashion_mnist/manifest.json"]
@@ -62,6 +62,77 @@ def test_what_is_generated_from_such_a_data_set_belongs_to_its_scale_too(declara
     assert plan.job("data", dataset="more", seed=0).files == ["results/quick/data/other/seed0/manifest.json"]
 
 
+def test_a_model_trains_on_what_others_are_held_out_of_and_is_measured_on_those(declarations: Declarations) -> None:
+    dataset("held_out")(declarations)
+    declarations.paper["models"]["image-erm"]["dataset"] = "other"
+    declarations.config["scale"] = "paper"
+    plan = declarations.plan()
+    for seed in range(3):
+        assert plan.job("train", model="image-erm", seed=seed).files == ["data/other/manifest.json"]
+        measured = plan.job("measure", measure="pgd", subject="image-erm", seed=seed)
+        assert measured.files[0] == "data/other/manifest.json"
+    job = jobs_of(plan)["data/other/manifest.json"]
+    assert job.files == ["data/mnist/manifest.json"]
+    assert json.loads(job.spec)["dataset"] == {"name": "other", "from": "mnist", "examples": 5000}
+
+
+def test_how_many_are_held_out_and_left_is_known_beforehand(declarations: Declarations) -> None:
+    dataset("held_out")(declarations)
+    noise = {"name": "gaussian_noise", "standard_deviation": 0.1}
+    declarations.paper["datasets"] |= {
+        "twice": {"held_out": {"from": "other", "examples": 1000}},
+        "noisy": {"generated": {"from": "twice", "by": noise, "split": "both"}},
+    }
+    declarations.config["scale"] = "paper"
+    known = declarations.plan().declarations
+    sizes = {"other": (55_000, 5000), "twice": (54_000, 1000), "noisy": (54_000, 1000)}
+    assert {name: tuple(known.examples(name, split) for split in ("train", "test")) for name in sizes} == sizes
+    assert known.dataset("other").in_words == "5,000 examples held out of the training split of mnist"
+    inputs = [known.inputs(name) for name in ("mnist", *sizes)]
+    assert inputs == [inputs[0]] * 4
+
+
+def test_of_a_stand_in_the_same_share_is_held_out_and_what_is_belongs_to_the_scale(declarations: Declarations) -> None:
+    dataset("held_out")(declarations)
+    declarations.paper["datasets"]["twice"] = {"held_out": {"from": "other", "examples": 11_000}}
+    declarations.paper["models"]["image-erm"]["dataset"] = "other"
+    plan = declarations.plan()
+    file = "results/quick/data/other/seed0/manifest.json"
+    for seed in (0, 1):
+        assert plan.job("train", model="image-erm", seed=seed).files == [file]
+    assert jobs_of(plan)[file].files == ["data/digits/manifest.json"]
+    assert json.loads(jobs_of(plan)[file].spec)["dataset"] == {"name": "other", "from": "digits", "examples": 119}
+    # A twelfth of 1437, and a fifth of the rest.
+    sizes = [[plan.declarations.examples(name, split) for split in ("train", "test")] for name in ("other", "twice")]
+    assert sizes == [[1318, 119], [1055, 263]]
+    table = spec(plan, "table", paper="small", table="accuracy")
+    assert table["stand_ins"] == {"mnist": "digits"}
+    differences = {"dataset.examples: 119 instead of 5000", "dataset.from: digits instead of mnist"}
+    assert {f"{words} (image-erm)" for words in differences} <= set(table["differs"])
+
+
+def test_one_example_at_least_is_held_out_of_a_stand_in(declarations: Declarations) -> None:
+    dataset("held_out", examples=1)(declarations)
+    assert declarations.plan().declarations.examples("other", "test") == 1
+
+
+def test_a_report_says_how_many_examples_stand_in_and_what_they_are_held_out_of(declarations: Declarations) -> None:
+    both(dataset("held_out", **{"from": "digits", "examples": 100}), scale("other", "datasets", "mnist"))(declarations)
+    asked = spec(declarations.plan(), "report")
+    assert asked["stand_ins"] == {"mnist": "other"}
+    assert asked["sources"] == {"other": "100 examples held out of the training split of digits"}
+
+
+def test_a_model_on_other_data_than_its_papers_says_what_they_are_held_out_of(declarations: Declarations) -> None:
+    dataset("held_out")(declarations)
+    overrides = {"models": {"image-erm": {"dataset": "other"}}}
+    declarations.config |= {"scale": "paper", "overrides": overrides}
+    table = spec(declarations.plan(), "table", paper="small", table="accuracy")
+    assert table["differs"] == [
+        "dataset: other (examples: 5000, from: mnist) instead of mnist (config.yaml) (image-erm)"
+    ]
+
+
 def test_a_measure_on_a_data_set_reads_its_stand_in(declarations: Declarations) -> None:
     shown({**CLEAN, "data": "mnist"})(declarations)
     plan = declarations.plan()
@@ -69,10 +140,9 @@ def test_a_measure_on_a_data_set_reads_its_stand_in(declarations: Declarations) 
     assert spec(plan, "table", paper="small", table="extra")["stand_ins"] == {"mnist": "digits"}
 
 
-@pytest.mark.parametrize("origin", ["generated", "adversarial"])
+@pytest.mark.parametrize("origin", ["generated", "held_out", "adversarial"])
 def test_a_table_says_what_stands_in_for_the_source_of_its_data(declarations: Declarations, origin: str) -> None:
-    source = {"from": "mnist"} if origin == "generated" else {}
-    both(dataset(origin, **source), shown(ON_OTHER))(declarations)
+    both(dataset(origin), shown(ON_OTHER))(declarations)
     # The model itself is of other data than those that stand in.
     declarations.paper["models"]["fashion"] = declarations.paper["models"]["image-erm"] | {"dataset": "fashion_mnist"}
     declarations.paper["tables"]["extra"]["rows"]["row"]["model"] = "fashion"
@@ -129,9 +199,10 @@ def test_only_a_data_set_with_images_to_train_on_has_both_splits(declarations: D
     noise = {"name": "gaussian_noise", "standard_deviation": 0.1}
     for split in ("test", "both"):
         declarations.paper["datasets"][f"noisy-{split}"] = {"generated": {"from": "mnist", "by": noise, "split": split}}
+    declarations.paper["datasets"]["validation"] = {"held_out": {"from": "mnist", "examples": 5000}}
     plan = declarations.plan()
     assert plan.pattern("test_only") == r"noisy\-test|other"
-    assert {"digits", "mnist", r"noisy\-both", "two_moons"} < set(plan.pattern("both_splits").split("|"))
+    assert {"digits", "mnist", r"noisy\-both", "two_moons", "validation"} < set(plan.pattern("both_splits").split("|"))
 
 
 def test_a_pattern_changes_derived_models_only_where_they_have_the_key(declarations: Declarations) -> None:

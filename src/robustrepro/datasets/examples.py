@@ -66,14 +66,14 @@ class Ingredients:
 
 @dataclass(frozen=True)
 class Origins:
-    """Where each adversarial example comes from.
+    """Where each example comes from that is adversarial, or is or was left by one held out.
 
     Attributes
     ----------
     index
         Index of the image in its split, int64, shape (N,).
     attack
-        Which attack, by its place in the declared list, int64, shape (N,).
+        Which attack, by its place in the declared list, int64, shape (N,); −1 where there was none.
     """
 
     index: NDArray[np.int64]
@@ -91,7 +91,7 @@ class Examples:
     labels
         Classes, any integer type, shape (N,).
     origins
-        Where each example comes from, if it was made from a model.
+        Where each example comes from, if the split does not have all examples of another one in its order.
     """
 
     inputs: NDArray[np.uint8] | NDArray[np.float32]

@@ -19,9 +19,17 @@ from robustrepro.spec.datasets.built_in import (
     TwoMoonsSpec,
     dataset_spec,
 )
-from robustrepro.spec.datasets.made import AdversarialDataset, GaussianNoise, GeneratedDataset, dataset_of
+from robustrepro.spec.datasets.made import (
+    AdversarialDataset,
+    DeclaredDataset,
+    DerivedDataset,
+    GaussianNoise,
+    GeneratedDataset,
+    HeldOutDataset,
+    dataset_of,
+)
 
-DatasetSpec = BuiltInDataset | GeneratedDataset | AdversarialDataset
+DatasetSpec = BuiltInDataset | DeclaredDataset
 """Any data set."""
 
 __all__ = [
@@ -33,9 +41,11 @@ __all__ = [
     "CountedDataset",
     "Dataset",
     "DatasetSpec",
+    "DerivedDataset",
     "DigitsSpec",
     "GaussianNoise",
     "GeneratedDataset",
+    "HeldOutDataset",
     "MnistSpec",
     "OfficialFile",
     "SpiralsSpec",

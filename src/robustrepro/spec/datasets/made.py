@@ -1,4 +1,4 @@
-"""The data sets that a paper declares: generated from another one, or made from a model."""
+"""The data sets that a paper declares: generated from another one, held out of one, or made from a model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_v
 
 from robustrepro.errors import UserError
 from robustrepro.spec.attacks import CraftingSpec
-from robustrepro.spec.base import Implemented, Key, Number
+from robustrepro.spec.base import Implemented, Name, Number
 from robustrepro.spec.datasets.base import Dataset
 from robustrepro.spec.messages import explain
 
@@ -32,16 +32,26 @@ Generator = GaussianNoise
 """How images may be changed; a second way makes this a union, discriminated by ``name``."""
 
 
-class GeneratedDataset(Dataset):
-    """Images of another data set (``from`` in YAML), each changed with random numbers of its own.
+class DerivedDataset(Dataset):
+    """A data set that is made from the examples of another one (``from`` in YAML), or of what stands in for that.
 
-    ``split`` says what is made: the test images alone, as corruption benchmarks are, or both splits.
+    ``origin`` is its key in ``paper.yaml``.
     """
 
     model_config = ConfigDict(serialize_by_alias=True)
 
+    origin: ClassVar[str]
+    source: Name = Field(alias="from")
+
+
+class GeneratedDataset(DerivedDataset):
+    """Images of another data set, each changed with random numbers of its own.
+
+    ``split`` says what is made: the test images alone, as corruption benchmarks are, or both splits.
+    """
+
     implementation: ClassVar[str] = "robustrepro.datasets.generated:make"
-    source: Key = Field(alias="from")
+    origin: ClassVar[str] = "generated"
     by: Generator
     split: Literal["test", "both"] = "test"
     seed: int = 0
@@ -52,6 +62,24 @@ class GeneratedDataset(Dataset):
         return f"{self.source}, changed by {self.by.name}"
 
 
+class HeldOutDataset(DerivedDataset):
+    """The training split of another data set in two parts: ``examples`` of it to test on, the others to train on.
+
+    So a choice can be made on examples that no training has seen, and without a look at the other one's test split.
+    Which are held out is the same for all models and seeds. Of what stands in for the other data set at a scale, the
+    same share is held out.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.datasets.held_out:make"
+    origin: ClassVar[str] = "held_out"
+    examples: int = Field(ge=1)
+
+    @property
+    def in_words(self) -> str:
+        """Where it comes from."""
+        return f"{self.examples:,} examples held out of the training split of {self.source}"
+
+
 class AdversarialDataset(Dataset):
     """Every image of a split that a model gets right, attacked in each way, and kept where that fools the model.
 
@@ -60,7 +88,8 @@ class AdversarialDataset(Dataset):
     """
 
     implementation: ClassVar[str] = "robustrepro.datasets.adversarial:make"
-    model: Key
+    origin: ClassVar[str] = "adversarial"
+    model: Name
     attacks: Annotated[list[CraftingSpec], Field(min_length=1)]
     split: Literal["train", "test"] = "test"
     box: Literal["unit"] | None = "unit"
@@ -78,14 +107,15 @@ class AdversarialDataset(Dataset):
         return f"adversarial examples that fool {self.model}"
 
 
-ORIGINS: Mapping[str, type[GeneratedDataset] | type[AdversarialDataset]] = {
-    "generated": GeneratedDataset,
-    "adversarial": AdversarialDataset,
+DeclaredDataset = GeneratedDataset | HeldOutDataset | AdversarialDataset
+"""A data set that a paper declares."""
+ORIGINS: Mapping[str, type[DeclaredDataset]] = {
+    kind.origin: kind for kind in (GeneratedDataset, HeldOutDataset, AdversarialDataset)
 }
 """By its one key in ``paper.yaml``, where a data set comes from."""
 
 
-def dataset_of(name: str, declared: Mapping[str, Any], where: str) -> GeneratedDataset | AdversarialDataset:
+def dataset_of(name: str, declared: Mapping[str, Any], where: str) -> DeclaredDataset:
     """Return the data set that a paper declares under ``datasets``.
 
     Parameters
