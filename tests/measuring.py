@@ -65,9 +65,12 @@ def measure(
     subjects: Sequence[Model],
     targets: Sequence[Model] = (),
     shard: tuple[int, int] | None = None,
+    checkpoints: Path | None = None,
 ) -> Path:
     """Run the step on a data set's folder and return its output."""
     inputs = {"weights": [weights for _, weights in (*subjects, *targets)]}
+    if checkpoints is not None:
+        inputs["checkpoints"] = [checkpoints]
     if data is not None:
         inputs["data"] = [data / "manifest.json"]
     step.run(Work(spec_of(declared, subjects, targets, shard), CODE, inputs, [output]))

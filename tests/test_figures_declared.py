@@ -18,6 +18,7 @@ SERIES = [
     {"model": "erm", "measure": "fgsm-curve", "label": "ERM", "columns": {"attack": "FGSM"}},
     {"model": "hrm", "measure": "pgd-curve", "label": "HRM", "seed": 1, "columns": {"attack": "PGD"}},
 ]
+PRINTED = {"y": 24.55, "label": "as printed", "hue": "ERM", "panel": "FGSM"}
 EPSILON = {"column": "epsilon", "label": "ε"}
 LOSS = {"column": "loss", "label": "loss"}
 FIGURES: dict[str, dict[str, Any]] = {
@@ -28,7 +29,7 @@ FIGURES: dict[str, dict[str, Any]] = {
     "kernel_sketch": {"points": [[0, 0], [1, 0.2], [0.3, 1], [1.4, 1.1], [0.6, -0.8]], "gamma": 1},
     "diagonal_dominance": {"measure": "pgd", "losses_measure": "train-losses", "batches": [BATCH, LARGER]},
     "heat_map": {"table": "table5"},
-    "lines": {"x": EPSILON, "series": SERIES, "panels": "attack", "clean_at": 0},
+    "lines": {"x": EPSILON, "series": SERIES, "panels": "attack", "clean_at": 0, "references": [PRINTED]},
     "histogram": {"x": LOSS, "series": SERIES},
     "scatter": {"x": EPSILON, "y": LOSS, "series": SERIES, "style": "attack"},
     "table_scatter": {"table": "table5", "x": "clean", "y": "pgd"},
@@ -109,6 +110,33 @@ def test_a_quantity_is_read_as_papers_write_it() -> None:
         ("lines", {"x": {**EPSILON, "log": True}}, "clean_at: a logarithmic axis is positive, found 0"),
         ("lines", {"x": {**EPSILON, "limits": [1, 0.5]}}, "limits: expected the second one to be the larger"),
         ("lines", {"panels_per_row": 5}, "figure.panels_per_row: found 5"),
+        (
+            "lines",
+            {"references": [{**PRINTED, "hue": "HRN"}]},
+            r"references\[0\]: hue is HRN, which no series has; expected one of ERM, HRM",
+        ),
+        (
+            "lines",
+            {"references": [PRINTED, {**PRINTED, "panel": "BIM"}]},
+            r"references\[1\]: panel is BIM, which no series has; expected one of FGSM, PGD",
+        ),
+        (
+            "lines",
+            {"references": [PRINTED], "panels": None},
+            r"references\[0\]: panel is FGSM, but the figure has no 'panels'",
+        ),
+        (
+            "lines",
+            {"references": [{**PRINTED, "y": 101}]},
+            r"references\[0\]: y is 101, beyond the limits of the axis, 0 and 100",
+        ),
+        (
+            "lines",
+            {"references": [{**PRINTED, "y": 0}], "y": {**LOSS, "log": True}, "clean_at": None},
+            r"references\[0\]: a logarithmic axis is positive, found 0",
+        ),
+        ("lines", {"references": [{"y": 5}]}, r"references\[0\].label: this key is missing"),
+        ("scatter", {"series": [{**SERIES[0], "y": "loss"}]}, r"series\[0\].y: unknown key"),
         ("histogram", {"x": {**LOSS, "log": True, "limits": [0, 1]}}, "limits: a logarithmic axis is positive"),
         ("histogram", {"bins": 1}, "figure.bins: found 1"),
         ("scatter", {"series": [{**SERIES[0], "seed": -1}]}, r"figure.series\[0\].seed: found -1"),
@@ -123,3 +151,12 @@ def test_an_unknown_figure_names_the_nearest() -> None:
     tree = {"where": "Figure 1", "caption": "A figure", "figure": {"name": "heatmap", "table": "table5"}}
     with pytest.raises(UserError, match="unknown name 'heatmap'; did you mean 'heat_map'"):
         validated(Figure, tree, "paper.yaml")
+
+
+def test_a_series_with_a_column_of_its_own_needs_neither_accuracy_nor_clean_predictions() -> None:
+    own = {**SERIES[1], "y": "without_gradient"}
+    figure = declared("lines", series=[SERIES[0], own]).figure
+    assert [set(figure.column_names(one)) for one in figure.series] == [
+        {"label", "attack", "epsilon", "accuracy", "clean_prediction"},
+        {"label", "attack", "epsilon", "without_gradient"},
+    ]

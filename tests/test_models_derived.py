@@ -85,6 +85,8 @@ def derived(folder: Path, moons: Path, **spec: Any) -> tuple[dict[str, Tensor], 
     """Run the step and return weights and card."""
     weights = spec.pop("weights", None)
     inputs = {"data": [moons / "manifest.json"]} | ({"weights": [weights]} if weights else {})
+    if checkpoints := spec.pop("checkpoints", None):
+        inputs["checkpoints"] = [checkpoints]
     job = {"model": "ours", "seed": 1, "dataset": "two_moons", "network": NETWORK, **spec}
     outputs = [folder / name for name in NAMES]
     derive.run(Work(job, "c0de", inputs, outputs))
@@ -123,6 +125,53 @@ def test_a_layer_that_is_not_fully_connected_is_named_with_those_that_are(
     ):
         derived(tmp_path / "derived", moons, weights=source, derived=truncation(50, "layers.2"))
     assert not (tmp_path / "derived").exists()
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Path:
+    """Return the weights that networks of two seeds have in the place of those after epochs 2 and 5."""
+    path, stored = tmp_path / "source" / "checkpoints.safetensors", {}
+    path.parent.mkdir()
+    for epoch in (2, 5):
+        state = build_network(Network.model_validate(NETWORK), (2,), 2, seed=epoch).state_dict()
+        stored |= {f"{epoch}/{name}": tensor for name, tensor in state.items()}
+    save_file(stored, path)
+    return path
+
+
+def after_epoch(epoch: int) -> dict[str, Any]:
+    return {"from": "source", "change": {"name": "checkpoint", "epoch": epoch}}
+
+
+def test_a_model_may_be_what_another_one_was_after_an_epoch(moons: Path, tmp_path: Path, checkpoints: Path) -> None:
+    weights, card = derived(tmp_path / "early", moons, checkpoints=checkpoints, derived=after_epoch(5))
+    expected = build_network(Network.model_validate(NETWORK), (2,), 2, seed=5)
+    assert weights.keys() == expected.state_dict().keys()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in expected.state_dict().items())
+    assert (card["source"], card["source_weights_sha256"]) == ("source", sha256_of(checkpoints))
+    split = load(moons, "test")
+    right = int((expected.eval()(split.inputs).argmax(1) == split.labels).sum())
+    assert card["final"] == {"test_accuracy": right / TEST_POINTS}
+
+
+@pytest.mark.parametrize("mistake", ["no such epoch", "other network", "no file"])
+def test_checkpoints_that_lack_the_epoch_are_refused_in_one_message(
+    moons: Path, tmp_path: Path, checkpoints: Path, mistake: str
+) -> None:
+    epoch, network = 5, NETWORK
+    match mistake:
+        case "no such epoch":
+            epoch, message = 3, f"{checkpoints}: no weights after epoch 3 were kept; those kept: 2, 5"
+        case "other network":
+            network = {"architecture": {"name": "mlp", "hidden": [3]}}
+            message = f"{checkpoints}: the checkpoint after epoch 5 does not fit the declared network: "
+        case _:
+            checkpoints.unlink()
+            message = f"{checkpoints}: unreadable or truncated"
+    with pytest.raises(UserError, match=message) as caught:
+        derived(tmp_path / "early", moons, checkpoints=checkpoints, derived=after_epoch(epoch), network=network)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "early").exists()
 
 
 def test_given_weights_are_copied_byte_for_byte(
@@ -178,7 +227,9 @@ def test_declarations_give_the_plain_data_that_their_steps_read() -> None:
     model = DerivedModel.model_validate({"derived": truncation(5)})
     assert model.derived.model_dump(mode="json", by_alias=True) == truncation(5)
     spec = TrainedModel.model_validate({**TRAINED, "seeds": 3}).training_spec()
-    assert spec == {**TRAINED, "network": {**NETWORK, "preprocessing": []}, "test_accuracy": False}
+    unsaid = {"test_accuracy": False, "checkpoints": []}
+    objective = {"name": "erm", "loss": "cross_entropy"}
+    assert spec == {**TRAINED, "network": {**NETWORK, "preprocessing": []}, "objective": objective, **unsaid}
 
 
 @pytest.mark.parametrize(

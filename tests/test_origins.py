@@ -28,14 +28,18 @@ models:
     epochs: 3
     batch_size: 64
     test_accuracy: true
+    checkpoints: [1, 2]
     seeds: 1
   digits-cut: {derived: {from: digits-erm, change: {name: truncate_singular_values, layer: layers.1, percent: 75}}}
+  digits-early: {derived: {from: digits-erm, change: {name: checkpoint, epoch: 2}}}
 measures:
   clean: {attack: {name: clean}}
   noisy: {attack: {name: clean}, data: noisy-digits}
   fooling: {attack: {name: clean}, data: fooling-digits}
   curve: {curve: {epsilons: [2/255, 8/255], attack: {name: fgsm}}, examples: 100}
   nearest: {attack: {name: deepfool}, examples: 50}
+  fgsm: {attack: &fgsm {name: fgsm, epsilon: 8/255}, examples: 100}
+  over-epochs: {over_epochs: {attack: *fgsm}, examples: 100, shards: 2}
 tables:
   accuracy:
     where: Table 1
@@ -49,7 +53,31 @@ tables:
       fooling: {label: Fooling, measure: fooling}
       curve: {label: FGSM, measure: curve, rows: {epsilon: 8/255}}
       distance: {label: Distance, measure: nearest, statistic: {median: l2}, decimals: 3}
+  early:
+    where: Table 2
+    caption: Accuracy after two epochs, once of a model of its own and once of one on its way
+    rows:
+      erm: {label: ERM, model: digits-erm}
+    columns:
+      fgsm: {label: After two epochs, measure: over-epochs, rows: {epoch: 2}}
+      lost: {label: Without a gradient, measure: over-epochs, statistic: {mean: without_gradient}, decimals: 2}
+  derived:
+    where: Table 3
+    caption: The model of its own
+    rows: {early: {label: Early, model: digits-early}}
+    columns: {fgsm: {label: After two epochs, measure: fgsm}}
 figures:
+  epochs:
+    where: Figure 2
+    caption: Accuracy against the epoch, and the share of images without a gradient
+    figure:
+      name: lines
+      x: {column: epoch, label: epoch}
+      panels: shown
+      references: [{y: 50, label: as printed, hue: ERM, panel: FGSM}]
+      series:
+        - {label: ERM, model: digits-erm, measure: over-epochs, columns: {shown: FGSM}}
+        - {label: ERM, model: digits-erm, measure: over-epochs, y: without_gradient, columns: {shown: no gradient}}
   curves:
     where: Figure 1
     caption: Accuracy against the radius
@@ -113,6 +141,20 @@ def test_a_given_model_has_the_bytes_that_are_declared_and_gives_the_same_number
     assert [table["given", column] for column in columns] == [table["erm", column] for column in columns]
 
 
+def test_a_model_on_its_way_is_measured_like_one_that_is_made_of_it(made: Checkout) -> None:
+    folder = made.folder / RESULTS
+    over, early = (
+        pd.read_parquet(folder / f"measurements/{name}/seed0.parquet")
+        for name in ("over-epochs/digits-erm", "fgsm/digits-early")
+    )
+    assert len(over) == 2 * len(early) == 200
+    second = over[over["epoch"] == 2].set_index("index")
+    columns = ["label", "clean_prediction", "prediction"]
+    pd.testing.assert_frame_equal(second[columns], early.set_index("index")[columns])
+    assert card(made, "digits-early")["source_weights_sha256"] == card(made, "digits-erm")["checkpoints_sha256"]
+    assert (folder / "papers/origins/figures/epochs.png").exists()
+
+
 def test_images_made_to_fool_a_model_leave_it_without_any_accuracy(made: Checkout) -> None:
     assert cells(made)["erm", "fooling"] == 0
     rows = pd.read_parquet(made.folder / RESULTS / "measurements/fooling/digits-erm/seed0.parquet")
@@ -168,7 +210,7 @@ def test_images_made_elsewhere_are_adopted_with_the_model_that_they_fool(made: C
     refused = elsewhere.run("python", "-m", "robustrepro", "adopt", check=False)
     assert (refused.returncode, "is not what manifest.json describes" in refused.stderr) == (2, True)
     tensors.write_bytes(original)
-    assert "adopted 5 file(s)" in elsewhere.run("python", "-m", "robustrepro", "adopt").stdout
+    assert "adopted 6 file(s)" in elsewhere.run("python", "-m", "robustrepro", "adopt").stdout
     assert {name: sorted(path.name for path in kept[name].rglob("*") if path.is_file()) for name in kept} == before
     scheduled = elsewhere.scheduled(f"{RESULTS}/measurements/fooling/digits-erm/seed0.parquet")
     assert scheduled == {"measurements/fooling/digits-erm/seed0.parquet"}

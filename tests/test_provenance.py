@@ -185,7 +185,7 @@ def test_a_checkpoint_copied_in_by_hand_is_named_and_not_used_until_adopted(coll
 
     weights.write_bytes(original)
     adopted = colleague.run("python", "-m", "robustrepro", "adopt")
-    assert "adopted 3 file(s)" in adopted.stdout
+    assert "adopted 4 file(s)" in adopted.stdout
     assert weights.read_bytes() == original
     scheduled = colleague.scheduled()
     assert "models/small-hrm/seed0/weights.safetensors" not in scheduled

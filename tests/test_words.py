@@ -47,6 +47,7 @@ def test_a_radius_is_written_in_pixel_levels_where_papers_do(epsilon: float, tex
             {"name": "autoattack", "epsilon": 0.5, "steps": 100, "version": "plus", "square_queries": 20000},
             "AutoAttack, plus, 20,000 queries of Square, ε = 0.5",
         ),
+        ({**PGD, "loss": "clipped_cross_entropy"}, "PGD, 40 steps, on the clipped cross-entropy, ε = 0.3"),
         (
             {"name": "pgd", "epsilon": 1.0, "steps": 9, "restarts": 5, "loss": "log_odds", "precision": "float64"},
             "PGD, 9 steps, 5 restarts, on the log-odds, in float64, ε = 1",
@@ -96,6 +97,11 @@ def test_a_curve_is_named_by_its_attack_and_the_ends_of_its_radii() -> None:
     assert curve_in_words(curve) == "BIM, 10 steps, at 3 ε from 2/255 to 8/255"
     assert curve_in_words({**curve, "epsilons": [0.3]}) == "BIM, 10 steps, at ε = 0.3"
     assert measure_in_words({"kind": "curve", "curve": curve}) == curve_in_words(curve)
+
+
+def test_a_measure_over_epochs_is_named_by_its_attack() -> None:
+    measure = {"kind": "over_epochs", "attack": {"name": "fgsm", "epsilon": 0.3}, "examples": 1000}
+    assert measure_in_words(measure) == "FGSM, ε = 0.3, after each kept epoch, on the first 1,000 examples"
 
 
 def test_a_transfer_says_which_model_its_examples_are_made_for() -> None:

@@ -106,7 +106,11 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def origin_of(
-    spec: Mapping[str, Any], code: str, models: Iterable[tuple[str, int, Path]], manifest: Path | None, device: str
+    spec: Mapping[str, Any],
+    code: str,
+    models: Iterable[tuple[str, int, Path, Path | None]],
+    manifest: Path | None,
+    device: str,
 ) -> dict[str, Any]:
     """Return what a measurement file says of where it came from.
 
@@ -115,7 +119,7 @@ def origin_of(
     spec, code
         The job's resolved spec and the digest of its sources.
     models
-        Name, seed and checkpoint of each model that was measured.
+        Name, seed, weights and, where they were read, checkpoints of each model that was measured.
     manifest
         That of the data set; None where none was read.
     device
@@ -126,18 +130,23 @@ def origin_of(
     if manifest is not None:
         verified = json.loads(manifest.read_text(encoding="utf-8"))["verified"]
         data = {"data_manifest_sha256": sha256_of(manifest), "data_verified": verified}
-    digests = [sha256_of(weights) for _, _, weights in measured]
+    digests = [sha256_of(weights) for _, _, weights, _ in measured]
     return {
         "kind": spec["measure"]["kind"],
         "spec": spec,
         "code": code,
         "models": [
-            {"model": name, "seed": seed, "weights_sha256": digest}
-            for (name, seed, _), digest in zip(measured, digests, strict=True)
+            {
+                "model": name,
+                "seed": seed,
+                "weights_sha256": digest,
+                **({"checkpoints_sha256": sha256_of(checkpoints)} if checkpoints else {}),
+            }
+            for (name, seed, _, checkpoints), digest in zip(measured, digests, strict=True)
         ],
         "models_made_on": [
             _machine_of(weights.with_name("card.json"), digest)
-            for (_, _, weights), digest in zip(measured, digests, strict=True)
+            for (_, _, weights, _), digest in zip(measured, digests, strict=True)
         ],
         **data,
         "device": device,

@@ -21,6 +21,7 @@ MOST_LEVELS_NAMED = 16
 NORM_SYMBOLS = {"linf": "ℓ∞", "l2": "ℓ2", "l1": "ℓ1"}
 
 LOSSES_OTHER_THAN_CROSS_ENTROPY = {
+    "clipped_cross_entropy": "on the clipped cross-entropy",
     "margin": "on the margin",
     "log_odds": "on the log-odds",
     "training": "on the training objective",
@@ -118,6 +119,8 @@ def measure_in_words(measure: Mapping[str, Any]) -> str:
             what = attack_in_words(measure["attack"])
         case "curve":
             what = curve_in_words(measure["curve"])
+        case "over_epochs":
+            what = f"{attack_in_words(measure['attack'])}, after each kept epoch"
         case "transfer":
             what = transfer_in_words(measure)
         case kind:

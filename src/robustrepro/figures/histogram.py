@@ -23,7 +23,7 @@ def draw(declared: Histogram, data: FigureData) -> Figure:
         If all values of a panel are equal.
     """
     roles = {"hue": declared.hue, "style": declared.hue, "panel": declared.panels}
-    points = points_of(declared, data, roles, lambda rows: rows.assign(x=scaled(rows, declared.x)))
+    points = points_of(declared, data, roles, lambda rows, _: rows.assign(x=scaled(rows, declared.x)))
     require_positive(points, "x", declared.x, data)
     edges = shared_bins(points["x"].to_numpy(), declared)
     points["percent"] = 100 / points.groupby(["panel", "hue"])["x"].transform("size")

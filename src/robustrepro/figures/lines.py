@@ -14,7 +14,8 @@ from robustrepro.figures.accuracy import robust
 from robustrepro.figures.data import FigureData
 from robustrepro.figures.panels import Look, finish, legend, panels_of
 from robustrepro.figures.points import points_of, require_positive, scaled
-from robustrepro.spec.figures import Lines
+from robustrepro.figures.references import draw_references
+from robustrepro.spec.figures import Lines, Series
 
 RESAMPLES = 200
 """Of the seeds, for the bootstrap interval: there are only a few seeds to draw from."""
@@ -33,26 +34,31 @@ def draw(declared: Lines, data: FigureData) -> Figure:
     Raises
     ------
     UserError
-        If two series would be one line, or a panel is constant; but an accuracy may be the same everywhere, and then
-        the panel's title says so.
+        If two series would be one line, a reference has no place, or a panel is constant; but a share in percent may be
+        the same everywhere, and then the panel's title says so.
     """
     means = _means(declared, data)
     look = Look.of(means, data.figure, dashed=declared.style is not None)
     figure, panels = panels_of(means, declared)
+    by_value = {part["panel"].iloc[0]: axis for axis, part in panels.values()}
+    references = draw_references(declared.references, look, by_value, data.figure)
     marked = means.groupby(LINE)["x"].nunique().max() <= MARKED
     for title, (axis, part) in panels.items():
         _draw_panel(axis, part, look, marked=marked)
         equal = style.all_equal(part["y"])
-        if equal is not None and declared.y.column != Lines.ACCURACY:
+        if equal is not None and declared.y.column != Lines.ACCURACY and declared.y.unit != "%":
             raise data.unusable(
                 title or declared.y.label, part["file"].iloc[0], f"every {declared.y.label} is {equal:g}"
             )
-        remark = "" if equal is None else f"all {equal:g}%"
+        remark = "" if equal is None else f"all {equal:g}{declared.y.unit}"
         axis.set_title(": ".join(filter(None, [title, remark])))
     axes = [axis for axis, _ in panels.values()]
+    if not declared.x.log and (means["x"] % 1 == 0).all():
+        for axis in axes:
+            axis.locator_params(axis="x", integer=True)  # there is no epoch 1.5
     finish(axes, declared, declared.x, declared.y)
     if not _label_directly(axes, means, look, declared):
-        legend(figure, look, declared.hue, declared.style, line="-", marked=marked)
+        legend(figure, look, declared.hue, declared.style, line="-", marked=marked, more=references)
     seeds = means.groupby(LINE)["seed"].nunique()
     interval = ["mean and 95% bootstrap interval over seeds"] if seeds.max() > 1 else []
     style.note(figure, data.scale, style.counted(seeds, "seed"), *interval, *_words(declared, data))
@@ -62,11 +68,12 @@ def draw(declared: Lines, data: FigureData) -> Figure:
 def _means(declared: Lines, data: FigureData) -> pd.DataFrame:
     """Return the mean of ``y`` at every ``x`` for each seed and line."""
 
-    def located(rows: pd.DataFrame) -> pd.DataFrame:
-        if declared.y.column == Lines.ACCURACY and Lines.ACCURACY not in rows:
+    def located(rows: pd.DataFrame, series: Series) -> pd.DataFrame:
+        column = getattr(series, "y", None) or declared.y.column
+        if column == Lines.ACCURACY and Lines.ACCURACY not in rows:
             rows = rows.assign(accuracy=robust(rows))
-        placed = rows.assign(x=scaled(rows, declared.x), y=scaled(rows, declared.y))
-        if declared.clean_at is None:
+        placed = rows.assign(x=scaled(rows, declared.x), y=scaled(rows, declared.y, column))
+        if declared.clean_at is None or column != Lines.ACCURACY:
             return placed
         clean = rows.assign(accuracy=rows["clean_prediction"] == rows["label"])
         return pd.concat([placed, clean.assign(x=declared.clean_at * declared.x.factor, y=scaled(clean, declared.y))])
@@ -108,6 +115,7 @@ def _label_directly(axes: list[Axes], means: pd.DataFrame, look: Look, declared:
     low, high = axes[0].get_ylim()
     apart = np.diff(np.sort(ends)).min(initial=np.inf) > style.LABEL_GAP * (high - low)
     several = len(axes) > 1 or declared.style is not None or declared.y.log or len(look.colours) < 2
+    several |= bool(declared.references)  # which would run through the names
     if several or not apart or len(ends) < len(look.colours):
         return False
     if not all(isinstance(hue, str) for hue in look.colours):

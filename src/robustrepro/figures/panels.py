@@ -146,9 +146,16 @@ def finish(axes: Sequence[Axes], declared: Comparison, x: Quantity, y: Quantity)
 
 
 def legend(
-    figure: Figure, look: Look, hue: str, styled_by: str | None, *, line: Literal["-", ""], marked: bool = True
+    figure: Figure,
+    look: Look,
+    hue: str,
+    styled_by: str | None,
+    *,
+    line: Literal["-", ""],
+    marked: bool = True,
+    more: Sequence[Line2D] = (),
 ) -> None:
-    """Put a legend below the panels: of the hues, and of the styles where they say something else.
+    """Put a legend below the panels: of the hues, of the styles where they say something else, and of what is more.
 
     Parameters
     ----------
@@ -162,6 +169,8 @@ def legend(
         The line style that connects the points.
     marked
         Whether points have markers.
+    more
+        What else is in the panels, each with its label.
     """
     hue_marker = {value: "o" if styled_by else look.markers[value] for value in look.colours}
     entries: list[tuple[str, dict[str, Any]]] = [
@@ -173,9 +182,9 @@ def legend(
             (named(styled_by, value), {"color": style.GREY, "marker": marker, "dashes": look.dashes[value]})
             for value, marker in look.markers.items()
         ]
-    handles = [_handle(label, line=line, marked=marked, **options) for label, options in entries]
+    handles = [_handle(label, line=line, marked=marked, **options) for label, options in entries] + list(more)
     if len(handles) > 1:
-        width = SAMPLE + max(len(label) for label, _ in entries) * style.CHARACTER * style.LABEL / 72
+        width = SAMPLE + max(len(str(handle.get_label())) for handle in handles) * style.CHARACTER * style.LABEL / 72
         columns = min(len(handles), max(1, int(figure.get_figwidth() / width)))
         figure.legend(
             handles=handles,

@@ -12,7 +12,7 @@ from robustrepro.errors import unknown_name
 from robustrepro.figures.data import FigureData
 from robustrepro.spec.figures import Comparison, Quantity, Series
 
-Transform = Callable[[pd.DataFrame], pd.DataFrame]
+Transform = Callable[[pd.DataFrame, Series], pd.DataFrame]
 
 
 def points_of(
@@ -29,7 +29,7 @@ def points_of(
     roles
         What ``hue``, ``panel`` and the like are: the name of a column for each, or None.
     located
-        Adds the columns ``x`` and, where the figure has one, ``y`` to a measurement's rows.
+        Adds the columns ``x`` and, where the figure has one, ``y`` to the rows of a series.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def points_of(
         file = data.file(series.model, series.measure, series.seed or 0)
         rows = _selected(series, data, file)
         try:
-            rows = located(rows)
+            rows = located(rows, series)
             values = {role: _values(series, name, rows) for role, name in roles.items()}
         except KeyError as error:
             raise unknown_name(f"column in {data.figure}, {file}", error.args[0], rows.columns) from None
@@ -81,9 +81,9 @@ def _values(series: Series, name: str | None, rows: pd.DataFrame) -> Any:
     return series.label if name == "label" else rows[name]
 
 
-def scaled(rows: pd.DataFrame, quantity: Quantity) -> pd.Series:
-    """Return a quantity in the unit in which it is shown."""
-    return rows[quantity.column].astype(float) * float(quantity.factor)
+def scaled(rows: pd.DataFrame, quantity: Quantity, column: str | None = None) -> pd.Series:
+    """Return a quantity, or another column in its place, in the unit in which it is shown."""
+    return rows[column or quantity.column].astype(float) * float(quantity.factor)
 
 
 def require_positive(points: pd.DataFrame, axis: str, quantity: Quantity, data: FigureData) -> None:

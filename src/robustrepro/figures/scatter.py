@@ -10,7 +10,7 @@ from robustrepro.figures import style
 from robustrepro.figures.data import FigureData
 from robustrepro.figures.panels import Look, finish, legend, panels_of
 from robustrepro.figures.points import points_of, require_positive, scaled
-from robustrepro.spec.figures import Scatter
+from robustrepro.spec.figures import Scatter, Series
 
 
 def draw(declared: Scatter, data: FigureData) -> Figure:
@@ -22,7 +22,7 @@ def draw(declared: Scatter, data: FigureData) -> Figure:
         If all points of a panel have the same x or y.
     """
 
-    def located(rows: pd.DataFrame) -> pd.DataFrame:
+    def located(rows: pd.DataFrame, _: Series) -> pd.DataFrame:
         return rows.assign(x=scaled(rows, declared.x), y=scaled(rows, declared.y))
 
     roles = {"hue": declared.hue, "style": declared.style or declared.hue, "panel": declared.panels}

@@ -39,8 +39,9 @@ def run(work: Work) -> None:
     Parameters
     ----------
     work
-        Spec: ``measure``, ``declared_by``, ``subjects``, ``targets``, ``shard``. Inputs: ``data`` (a manifest) and
-        ``weights`` (of subjects, then targets). Output: a parquet file.
+        Spec: ``measure``, ``declared_by``, ``subjects``, ``targets``, ``shard``. Inputs: ``data`` (a manifest),
+        ``weights`` (of subjects, then targets) and, where the kind asks for them, ``checkpoints`` of the subject.
+        Output: a parquet file.
     """
     usage = provenance.Usage()
     spec, (output,) = work.spec, work.outputs
@@ -67,11 +68,12 @@ def _trained(work: Work, device: torch.device) -> Trained:
     shard = work.spec.get("shard")
     first, *others = zip(described, work.inputs["weights"], strict=True)
     beside = [Trained(other, weights, folder, device) for other, weights in others]
-    return Trained(*first, folder, device, tuple(shard) if shard else None, beside)
+    checkpoints = next(iter(work.inputs.get("checkpoints", [])), None)
+    return Trained(*first, folder, device, tuple(shard) if shard else None, beside, checkpoints)
 
 
 def _origin(work: Work, trained: Trained, usage: provenance.Usage, device: str) -> dict[str, Any]:
     """Return the account that is stored with the columns."""
-    models = [(each.model, each.seed, each.weights) for each in (trained, *trained.others)]
+    models = [(each.model, each.seed, each.weights, each.checkpoints) for each in (trained, *trained.others)]
     manifest = next(iter(work.inputs.get("data", [])), None)
     return provenance.origin_of(work.spec, work.code, models, manifest, device) | usage.measured()

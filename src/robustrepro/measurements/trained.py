@@ -16,7 +16,8 @@ from robustrepro.canonical import canonical_json
 from robustrepro.datasets.tensors import Split, as_float, load
 from robustrepro.implementations import made
 from robustrepro.losses import PerExampleLoss
-from robustrepro.models.build import load_network
+from robustrepro.models.build import build_network, load_network
+from robustrepro.models.changes.checkpoint import take_weights_after
 from robustrepro.spec.networks import Network
 
 if TYPE_CHECKING:  # most measurements need neither, and declarations take time to build
@@ -60,6 +61,8 @@ class Trained:
         Which part of the rows this job measures, and of how many parts; None for all.
     others
         The models beside it: the second of a pair, or the targets of its adversarial examples.
+    checkpoints
+        The weights after the epochs that its training keeps; None where the kind of measurement asks for none.
     """
 
     def __init__(
@@ -70,10 +73,12 @@ class Trained:
         device: torch.device,
         shard: tuple[int, int] | None = None,
         others: Sequence[Trained] = (),
+        checkpoints: Path | None = None,
     ) -> None:
         self.model: str = described["model"]
         self.seed: int = described["seed"]
         self.weights, self.device, self.others = weights, device, others
+        self.checkpoints = checkpoints
         self._described, self._data, self._shard = described, data, shard
         self._splits: dict[str, Split] = {}
 
@@ -96,9 +101,34 @@ class Trained:
     @cached_property
     def network(self) -> nn.Module:
         """The network with its weights, in evaluation mode, on the device."""
+        return load_network(self.weights, *self._form).to(self.device)
+
+    @property
+    def kept_epochs(self) -> list[int]:
+        """The epochs after which its training kept the weights, in order."""
+        epochs: list[int] = self._described["checkpoints"]
+        return epochs
+
+    def network_after(self, epoch: int) -> nn.Module:
+        """Return the network with the weights after an epoch, in evaluation mode, on the device.
+
+        Raises
+        ------
+        UserError
+            If no weights after this epoch were kept, or they are another network's.
+        """
+        if self.checkpoints is None:
+            raise ValueError("this kind of measurement says that it reads no checkpoints")
+        network = build_network(*self._form)
+        take_weights_after(network, self.checkpoints, epoch)
+        return network.eval().to(self.device)
+
+    @cached_property
+    def _form(self) -> tuple[Network, tuple[int, ...], int]:
+        """The network's declaration, the shape of an example and the number of classes."""
         network = Network.model_validate_json(canonical_json(self._described["network"]))
         split = next(iter(self._splits.values()), None) or self.split("test")
-        return load_network(self.weights, network, tuple(split.inputs.shape[1:]), split.classes).to(self.device)
+        return network, tuple(split.inputs.shape[1:]), split.classes
 
     @cached_property
     def training_loss(self) -> PerExampleLoss | None:
