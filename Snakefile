@@ -36,6 +36,7 @@ from robustrepro.spec.plan import Plan
 from robustrepro.spec.records import require_recorded
 from robustrepro.surroundings import (
     clear_stale_locks_before_running,
+    keep_bytecode,
     keep_freed_memory,
     note_sources,
     plan_without_pandas,
@@ -45,6 +46,7 @@ from robustrepro.surroundings import (
 plan_without_pandas()
 use_own_interpreter()
 keep_freed_memory()
+keep_bytecode()
 note_sources()
 clear_stale_locks_before_running(workflow)
 
@@ -69,9 +71,9 @@ wildcard_constraints:
     shard=r"\d+",
     shards=r"\d+",
     model=r"[\w.@-]+",
-    subject=r"[\w.+-]+",
-    measure=r"[\w.-]+",
-    dataset=r"[\w.-]+",
+    subject=r"[\w.@+-]+",
+    measure=r"[\w.@-]+",
+    dataset=r"[\w.@-]+",
     paper=r"[\w.-]+",
 
 

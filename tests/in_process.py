@@ -25,6 +25,7 @@ FILES = {
     "shard": rf"shards/{MEASURED}/(?P<shard>\d+)-of-\d+\.parquet",
     "table": r"papers/(?P<paper>[^/]+)/tables/(?P<table>[^/]+)\.json",
     "figure": r"papers/(?P<paper>[^/]+)/figures/(?P<figure>[^/]+)\.png",
+    "search": r"papers/(?P<paper>[^/]+)/searches/(?P<reading>[^/]+)\.json",
     "audit": r"papers/(?P<paper>[^/]+)/audit\.json",
     "scorecard": r"papers/(?P<paper>[^/]+)/scorecard\.json",
     "summary": r"scorecard\.csv",
@@ -36,13 +37,14 @@ FILES = {
 BESIDE: dict[str, tuple[str, ...]] = {
     "train": ("checkpoints.safetensors", "history.csv", "card.json"),
     "derive": ("card.json",),
+    "scorecard": ("scorecard.csv", "readings.csv"),
     "summary": ("audit.csv", "metrics.json"),
 }
 SUFFIXES: dict[str, tuple[str, ...]] = {
     "table": (".csv", ".md"),
     "figure": (".pdf",),
+    "search": (".csv",),
     "audit": (".csv",),
-    "scorecard": (".csv",),
 }
 Execute = Callable[[Job, Work], None]
 
@@ -62,7 +64,8 @@ def step_and_names(plan: Plan, file: str) -> tuple[str, dict[str, str]]:
 def jobs_for(plan: Plan, files: list[str], planned: dict[str, Job] | None = None) -> Iterator[tuple[str, Job]]:
     """Yield the first output and the job of all that these files need, inputs first, each once."""
     planned = {} if planned is None else planned
-    for file in files:
+    for needed in files:
+        file = needed.replace("checkpoints.safetensors", "weights.safetensors")  # a training's first output
         if file in planned:
             continue
         step, names = step_and_names(plan, file)

@@ -91,7 +91,10 @@ AROUND_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     "unknown key": (configure(1, "paperz"), ["config.yaml: paperz: unknown key; did you mean 'papers'?", "scale"]),
     "unknown key below": (
         configure(1, "overrides", "seed"),
-        ["config.yaml: overrides.seed: unknown key; did you mean 'seeds'?", "known: audit, measures, models, seeds"],
+        [
+            "config.yaml: overrides.seed: unknown key; did you mean 'seeds'?",
+            "audit, measures, models, readings, seeds",
+        ],
     ),
     "unknown paper": (configure(["smal"], "papers"), ["paper in config.yaml: 'smal'; did you mean 'small'?"]),
     **{

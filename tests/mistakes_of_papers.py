@@ -13,6 +13,8 @@ TRANSFER = ("measures", "transfer-pgd")
 PAPER = "papers/small/paper.yaml"
 CHANGE = {"name": "truncate_singular_values", "layer": "classifier.3", "percent": 10}
 CUT = {"from": ERM, "change": CHANGE}
+EARLY = {"from": ERM, "change": {"name": "checkpoint", "epoch": 1}}
+OVER_EPOCHS: dict[str, Any] = {"over_epochs": {"attack": {"name": "fgsm", "epsilon": "8/255"}}}
 GIVEN = {"file": "erm.safetensors", "sha256": "0" * 64}
 NOISE = {"name": "gaussian_noise", "standard_deviation": 0.1}
 AUTOATTACK = {"name": "autoattack", "epsilon": "8/255"}
@@ -49,10 +51,16 @@ def derived(*keys: str, value: object = None) -> Change:
     return change
 
 
+def keeping(*epochs: int) -> Change:
+    """Let image-erm, which is trained for two epochs at this scale, have checkpoints."""
+    return put(list(epochs), "models", ERM, "checkpoints")
+
+
 def dataset(origin: str, **options: object) -> Change:
     """Add a data set `other`."""
     defaults: dict[str, Any] = {
         "generated": {"from": "mnist", "by": NOISE},
+        "held_out": {"from": "mnist", "examples": 5000},
         "adversarial": {"model": ERM, "attacks": [FGSM]},
     }
     return put({origin: {**defaults[origin], **options}}, "datasets", "other")
@@ -233,7 +241,7 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     ),
     "architecture outside the network": (
         put("lenet5", "models", ERM, "architecture"),
-        [f"models.{ERM}: architecture: unknown key (known: augmentation, batch_size, dataset, epochs, network"],
+        [f"models.{ERM}: architecture: unknown key (known: augmentation, batch_size, checkpoints, dataset, epochs"],
     ),
     "unknown objective": (
         put("hrn", "models", HRM, "objective", "name"),
@@ -317,6 +325,29 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     "a derived model of more percent than there are": (
         derived("models", "cut", "derived", "change", value={**CHANGE, "percent": "200/1"}),
         [f"{PAPER}: models.cut: derived.change.percent: found '200/1'", "less than or equal to 100"],
+    ),
+    "weights after an epoch of a model that keeps none": (
+        put({"derived": EARLY}, "models", "early"),
+        [
+            "models.early: derived.change.epoch: 1 needs weights of the training of image-erm, which keeps none; add "
+            "'checkpoints' to the model"
+        ],
+    ),
+    "weights after another epoch than those kept": (
+        both(keeping(2, 4), put({"derived": EARLY}, "models", "early")),
+        ["models.early: derived.change.epoch: image-erm keeps no weights after epoch 1 at this scale; those kept: 2"],
+    ),
+    "weights after an epoch of a derived model": (
+        derived("models", "early", value={"derived": {**EARLY, "from": "cut"}}),
+        ["models.early: derived.change.epoch: 1 needs weights of the training of cut, which is made from another mod"],
+    ),
+    "weights after no epoch": (
+        put({"derived": {**EARLY, "change": {"name": "checkpoint", "epoch": 0}}}, "models", "early"),
+        [f"{PAPER}: models.early: derived.change.epoch: found 0", "greater than or equal to 1"],
+    ),
+    "an unknown change": (
+        derived("models", "cut", "derived", "change", value={"name": "checkpiont", "epoch": 1}),
+        [f"{PAPER}: models.cut: derived.change.name: unknown name 'checkpiont'; did you mean 'checkpoint'?"],
     ),
     "a checksum that is none": (
         derived("models", "given", "given", "sha256", value="abc"),
@@ -469,6 +500,38 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         ),
         [f"{EXTRA} needs the training of cut, which is derived from another model"],
     ),
+    # Over epochs
+    "a measure over the epochs of a model that keeps none": (
+        shown(OVER_EPOCHS),
+        [f"{EXTRA} needs weights of the training of {ERM}, which keeps none; add 'checkpoints' to the model"],
+    ),
+    "a measure over epochs that a scale does not reach": (
+        both(keeping(3, 4), shown(OVER_EPOCHS)),
+        [
+            f"{EXTRA} needs weights of the training of {ERM}, which is trained for 2 epochs, before its 'checkpoints' "
+            "(3, 4); add an earlier one"
+        ],
+    ),
+    "a measure over the epochs of a derived model": (
+        both(derived(), shown(OVER_EPOCHS, "cut")),
+        [f"{EXTRA} needs weights of the training of cut, which is made from another model; only a model that is trai"],
+    ),
+    "a measure over the epochs of a given model": (
+        both(derived(), shown(OVER_EPOCHS, "given")),
+        [f"{EXTRA} needs weights of the training of given, which is given; only a model that is trained keeps 'check"],
+    ),
+    "a measure over epochs without a gradient": (
+        shown({"over_epochs": {"attack": {"name": "noise", "epsilon": 0.3, "draws": 2}}}),
+        [f"{PAPER}: measures.extra: attack.name: unknown name 'noise'", "known: bim, clean, fgsm, mi_fgsm, pgd"],
+    ),
+    "an accuracy over several epochs": (
+        both(keeping(1, 2), shown(OVER_EPOCHS)),
+        [f"{EXTRA} has a row per epoch; expected 'rows' with one epoch of 1, 2"],
+    ),
+    "an epoch that is not kept": (
+        both(keeping(1, 2), both(shown(OVER_EPOCHS), put({"epoch": 3}, *EXTRA_COLUMN, "rows"))),
+        [f"{EXTRA} has no rows of epoch 3; expected one of 1, 2"],
+    ),
     # Transfer
     "transfer to an unknown model": (
         both(transfer, put(["image-emr"], *TRANSFER, "transfer", "targets")),
@@ -512,7 +575,7 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     ),
     "a data set of no origin": (
         put({}, "datasets", "other"),
-        [f"{PAPER}: datasets.other: found no key; expected exactly one of the keys adversarial, generated"],
+        [f"{PAPER}: datasets.other: found no key; expected exactly one of the keys adversarial, generated, held_out"],
     ),
     "a generated data set of an unknown one": (
         dataset("generated", **{"from": "mnits"}),
@@ -520,11 +583,11 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     ),
     "a data set that is generated from itself": (
         dataset("generated", **{"from": "other"}),
-        ["datasets.other: generated in a circle: other from other"],
+        ["datasets.other: made in a circle: other from other"],
     ),
     "a data set that stands in for what it is generated from": (
         both(dataset("generated"), scale("other", "datasets", "mnist")),
-        ["datasets.other: generated in a circle: other from other"],
+        ["datasets.other: made in a circle: other from other"],
     ),
     "noise on points": (
         dataset("generated", **{"from": "two_moons"}),
@@ -543,6 +606,64 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
             put({"generated": {"from": "other", "by": NOISE, "split": "both"}}, "datasets", "more"),
         ),
         ["datasets.more: generated.from: other has a test split only, so that 'split: both' cannot be made of it"],
+    ),
+    "data sets that are made from one another where nothing stands in for them": (
+        both(
+            both(dataset("held_out", **{"from": "more"}), scale("digits", "datasets", "more")),
+            put({"generated": {"from": "other", "by": NOISE, "split": "both"}}, "datasets", "more"),
+        ),
+        ["datasets.other: made in a circle: other from more from other"],
+    ),
+    "examples held out of an unknown data set": (
+        dataset("held_out", **{"from": "mnits"}),
+        ["data set in datasets.other: held_out.from: 'mnits'; did you mean 'mnist'?"],
+    ),
+    "no examples held out": (
+        dataset("held_out", examples=0),
+        [f"{PAPER}: datasets.other.held_out: examples: found 0", "greater than or equal to 1"],
+    ),
+    "a share of the examples held out": (
+        dataset("held_out", examples=0.1),
+        [f"{PAPER}: datasets.other.held_out: examples: found 0.1", "integer"],
+    ),
+    "more than half of the training examples held out": (
+        dataset("held_out", examples=30_001),
+        [
+            "datasets.other: held_out.examples: found 30001; expected at most 30000, half of the 60000 training "
+            "examples of mnist"
+        ],
+    ),
+    "more than half of what an earlier one has left": (
+        both(
+            dataset("held_out", examples=20_000),
+            put({"held_out": {"from": "other", "examples": 20_001}}, "datasets", "more"),
+        ),
+        [
+            "datasets.more: held_out.examples: found 20001; expected at most 20000, half of the 40000 training "
+            "examples of other"
+        ],
+    ),
+    "training examples held out of test images": (
+        both(dataset("generated"), put({"held_out": {"from": "other", "examples": 9}}, "datasets", "more")),
+        ["datasets.more: held_out.from: other has a test split only, so that no training examples can be held out"],
+    ),
+    "training examples held out of adversarial ones": (
+        both(dataset("adversarial"), put({"held_out": {"from": "other", "examples": 9}}, "datasets", "more")),
+        ["datasets.more: held_out.from: other has a test split only, so that no training examples can be held out"],
+    ),
+    "noise on points that were held out": (
+        both(
+            dataset("held_out", **{"from": "two_moons", "examples": 9}),
+            put({"generated": {"from": "other", "by": NOISE}}, "datasets", "more"),
+        ),
+        ["datasets.more: generated.from: other has points of the plane; expected images"],
+    ),
+    "more parts than examples were held out": (
+        both(
+            dataset("held_out", **{"from": "digits", "examples": 5}),
+            shown({"attack": {"name": "clean"}, "data": "other", "shards": 6}),
+        ),
+        [f"{EXTRA} has 6 shards, but 5 examples of other to share"],
     ),
     "noise of no strength": (
         dataset("generated", by={**NOISE, "standard_deviation": 0}),

@@ -6,7 +6,7 @@ from typing import Any
 
 from conftest import PUBLISHED, Declarations
 from mistakes import Change, both, put, without
-from mistakes_of_papers import ERM, FGSM, HRM, PAPER, TRANSFER, shown, transfer
+from mistakes_of_papers import ERM, FGSM, HRM, PAPER, TRANSFER, keeping, shown, transfer
 
 COLUMNS = ("tables", "accuracy", "columns")
 ROWS = ("tables", "accuracy", "rows")
@@ -40,6 +40,11 @@ def value(text: str, **others: object) -> Change:
 def printed(old: str, new: str) -> Change:
     """Change the printed numbers."""
     return lambda declared: declared.published.update({"accuracy.csv": PUBLISHED.replace(old, new)})
+
+
+def over_epochs(declared: Declarations) -> None:
+    """Declare a measure over epochs without an attack."""
+    declared.paper["measures"]["over"] = {"over_epochs": {"attack": {"name": "clean"}}}
 
 
 def series(**changed: object) -> Change:
@@ -448,6 +453,14 @@ IN_TABLES: dict[str, tuple[Change, list[str]]] = {
             ),
         ),
         [f"{PAPER}: figures.regions.figure.series[0]: extra has no rows of epsilon 0.2; expected one of 0.1"],
+    ),
+    "a series of an epoch that is not kept": (
+        both(both(keeping(1, 2), over_epochs), series(measure="over", rows={"epoch": 3}, columns={"epsilon": 0.3})),
+        [f"{PAPER}: figures.regions.figure.series[0]: over has no rows of epoch 3; expected one of 1, 2"],
+    ),
+    "a series of a column that a measure over epochs without an attack does not have": (
+        both(both(keeping(1, 2), over_epochs), series(measure="over", y="without_gradient", columns={"epsilon": 0.3})),
+        [f"column of over in {PAPER}: figures.regions.figure.series[0]: 'without_gradient'"],
     ),
     "colours of a table that is not of percentages": (
         put({"name": "heat_map", "table": "distances"}, *FIGURE),

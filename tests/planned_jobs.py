@@ -12,20 +12,21 @@ def jobs_of(plan: Plan) -> dict[str, Job]:
     """Return the job of every file that a run makes, from the verdicts and the report backwards."""
     patterns = {
         "data": [
-            r"data/(?P<dataset>[\w.-]+)/manifest.json",
-            r".*/data/(?P<dataset>[\w.-]+)/seed(?P<seed>\d+)/manifest.json",
+            r"data/(?P<dataset>[\w.@-]+)/manifest.json",
+            r".*/data/(?P<dataset>[\w.@-]+)/seed(?P<seed>\d+)/manifest.json",
         ],
         "train": [rf".*/models/(?P<model>{plan.pattern('trained')})/seed(?P<seed>\d+)/weights.safetensors"],
         "derive": [rf".*/models/(?P<model>{plan.pattern('derived')})/seed(?P<seed>\d+)/weights.safetensors"],
         "gather": [
-            rf".*/measurements/(?P<measure>{plan.pattern('sharded')})/(?P<subject>[\w.+-]+)/seed(?P<seed>\d+).parquet"
+            rf".*/measurements/(?P<measure>{plan.pattern('sharded')})/(?P<subject>[\w.@+-]+)/seed(?P<seed>\d+).parquet"
         ],
         "measure": [
-            r".*/measurements/(?P<measure>[\w.-]+)/(?P<subject>[\w.+-]+)/seed(?P<seed>\d+).parquet",
-            r".*/shards/(?P<measure>[\w.-]+)/(?P<subject>[\w.+-]+)/seed(?P<seed>\d+)/(?P<shard>\d+)-of-(?P<shards>\d+).parquet",
+            r".*/measurements/(?P<measure>[\w.@-]+)/(?P<subject>[\w.@+-]+)/seed(?P<seed>\d+).parquet",
+            r".*/shards/(?P<measure>[\w.@-]+)/(?P<subject>[\w.@+-]+)/seed(?P<seed>\d+)/(?P<shard>\d+)-of-(?P<shards>\d+).parquet",
         ],
-        "table": [r".*/papers/(?P<paper>\w+)/tables/(?P<table>[\w.-]+).json"],
-        "figure": [r".*/papers/(?P<paper>\w+)/figures/(?P<figure>[\w.-]+).png"],
+        "table": [r".*/papers/(?P<paper>\w+)/tables/(?P<table>[\w.@-]+).json"],
+        "figure": [r".*/papers/(?P<paper>\w+)/figures/(?P<figure>[\w.@-]+).png"],
+        "search": [r".*/papers/(?P<paper>\w+)/searches/(?P<reading>[\w.-]+).json"],
         "audit": [r".*/papers/(?P<paper>\w+)/audit.json"],
         "scorecard": [r".*/papers/(?P<paper>\w+)/scorecard.json"],
         "summary": [r"results/\w+/scorecard.csv"],
@@ -35,7 +36,7 @@ def jobs_of(plan: Plan) -> dict[str, Job]:
     jobs: dict[str, Job] = {}
     waiting = [f"{plan.folder}/scorecard.csv", plan.layout.report, *map(plan.layout.page, plan.papers)]
     while waiting:
-        file = waiting.pop()
+        file = waiting.pop().replace("checkpoints.safetensors", "weights.safetensors")  # of one training
         if file in jobs:
             continue
         found = ((step, re.fullmatch(text, file)) for step, texts in patterns.items() for text in texts)

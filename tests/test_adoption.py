@@ -17,14 +17,17 @@ from typer.testing import CliRunner
 from robustrepro import adoption
 from robustrepro.adoption import adopt
 from robustrepro.command_line import ADOPT_VARIABLE, app
+from robustrepro.datasets.prepare import prepare
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
 from robustrepro.measurements.store import METADATA_KEY, read_columns, write_measurement
 from robustrepro.spec import sources
+from robustrepro.spec.datasets import dataset_of
 from robustrepro.spec.jobs import Job
 from robustrepro.spec.plan import Plan
 
 ERM, HRM, CUT = "image-erm", "image-hrm", "cut-image-erm"
+KEPT, EARLY = "points-erm", "points-erm-early"
 Made = tuple[str, str, int]
 """Measure, subject and seed of a measurement."""
 
@@ -33,6 +36,8 @@ AUDIT: Made = ("audit-linf-0.3", HRM, 1)
 AUDIT_TRANSFER: Made = ("audit-transfer-small", ERM, 0)
 DISTANCE: Made = ("distance", "points-erm+points-hrm", 1)
 IN_PARTS: Made = ("in-parts", HRM, 0)
+OVER_EPOCHS: Made = ("over@clipped", KEPT, 0)
+OF_VARIANT: Made = ("clean", f"{KEPT}@clipped", 0)
 
 
 @pytest.fixture
@@ -43,6 +48,13 @@ def plan(declarations: Declarations, monkeypatch: pytest.MonkeyPatch) -> Plan:
     paper["measures"]["in-parts"] = {"attack": {"name": "fgsm", "epsilon": 0.1}, "examples": 10, "shards": 3}
     change = {"name": "truncate_singular_values", "layer": "classifier.3", "percent": 50}
     paper["models"][CUT] = {"derived": {"from": ERM, "change": change}}
+    paper["models"][KEPT]["checkpoints"] = [1, 2]
+    paper["models"][EARLY] = {"derived": {"from": KEPT, "change": {"name": "checkpoint", "epoch": 1}}}
+    attack = {"name": "fgsm", "epsilon": 0.1, "loss": "clipped_cross_entropy"}
+    paper["measures"]["over"] = {"over_epochs": {"attack": {**attack, "loss": "cross_entropy"}}}
+    plain = {"unsaid": "The loss.", "where": "Section 3", "why": "Usual.", "choices": {"loss": "plain"}}
+    clipped = {"models": {KEPT: {"batch_size": 16}}, "measures": {"over": {"over_epochs": {"attack": attack}}}}
+    paper["readings"] = {"plain": plain, "clipped": {**plain, **clipped, "concerns": {"tables": []}}}
     planned = declarations.plan()
     monkeypatch.chdir(declarations.root)
     for model in (ERM, HRM, "points-erm", "points-hrm"):
@@ -50,6 +62,8 @@ def plan(declarations: Declarations, monkeypatch: pytest.MonkeyPatch) -> Plan:
             path = Path(planned.layout.weights(model, seed))
             path.parent.mkdir(parents=True)
             path.write_text(f"weights of {model}, seed {seed}")
+            if model == KEPT:
+                Path(planned.layout.checkpoints(model, seed)).write_text(f"checkpoints of {model}, seed {seed}")
     known = adoption.unrecorded_outputs(Path(planned.folder))
     monkeypatch.setattr(
         adoption,
@@ -73,11 +87,13 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def origin_of(plan: Plan, job: Job) -> dict[str, Any]:
+    kept = [Path(file) for role, file in job.inputs if role == "checkpoints"]
+    checkpoints = {"checkpoints_sha256": sha256_of(kept[0])} if kept else {}
     return {
         "spec": json.loads(job.spec),
         "code": job.code,
         "models": [
-            {"model": name, "seed": at, "weights_sha256": sha256_of(Path(plan.layout.weights(name, at)))}
+            {"model": name, "seed": at, "weights_sha256": sha256_of(Path(plan.layout.weights(name, at))), **checkpoints}
             for name, at in job.models
         ],
         "data_manifest_sha256": "?",
@@ -114,7 +130,9 @@ def test_nothing_is_adopted_in_a_checkout_whose_code_does_not_run(plan: Plan) ->
 
 
 @pytest.mark.parametrize(
-    "made", [TRANSFER, AUDIT_TRANSFER, AUDIT, DISTANCE], ids=["transfer", "audit transfer", "audit", "pair"]
+    "made",
+    [TRANSFER, AUDIT_TRANSFER, AUDIT, DISTANCE, OVER_EPOCHS],
+    ids=["transfer", "audit transfer", "audit", "pair", "over epochs"],
 )
 def test_a_measurement_that_is_what_the_plan_asks_for_is_adopted(plan: Plan, recorded: list[Path], made: Made) -> None:
     path = computed_elsewhere(plan, made)
@@ -130,6 +148,14 @@ def remove(model: str, seed: int) -> Callable[[Plan], object]:
     return lambda plan: Path(plan.layout.weights(model, seed)).unlink()
 
 
+def keep_others(model: str, seed: int) -> Callable[[Plan], object]:
+    return lambda plan: Path(plan.layout.checkpoints(model, seed)).write_text("other checkpoints")
+
+
+def keep_none(model: str, seed: int) -> Callable[[Plan], object]:
+    return lambda plan: Path(plan.layout.checkpoints(model, seed)).unlink()
+
+
 @pytest.mark.parametrize(
     ("made", "change", "reason"),
     [
@@ -139,6 +165,9 @@ def remove(model: str, seed: int) -> Callable[[Plan], object]:
         (AUDIT_TRANSFER, retrain(HRM, 0), f"it was measured on other weights than results/quick/models/{HRM}/seed0/"),
         (AUDIT, retrain(HRM, 1), f"it was measured on other weights than results/quick/models/{HRM}/seed1/"),
         (DISTANCE, retrain("points-hrm", 1), "measured on other weights than results/quick/models/points-hrm/seed1/"),
+        (OVER_EPOCHS, retrain(KEPT, 0), f"other weights than results/quick/models/{KEPT}/seed0/weights.safetensors"),
+        (OVER_EPOCHS, keep_others(KEPT, 0), f"weights than results/quick/models/{KEPT}/seed0/checkpoints.safetensors"),
+        (OVER_EPOCHS, keep_none(KEPT, 0), f"{KEPT}/seed0/checkpoints.safetensors, which it was measured on, is not"),
     ],
 )
 def test_a_measurement_of_other_weights_is_refused(
@@ -272,10 +301,14 @@ def test_what_was_gathered_from_parts_of_other_sources_is_refused(
 # -- models --------------------------------------------------------------------------------------------------
 
 
+SOURCES = {CUT: ("weights", ERM), EARLY: ("checkpoints", KEPT)}
+"""Of each derived model, what it reads of which other one."""
+
+
 def model_elsewhere(plan: Plan, model: str, **changed: Any) -> list[Path]:
     """Write a model as the plan asks for it, but for some keys of its card; return its files."""
     of_a_training = ["card.json", "checkpoints.safetensors", "history.csv"]
-    step, names = ("derive", ["card.json"]) if model == CUT else ("train", of_a_training)
+    step, names = ("derive", ["card.json"]) if model in SOURCES else ("train", of_a_training)
     job = plan.job(step, model=model, seed=0)
     weights = Path(plan.layout.weights(model, 0))
     weights.parent.mkdir(parents=True, exist_ok=True)
@@ -284,17 +317,19 @@ def model_elsewhere(plan: Plan, model: str, **changed: Any) -> list[Path]:
     for path in paths:
         path.write_text("epoch,loss\n")
     card = {"spec": json.loads(job.spec), "code": job.code, "weights_sha256": sha256_of(weights)}
-    if model != CUT:
+    if model not in SOURCES:
         card["checkpoints_sha256"] = sha256_of(weights.with_name("checkpoints.safetensors"))
     card |= {"data_manifest_sha256": "?"}
-    if model == CUT:
-        card["source_weights_sha256"] = sha256_of(Path(plan.layout.weights(ERM, 0)))
+    if model in SOURCES:
+        role, source = SOURCES[model]
+        card["source_weights_sha256"] = sha256_of(Path(getattr(plan.layout, role)(source, 0)))
     paths[0].write_text(json.dumps(card | changed))
-    return sorted([*paths, weights]) if model == CUT else paths
+    return sorted([*paths, weights]) if model in SOURCES else paths
 
 
-def test_a_derived_model_is_its_weights_and_its_card(plan: Plan, recorded: list[Path]) -> None:
-    files = model_elsewhere(plan, CUT)
+@pytest.mark.parametrize("model", [CUT, EARLY])
+def test_a_derived_model_is_its_weights_and_its_card(plan: Plan, recorded: list[Path], model: str) -> None:
+    files = model_elsewhere(plan, model)
     assert [path.name for path in files] == ["card.json", "weights.safetensors"]
     assert adopt(plan) == recorded == files
 
@@ -306,6 +341,13 @@ def test_a_trained_model_has_checkpoints_and_a_history_too(plan: Plan, recorded:
     with pytest.raises(UserError, match=r"history\.csv is missing beside it") as caught:
         adopt(plan)
     assert str(card) in str(caught.value)
+
+
+def test_a_measurement_of_a_model_whose_name_has_an_at_is_adopted(plan: Plan, recorded: list[Path]) -> None:
+    _, variant, seed = OF_VARIANT
+    files = [*model_elsewhere(plan, variant), Path(plan.layout.weights(variant, seed))]
+    files.append(computed_elsewhere(plan, OF_VARIANT))
+    assert adopt(plan) == recorded == sorted(files)
 
 
 def test_a_derived_model_with_a_history_is_refused(plan: Plan, recorded: list[Path]) -> None:
@@ -341,6 +383,22 @@ def test_a_card_that_is_none_is_refused(plan: Plan, recorded: list[Path], text: 
     with pytest.raises(UserError, match=r"card\.json is not a model card of this version"):
         adopt(plan)
     assert recorded == []
+
+
+@pytest.mark.parametrize("origin", ["generated", "held_out"])
+def test_a_data_set_that_is_quickly_made_again_is_not_adopted(
+    declarations: Declarations, digits: Path, monkeypatch: pytest.MonkeyPatch, origin: str
+) -> None:
+    options = (
+        {"by": {"name": "gaussian_noise", "standard_deviation": 0.1}} if origin == "generated" else {"examples": 9}
+    )
+    declarations.paper["datasets"] = {"other": {origin: {"from": "mnist", **options}}}
+    plan = declarations.plan()
+    monkeypatch.chdir(declarations.root)
+    manifest = Path(plan.layout.data_manifest("other", 0))
+    prepare(dataset_of("other", {origin: {"from": "digits", **options}}, "here"), manifest.parent, original=digits)
+    with pytest.raises(UserError, match="only those made from a model are adopted; this one is quickly made again"):
+        adopt(plan)
 
 
 # -- the step that takes what was set aside ------------------------------------------------------------------
@@ -428,18 +486,39 @@ def test_the_step_takes_parts_and_what_was_gathered_from_them(plan: Plan, aside:
     assert whole.read_bytes() == content  # the parts have one row each: gathering them would give other columns
 
 
-def test_the_step_takes_a_derived_model_and_checks_its_source(plan: Plan, aside: Callable[[Path], None]) -> None:
-    job = plan.job("derive", model=CUT, seed=0)
-    card, weights = model_elsewhere(plan, CUT, data_manifest_sha256=sha256_of(manifest_of(job)))
+@pytest.mark.parametrize("model", [CUT, EARLY])
+def test_the_step_takes_a_derived_model_and_checks_its_source(
+    plan: Plan, aside: Callable[[Path], None], model: str
+) -> None:
+    job = plan.job("derive", model=model, seed=0)
+    card, weights = model_elsewhere(plan, model, data_manifest_sha256=sha256_of(manifest_of(job)))
     for path in (card, weights):
         aside(path)
-    retrained = Path(plan.layout.weights(ERM, 0))
-    before = retrained.read_text()
-    retrain(ERM, 0)(plan)
+    role, name = SOURCES[model]
+    source = Path(getattr(plan.layout, role)(name, 0))
+    before = source.read_text()
+    source.write_text("other weights")
     status, message = run(job, weights, card)
     assert (status, weights.exists()) == (1, False)
-    assert f"{weights}: computed from other weights: " in message
-    retrained.write_text(before)
+    assert f"{weights}: computed from other {role}: " in message
+    source.write_text(before)
     assert run(job, weights, card) == (0, "")
     assert card.exists()
     assert weights.exists()
+
+
+def test_the_step_takes_a_measurement_over_epochs_and_checks_the_checkpoints(
+    plan: Plan, aside: Callable[[Path], None]
+) -> None:
+    measure, subject, seed = OVER_EPOCHS
+    job = plan.job("measure", measure=measure, subject=subject, seed=seed)
+    path = computed_elsewhere(plan, OVER_EPOCHS, data_manifest_sha256=sha256_of(manifest_of(job)))
+    aside(path)
+    checkpoints = Path(plan.layout.checkpoints(subject, seed))
+    before = checkpoints.read_text()
+    keep_others(subject, seed)(plan)
+    status, message = run(job, path)
+    assert (status, path.exists()) == (1, False)
+    assert f"{path}: computed from other checkpoints: " in message
+    checkpoints.write_text(before)
+    assert run(job, path) == (0, "")

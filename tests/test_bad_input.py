@@ -17,7 +17,7 @@ from planned_jobs import jobs_of
 
 from robustrepro.errors import UserError
 from robustrepro.spec.plan import Plan
-from robustrepro.spec.reading import read_yaml
+from robustrepro.spec.strict_yaml import read_yaml
 
 MISTAKES = AROUND_A_PAPER | IN_A_PAPER | IN_TABLES
 
@@ -40,6 +40,12 @@ WITHOUT_A_MISTAKE: dict[str, Change] = {
     "expressions over expressions": value("this[twice] / 2", twice="this[pgd] * 2"),
     "derived and given models": both(derived(), shown({"attack": {"name": "clean"}}, "given")),
     "a generated data set": both(dataset("generated"), shown({"attack": {"name": "clean"}, "data": "other"})),
+    "examples held out": both(dataset("held_out"), shown({"attack": {"name": "clean"}, "data": "other"})),
+    "as many parts as examples were held out": both(
+        dataset("held_out", **{"from": "digits", "examples": 5}),
+        shown({"attack": {"name": "clean"}, "data": "other", "shards": 5}),
+    ),
+    "half of the training examples held out": dataset("held_out", examples=30_000),
     "adversarial examples": both(dataset("adversarial"), shown({"attack": {"name": "clean"}, "data": "other"})),
 }
 
@@ -140,6 +146,7 @@ def everything(declared: Declarations) -> None:
     paper["datasets"]["fooling"] = {
         "adversarial": {"model": "image-erm", "attacks": [{"name": "fgsm", "epsilon": 0.1}]}
     }
+    paper["datasets"]["validation"] = {"held_out": {"from": "mnist", "examples": 5000}}
     network = {"architecture": "lenet5", "preprocessing": [{"name": "standardise", "mean": 0.1, "std": 0.3}]}
     paper["models"]["given"] = {"given": {**GIVEN}, "dataset": "mnist", "network": network}
     rate = {"name": "ramp", "initial": 0.1, "final": 0.0, "epochs": 4}
@@ -149,7 +156,7 @@ def everything(declared: Declarations) -> None:
     steps = {"name": "pgd", "steps": 5, "relative_step": 0.5}
     paper["measures"] |= {
         "curve": {"curve": {"epsilons": ["8/255", 0.1], "attack": steps}},
-        "losses": {"losses": {"split": "train"}},
+        "losses": {"losses": {"split": "train"}, "data": "validation"},
         "fool": {"attack": {"name": "clean"}, "data": "fooling"},
         "noise": {"attack": {"name": "clean"}, "data": "other", "shards": 2, "examples": 9},
         "path": {"training_path": {"every": 2}},

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from robustrepro.errors import UserError
-from robustrepro.grammar import Cell, Linear, Place, order_of_values, parse_condition, parse_value
-from robustrepro.keys import KEY
+from robustrepro.grammar import Cell, Linear, Place, cell_of, order_of_values, parse_condition, parse_value
+from robustrepro.keys import KEY, NAME
 from robustrepro.spec.names import is_key
 
 PGD = {row: Cell("table2", row, "pgd") for row in ("erm", "hrm")}
@@ -31,6 +33,7 @@ PGD = {row: Cell("table2", row, "pgd") for row in ("erm", "hrm")}
         ("(table2[hrm, pgd] + 4) / 2 >= 0", ((0.5, PGD["hrm"]),), 2),
         ("5 -table2[hrm, pgd] >= 0", ((-1, PGD["hrm"]),), 5),
         ("fig.2[0.3, a.b] >= 1", ((1, Cell("fig.2", "0.3", "a.b")),), -1),
+        ("table2@clipped-12[hrm, pgd] >= 1", ((1, Cell("table2@clipped-12", "hrm", "pgd")),), -1),
     ],
 )
 def test_a_condition_is_a_sum_that_must_not_be_negative(
@@ -232,6 +235,32 @@ def test_every_key_that_is_allowed_can_be_named(first: str, second: str) -> None
 @pytest.mark.parametrize("key", ["", "-a", "_a", "a b", "a,b", "a[b]", "a\n", "ε", "this", "k" * 101])
 def test_a_key_that_no_condition_can_name_is_found_out(key: str) -> None:
     assert not is_key(key)
+
+
+@given(st.from_regex(NAME, fullmatch=True).filter(lambda name: "@" in name))
+def test_a_table_that_a_reading_makes_is_named_as_any_other_and_printed_so(table: str) -> None:
+    ((_, cell),) = parse_condition(f"{table}[hrm, pgd] >= 1").margin.terms
+    assert cell == Cell(table, "hrm", "pgd")
+    assert str(cell) == f"{table}[hrm, pgd]"
+    assert cell_of(str(cell)) == cell
+
+
+@pytest.mark.parametrize("name", ["a@b", "table2@clipped-12", f"{'k' * 100}@{'r' * 100}"])
+def test_what_a_reading_makes_has_a_name_that_nobody_declares(name: str) -> None:
+    assert re.fullmatch(NAME, name)
+    assert not re.fullmatch(KEY, name)
+
+
+@pytest.mark.parametrize("table", ["t@", "@clipped", "t@a@b", "t@@a", "t@-a", "t @a", f"t@{'r' * 101}"])
+def test_a_table_has_one_reading_with_a_name_of_its_own(table: str) -> None:
+    assert not re.fullmatch(NAME, table)
+    with pytest.raises(UserError, match=r"cannot read '"):
+        parse_condition(f"{table}[hrm, pgd] >= 1")
+
+
+def test_rows_belong_to_no_reading() -> None:
+    with pytest.raises(UserError, match=r"cannot read 'hrm@clipped\[pgd\]'"):
+        parse_value("2 * hrm@clipped[pgd]")
 
 
 @pytest.mark.parametrize("text", ["0 * t[a, x] >= 0", "t[a, x] >= t[a, x] + 2", "t[a, x] - t[a, x] <= 1"])

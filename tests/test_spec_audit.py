@@ -158,7 +158,8 @@ def test_a_claim_on_a_computed_cell_is_audited_on_the_cells_that_it_is_computed_
     table["columns"]["quarter"] = {"label": "Quarter", "value": "this[half] / 2", "unit": "%"}
     claim = declarations.paper["claims"]["hrm-is-better"] | {"holds_if": ["accuracy[hrm, quarter] >= 1"]}
     declarations.paper["claims"] = {"quarter": claim}
-    (audited,) = json.loads(declarations.plan().job("audit", paper="small").spec)["claims"]
+    (claim,) = json.loads(declarations.plan().job("audit", paper="small").spec)["claims"]
+    (audited,) = claim["readings"]
     assert [cell["cell"] for cell in audited["cells"]] == ["accuracy[hrm, pgd]"]
     assert [(value["column"], value["value"]) for value in audited["values"]] == [
         ("half", "this[pgd] / 2"),

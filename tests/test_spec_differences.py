@@ -21,7 +21,7 @@ def words(plan: Plan, model: str) -> list[str]:
 def differing(plan: Plan, claim: str = "hrm-is-better") -> list[str]:
     """Return what differs of a claim, as the job of the scorecard has it."""
     claims: list[dict[str, Any]] = json.loads(plan.job("scorecard", paper="small").spec)["claims"]
-    return next(declared["differs"] for declared in claims if declared["key"] == claim)
+    return next(declared["readings"][0]["differs"] for declared in claims if declared["key"] == claim)
 
 
 def test_nothing_differs_at_a_scale_that_changes_nothing(declarations: Declarations) -> None:
@@ -165,7 +165,7 @@ def test_models_with_the_same_difference_are_named_together_and_counted_where_th
 def audited(plan: Plan) -> list[str]:
     """Return what differs of all that the claim is audited with."""
     (claim,) = json.loads(plan.job("audit", paper="small").spec)["claims"]
-    differs: list[str] = claim["differs"]
+    differs: list[str] = claim["readings"][0]["differs"]
     return differs
 
 

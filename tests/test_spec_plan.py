@@ -18,6 +18,7 @@ from planned_jobs import jobs_of
 from robustrepro.canonical import canonical_json
 from robustrepro.spec.config import merged
 from robustrepro.spec.plan import RULES, Plan
+from robustrepro.spec.training import TrainingSpec
 
 
 def reversed_keys(tree: Any) -> Any:
@@ -104,6 +105,17 @@ def test_more_seeds_train_no_seed_anew(declarations: Declarations) -> None:
     before = spec(declarations.plan(), "train")
     declarations.config["overrides"] = {"seeds": 9}
     assert spec(declarations.plan(), "train") == before
+
+
+def test_a_paper_that_declares_no_readings_has_one_without_a_name(declarations: Declarations) -> None:
+    plan = declarations.plan()
+    table = spec(plan, "table")
+    assert (table["id"], table["of"], table["reading"]) == ("accuracy", "accuracy", "")
+    holds_if = declarations.paper["claims"]["hrm-is-better"]["holds_if"]
+    for step in ("audit", "scorecard"):
+        (claim,) = spec(plan, step)["claims"]
+        assert [(reading["reading"], reading["holds_if"]) for reading in claim["readings"]] == [("", holds_if)]
+        assert not {"holds_if", "differs"} & set(claim)
 
 
 def test_equal_declarations_give_equal_specs_whatever_their_order(declarations: Declarations) -> None:
@@ -307,7 +319,12 @@ def test_the_first_page_is_made_of_the_verdicts_alone_and_a_papers_page_of_all_t
     assert set(plan.job("page", paper="small").files) == {*own["small"], *plan.presented.figures_of("small")}
     assert plan.targets()["small"] == [*plan.job("page", paper="small").files, "results/quick/report/small.html"]
     described = spec(plan, "page")
-    assert set(described["paper"]) - set(spec(plan, "report")["papers"][0]) == {"summary", "terms", "departures"}
+    assert set(described["paper"]) - set(spec(plan, "report")["papers"][0]) == {
+        "summary",
+        "terms",
+        "departures",
+        "readings",
+    }
     assert [paper["id"] for paper in described["papers"]] == ["small", "second"]
 
 
@@ -368,6 +385,13 @@ print(*sorted({"torch", "numpy", "pandas", "seaborn", "matplotlib", "scipy", "sk
         [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout == "\n"
+
+
+def test_the_spec_of_a_training_has_the_checkpoints_that_it_reaches(declarations: Declarations) -> None:
+    declarations.paper["models"]["image-erm"]["checkpoints"] = [1, 2, 3, 100]
+    training = json.loads(declarations.plan().job("train", model="image-erm", seed=0).spec)["training"]
+    assert (training["epochs"], training["checkpoints"]) == (2, [1, 2])
+    assert TrainingSpec.model_validate(training).kept_epochs() == training["checkpoints"]
 
 
 @pytest.mark.parametrize("scale", ["quick", "reduced", "paper"])

@@ -32,12 +32,12 @@ if TYPE_CHECKING:  # every step imports this module, and the plan's declarations
 
 MODEL_FILES = ("card.json", "checkpoints.safetensors", "history.csv", "weights.safetensors")
 OF_A_TRAINING = ("checkpoints.safetensors", "history.csv")
-MODEL = re.compile(r"models/(?P<model>[\w.-]+)/seed(?P<seed>\d+)/(?P<file>[\w.]+)")
-MEASUREMENT = re.compile(r"measurements/(?P<measure>[\w.-]+)/(?P<subject>[\w.+-]+)/seed(?P<seed>\d+)\.parquet")
+MODEL = re.compile(r"models/(?P<model>[\w.@-]+)/seed(?P<seed>\d+)/(?P<file>[\w.]+)")
+MEASUREMENT = re.compile(r"measurements/(?P<measure>[\w.@-]+)/(?P<subject>[\w.@+-]+)/seed(?P<seed>\d+)\.parquet")
 SHARD = re.compile(
-    r"shards/(?P<measure>[\w.-]+)/(?P<subject>[\w.+-]+)/seed(?P<seed>\d+)/(?P<shard>\d+)-of-\d+\.parquet"
+    r"shards/(?P<measure>[\w.@-]+)/(?P<subject>[\w.@+-]+)/seed(?P<seed>\d+)/(?P<shard>\d+)-of-\d+\.parquet"
 )
-DATA = re.compile(r"data/(?P<dataset>[\w.-]+)/seed(?P<seed>\d+)/(manifest\.json|(train|test)\.safetensors)")
+DATA = re.compile(r"data/(?P<dataset>[\w.@-]+)/seed(?P<seed>\d+)/(manifest\.json|(train|test)\.safetensors)")
 
 
 def adopt(plan: Plan) -> list[Path]:
@@ -97,14 +97,24 @@ def _recorded_inputs(staged: Sequence[Path]) -> dict[str, list[str]]:
     if staged[0].suffix == ".parquet":
         origin = read_origin(staged[0])
         manifests = [origin["data_manifest_sha256"]] if "data_manifest_sha256" in origin else []
-        return {"data": manifests, "weights": [model["weights_sha256"] for model in origin["models"]]}
+        return {"data": manifests, **{role: _digests_of(role, origin["models"]) for role in ("weights", "checkpoints")}}
     if staged[0].name == MANIFEST:
         made_from = read_manifest(staged[0].parent).made_from
         weights = [made_from.model.weights_sha256] if made_from and made_from.model else []
         return {"source": [made_from.manifest_sha256] if made_from else [], "weights": weights}
     card = json.loads(next(path for path in staged if path.name == "card.json").read_text(encoding="utf-8"))
     source = [card["source_weights_sha256"]] if "source_weights_sha256" in card else []
-    return {"data": [card["data_manifest_sha256"]], "weights": source}
+    weights = card.get(
+        "candidate_weights_sha256", source
+    )  # of a model that a search chose, all that it was chosen from
+    search = [card["search_sha256"]] if "search_sha256" in card else []
+    # Of a derived model, either weights or checkpoints were read.
+    return {"data": [card["data_manifest_sha256"]], "weights": weights, "checkpoints": source, "search": search}
+
+
+def _digests_of(role: str, models: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the checksums of the models' files of a role, of those that a measurement read."""
+    return [model[f"{role}_sha256"] for model in models if f"{role}_sha256" in model]
 
 
 def _refusal(plan: Plan, file: Path, folder: Path) -> str | None:
@@ -184,6 +194,11 @@ def _measurement_refusal(plan: Plan, step: str, match: re.Match[str], file: Path
             return f"{weights}, which it was measured on, is not here"
         if sha256_of(weights) != used["weights_sha256"]:
             return f"it was measured on other weights than {weights}"
+    checkpoints = [Path(file) for role, file in job.inputs if role == "checkpoints"]
+    if absent := [file for file in checkpoints if not file.exists()]:
+        return f"{absent[0]}, which it was measured on, is not here"
+    if list(map(sha256_of, checkpoints)) != _digests_of("checkpoints", origin["models"]):
+        return f"it was measured on other weights than {', '.join(map(str, checkpoints))}"
     return None
 
 

@@ -4,7 +4,8 @@ A claim's condition, ``table2[hrm, pgd] >= table2[erm, pgd] + 20``, compares cel
 in the column's own unit, and both sides are linear in their cells. A cell's value, ``this[time] / natural[time]``, is
 computed from cells of the same table, ``row[column]``, where ``this`` is the row that it stands in.
 
-Keys may contain hyphens, so a minus has a space before a cell: ``1 - table2[hrm, pgd]``.
+Keys may contain hyphens, so a minus has a space before a cell: ``1 - table2[hrm, pgd]``. What a reading makes of a
+table is a table of its own, ``table2@clipped[hrm, pgd]``, with the rows and columns of the declared one.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from typing import NamedTuple
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.expressions import COMPARISONS, Node, Reader, evaluated, read_sum
-from robustrepro.keys import KEY, THIS
+from robustrepro.keys import KEY, NAME, THIS
 
-CELL = re.compile(rf"{KEY}\[[^\[\],]+,[^\[\],]+\]")
+CELL = re.compile(rf"{NAME}\[[^\[\],]+,[^\[\],]+\]")
 """A cell as claims write it."""
 
 CELL_OF_TABLE = re.compile(rf"{KEY}\[[^\[\],]+\]")
@@ -28,7 +29,7 @@ CELL_OF_TABLE = re.compile(rf"{KEY}\[[^\[\],]+\]")
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table of the same paper, by the declared keys of its row and column."""
+    """A cell of a table of the same paper, by the table's name and the declared keys of its row and column."""
 
     table: str
     row: str

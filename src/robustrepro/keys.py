@@ -4,5 +4,9 @@ from __future__ import annotations
 
 THIS = "this"
 """The row that a cell's value stands in, and therefore no name."""
-KEY = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}"
-"""The regular expression of a name."""
+AT = "@"
+"""Stands between a declared name and the reading that changes what it stands for: ``table2@clipped``."""
+KEY = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+"""The regular expression of a name that somebody declares."""
+NAME = rf"{KEY}(?:{AT}{KEY})?"
+"""The regular expression of what refers to a declared name, or to what a reading makes of one."""

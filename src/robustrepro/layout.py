@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 PAIR = "+"
 """Joins two models into the subject of a measurement of both."""
+CURVE = "specification-"
+"""What the key of the figure with a claim's specification curve begins with; the claim's own follows."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,10 @@ class Layout:
     def weights(self, model: str, seed: int | str) -> str:
         """Return a model's checkpoint."""
         return f"{self.folder}/models/{model}/seed{seed}/weights.safetensors"
+
+    def checkpoints(self, model: str, seed: int | str) -> str:
+        """Return the weights after the epochs that a training keeps."""
+        return f"{self.folder}/models/{model}/seed{seed}/checkpoints.safetensors"
 
     def measurement(self, measure: str, subject: str, seed: int | str) -> str:
         """Return a measurement; its subject is a model, or two models joined by ``PAIR``."""
@@ -37,6 +43,10 @@ class Layout:
     def figure(self, paper: str, figure: str) -> str:
         """Return a figure, as the report shows it."""
         return f"{self.folder}/papers/{paper}/figures/{figure}.png"
+
+    def search(self, paper: str, reading: str) -> str:
+        """Return which candidate of a reading came out best on validation images."""
+        return f"{self.folder}/papers/{paper}/searches/{reading}.json"
 
     def audit(self, paper: str) -> str:
         """Return what became of a paper's claimed robustness under every attack."""

@@ -3,7 +3,8 @@ From measurements to a paper's tables, figures, verdicts and page of the report.
 
 reads    the measurements that are shown, and all attacks on the models that the paper's claims rest on
 writes   results/{scale}/papers/{paper}/ tables/{table}.{json,csv,md}, figures/{figure}.{png,pdf}
-         results/{scale}/papers/{paper}/ audit.{json,csv}, scorecard.{json,csv}
+         results/{scale}/papers/{paper}/ searches/{reading}.{json,csv}, which candidate of a reading models are made by
+         results/{scale}/papers/{paper}/ audit.{json,csv}, scorecard.{json,csv}, readings.csv
          results/{scale}/report/{paper}.html
 """
 
@@ -61,6 +62,32 @@ rule figure:
         " --output {output.png:q} --output {output.pdf:q}"
 
 
+rule search:
+    input:
+        plan.part("search", "files"),
+    output:
+        json="results/{scale}/papers/{paper}/searches/{reading}.json",
+        csv="results/{scale}/papers/{paper}/searches/{reading}.csv",
+    log:
+        "results/{scale}/logs/papers/{paper}/searches/{reading}.log",
+    benchmark:
+        "results/{scale}/benchmarks/papers/{paper}/searches/{reading}.tsv"
+    conda:
+        "../environment.yaml"
+    threads: plan.part("search", "threads")
+    resources:
+        gpu=plan.part("search", "gpu"),
+        mem_mb=plan.part("search", "memory_mb"),
+        runtime=plan.part("search", "minutes"),
+    params:
+        spec=plan.part("search", "spec"),
+        code=plan.part("search", "code"),
+        options=plan.part("search", "options"),
+    shell:
+        "python -m robustrepro run search {params.options} --threads {threads} --log {log:q}"
+        " --output {output.json:q} --output {output.csv:q}"
+
+
 rule audit:
     input:
         plan.part("audit", "files"),
@@ -93,6 +120,7 @@ rule scorecard:
     output:
         json="results/{scale}/papers/{paper}/scorecard.json",
         csv="results/{scale}/papers/{paper}/scorecard.csv",
+        readings="results/{scale}/papers/{paper}/readings.csv",
     log:
         "results/{scale}/logs/papers/{paper}/scorecard.log",
     benchmark:
@@ -110,7 +138,7 @@ rule scorecard:
         options=plan.part("scorecard", "options"),
     shell:
         "python -m robustrepro run scorecard {params.options} --threads {threads} --log {log:q}"
-        " --output {output.json:q} --output {output.csv:q}"
+        " --output {output.json:q} --output {output.csv:q} --output {output.readings:q}"
 
 
 rule page:

@@ -97,7 +97,7 @@ class AttackFiles:
 
     @classmethod
     def of(
-        cls, layout: Layout, paper: str, cell: Mapping[str, Any], sources: Mapping[str, int], seed: int
+        cls, layout: Layout, transfer: str, cell: Mapping[str, Any], sources: Mapping[str, int], seed: int
     ) -> AttackFiles:
         """Return where the measurements lie.
 
@@ -105,8 +105,8 @@ class AttackFiles:
         ----------
         layout
             The scale's.
-        paper
-            Whose models are tried on one another.
+        transfer
+            The measure under which models are tried on one another.
         cell
             ``model``, ``norm``, ``epsilon``, and ``measures``: the tables' that are in this ball.
         sources
@@ -124,7 +124,7 @@ class AttackFiles:
             {measure: measurement(measure, model, seed) for measure in cell["measures"]},
             measurement(f"audit-{cell['norm']}-{cell['epsilon']:g}", model, seed),
             {
-                f"{source}, seed {other}": measurement(f"audit-transfer-{paper}", source, other)
+                f"{source}, seed {other}": measurement(transfer, source, other)
                 for source, other in others
                 if (source, other) != (model, seed)
             },

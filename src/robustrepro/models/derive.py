@@ -20,6 +20,7 @@ from robustrepro.files import atomic_path, sha256_of
 from robustrepro.implementations import made
 from robustrepro.models.build import build_network, load_network, require_fit
 from robustrepro.models.card import Made, write_card
+from robustrepro.models.choose import choose
 from robustrepro.models.evaluation import accuracy_on
 from robustrepro.spec.models import Derivation, GivenFile
 from robustrepro.spec.networks import Network
@@ -32,9 +33,10 @@ def run(work: Work) -> None:
     Parameters
     ----------
     work
-        ``spec`` has ``model``, ``seed``, ``dataset``, ``network``, and either ``derived`` (a :class:`Derivation`) or
-        ``given`` (a :class:`GivenFile`). ``inputs`` has ``data``, the data set's manifest, and for a derived model
-        ``weights``, its source's checkpoint. ``outputs`` are weights and card, written in this order.
+        ``spec`` has ``model``, ``seed``, ``dataset``, ``network``, and either ``derived`` (a :class:`Derivation`),
+        ``chosen`` (see :func:`robustrepro.models.choose.choose`) or ``given`` (a :class:`GivenFile`). ``inputs`` has
+        ``data``, the data set's manifest, and for a derived model ``weights`` or ``checkpoints`` of its source,
+        whichever its change reads. ``outputs`` are weights and card, written in this order.
 
     Raises
     ------
@@ -47,6 +49,8 @@ def run(work: Work) -> None:
     network = Network.model_validate(work.spec["network"])
     if "derived" in work.spec:
         model, details = _derive(work, network, test, weights)
+    elif "chosen" in work.spec:
+        model, details = choose(work, network, test, weights)
     else:
         model, details = _copy_given(GivenFile.model_validate(work.spec["given"]), network, test, weights)
     with claimed_device() as device:
@@ -57,9 +61,13 @@ def run(work: Work) -> None:
 def _derive(work: Work, network: Network, test: Split, weights: Path) -> tuple[nn.Module, dict[str, Any]]:
     """Write the changed weights of another model; return the network and where it came from."""
     derivation = Derivation.model_validate(work.spec["derived"])
-    source = work.inputs["weights"][0]
-    model = load_network(source, network, tuple(test.inputs.shape[1:]), test.classes)
-    made(derivation.change, model)
+    source, form = work.inputs[derivation.change.reads][0], (network, tuple(test.inputs.shape[1:]), test.classes)
+    if derivation.change.reads == "weights":
+        model = load_network(source, *form)
+        made(derivation.change, model)
+    else:
+        model = build_network(*form).eval()
+        made(derivation.change, model, source)
     with atomic_path(weights) as partial:
         save_file({key: value.contiguous() for key, value in model.state_dict().items()}, partial)
     return model, {"source": derivation.source, "source_weights_sha256": sha256_of(source)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 
 from pydantic import Field, TypeAdapter, create_model, model_validator
 
-from robustrepro.spec.base import Implemented, Number
+from robustrepro.spec.base import LAZY, Implemented, Number
 
 Norm = Literal["linf", "l2", "l1"]
 AttackLoss = Literal["cross_entropy", "clipped_cross_entropy", "training", "margin", "log_odds"]
@@ -268,6 +268,7 @@ def on_a_curve(kind: type[GradientAttack]) -> type[CurveAttack]:
 FixedBudgetAttack = Clean | BallAttack
 if TYPE_CHECKING:
     AttackSpec = FixedBudgetAttack | MinimalDistanceAttack
+    GradientOrCleanSpec = GradientAttack | Clean
     CraftingSpec = BallAttack
     CurveAttackSpec = CurveAttack
 else:
@@ -276,11 +277,12 @@ else:
         return Annotated[Union[tuple(kinds)], Field(discriminator="name")]  # noqa: UP007 (not known beforehand)
 
     AttackSpec = _one_of([*ATTACKS.values()])
+    GradientOrCleanSpec = _one_of([kind for kind in ATTACKS.values() if issubclass(kind, GradientAttack | Clean)])
     CraftingSpec = _one_of([kind for kind in ATTACKS.values() if issubclass(kind, BallAttack)])
     CurveAttackSpec = _one_of([on_a_curve(kind) for kind in ATTACKS.values() if issubclass(kind, GradientAttack)])
 
-attack_adapter: TypeAdapter[Attack] = TypeAdapter(AttackSpec)
-crafting_attack_adapter: TypeAdapter[BallAttack] = TypeAdapter(CraftingSpec)
+attack_adapter: TypeAdapter[Attack] = TypeAdapter(AttackSpec, config=LAZY)
+crafting_attack_adapter: TypeAdapter[BallAttack] = TypeAdapter(CraftingSpec, config=LAZY)
 
 
 class Curve(Implemented):

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from robustrepro.errors import UserError
 from robustrepro.grammar import Cell, parse_condition, parse_value
+from robustrepro.keys import AT
 from robustrepro.layout import Layout
 from robustrepro.spec.attacks import CraftingSpec, Inputs, Norm
 from robustrepro.spec.audit import attack_at, ball_of
@@ -21,8 +22,8 @@ from robustrepro.spec.measurements import Attack, AuditOfBall, AuditTransfer
 from robustrepro.spec.messages import explain
 from robustrepro.spec.models import GivenModel
 from robustrepro.spec.paper import Row, Table
-from robustrepro.spec.reading import Tree
 from robustrepro.spec.resolution import AUDIT_FILE, RESERVED
+from robustrepro.spec.strict_yaml import Tree
 
 Ball = tuple[Norm, float]
 """A norm and ε: where an adversary may go."""
@@ -43,17 +44,21 @@ class PaperAudit:
 
     def __init__(self, paper: str, declarations: Declarations, contents: Contents) -> None:
         self.paper, self._declarations = paper, declarations
-        self._tables, self._contents = declarations.papers[paper].tables, contents
+        self._under = declarations.under_readings[paper]
+        self._tables = {
+            name: table
+            for name, table in declarations.papers[paper].tables.items()
+            if name not in self._under.for_searches
+        }
+        self._contents = contents
         self._measured = {Cell(table, *place) for table in self._tables for place in contents.measured(paper, table)}
-        self.transfer_measure = f"{RESERVED}transfer-{paper}"
-        """The measure under which every model of the paper attacks the audited ones."""
 
     @cached_property
     def balls(self) -> dict[str, list[Ball]]:
         """The audited models, each with the balls that its robustness is claimed in."""
         balls: dict[str, set[Ball]] = {}
-        for claim in self._declarations.papers[self.paper].claims.values():
-            for _, model, _, ball in self._attacked_cells(claim.holds_if):
+        for conditions in self._conditions():
+            for _, model, _, ball in self._attacked_cells(conditions):
                 balls.setdefault(model, set()).add(ball)
         return {model: sorted(of_model) for model, of_model in sorted(balls.items())}
 
@@ -72,8 +77,27 @@ class PaperAudit:
         require_lengths_within(f"{AUDIT_FILE}: transfer", transfer, self._inputs(model).shape)
         return AuditOfBall(kind="audit", ball=attacks, examples=audit.examples)
 
-    def transfer(self, source: str) -> AuditTransfer:
-        """Return the measure that makes a model's examples in every ball in which one on the same data is audited.
+    @cached_property
+    def transfer_measures(self) -> dict[str, str]:
+        """The measures under which the models of a reading attack those that are audited under it, and their readings.
+
+        A model is audited by transfer under the first reading that shows it.
+        """
+        readings = dict.fromkeys(map(self._under.reading_of, self.balls))
+        return {self._transfer_measure(reading): reading for reading in readings}
+
+    def transfer_measure(self, target: str) -> str:
+        """Return the measure under which the other models attack an audited one."""
+        return self._transfer_measure(self._under.reading_of(target))
+
+    def _transfer_measure(self, reading: str) -> str:
+        end = "" if reading == self._under.default else f"{AT}{reading}"
+        return f"{RESERVED}transfer-{self.paper}{end}"
+
+    def transfer(self, measure: str, source: str) -> AuditTransfer:
+        """Return the declaration of a model's attack on those that are audited on the same data.
+
+        It makes examples in every ball in which one of these is audited.
 
         Raises
         ------
@@ -81,7 +105,7 @@ class PaperAudit:
             If the audit's attack cannot run on this model; the message names its key.
         """
         audit = self._declarations.audit
-        balls = sorted({ball for target in self._targets_of(source) for ball in self.balls[target]})
+        balls = sorted({ball for target in self._targets_of(measure, source) for ball in self.balls[target]})
         try:
             attacks = [attack_at(audit.transfer, *ball) for ball in balls]
         except ValidationError as error:
@@ -109,7 +133,7 @@ class PaperAudit:
             for ball in balls:
                 self.battery(ball, model)
             for source in self.sources(model):
-                self.transfer(source)
+                self.transfer(self.transfer_measure(model), source)
 
     def _inputs(self, model: str) -> Inputs:
         """Return what an attack on a model is to change."""
@@ -125,11 +149,11 @@ class PaperAudit:
         why = explain(error, CraftingSpec, AUDIT_FILE)
         return UserError(f"papers/{self.paper}/paper.yaml: claims in the {norm} ball of {epsilon:g}: {why}")
 
-    def transfer_targets(self, source: str, seed: int) -> list[Seeded]:
+    def transfer_targets(self, measure: str, source: str, seed: int) -> list[Seeded]:
         """Return the models, with their seeds, that a model's examples are tried on: all audited ones but itself."""
         return [
             (target, other)
-            for target in self._targets_of(source)
+            for target in self._targets_of(measure, source)
             for other in self._declarations.seeds(target)
             if (target, other) != (source, seed)
         ]
@@ -172,30 +196,38 @@ class PaperAudit:
     def files(self, layout: Layout) -> list[str]:
         """Return the measurements that the paper's claims are audited with."""
         files: dict[str, None] = {}
-        for claim in self._declarations.papers[self.paper].claims.values():
-            for cell in self.claim_cells(claim.holds_if):
+        for conditions in self._conditions():
+            for cell in self.claim_cells(conditions):
                 battery = battery_measure((cell["norm"], cell["epsilon"]))
                 for seed in self._declarations.seeds(cell["model"]):
                     names = [*cell["measures"], battery]
                     files |= dict.fromkeys(layout.measurement(name, cell["model"], seed) for name in names)
         for target in self.balls:
+            measure = self.transfer_measure(target)
             for source, seeds in self.sources(target).items():
                 files |= dict.fromkeys(
-                    layout.measurement(self.transfer_measure, source, seed)
+                    layout.measurement(measure, source, seed)
                     for seed in range(seeds)
-                    if self.transfer_targets(source, seed)
+                    if self.transfer_targets(measure, source, seed)
                 )
         return list(files)
 
     def _possible_sources(self, target: str) -> list[str]:
-        """Return the models of the paper on the same data set as an audited one."""
-        dataset = self._declarations.dataset_of(target)
-        return [model for model in self._shown_models() if self._declarations.dataset_of(model) == dataset]
+        """Return the models of an audited one's reading on the same data set."""
+        dataset, shown = self._declarations.dataset_of(target), self._under.models(self._under.reading_of(target))
+        return [model for model in shown if self._declarations.dataset_of(model) == dataset]
 
-    def _targets_of(self, source: str) -> list[str]:
-        """Return the audited models on the same data set as a model."""
-        dataset = self._declarations.dataset_of(source)
-        return [model for model in self.balls if self._declarations.dataset_of(model) == dataset]
+    def _targets_of(self, measure: str, source: str) -> list[str]:
+        """Return the audited models on the same data set as a model that a measure of transfer is of."""
+        dataset, reading = self._declarations.dataset_of(source), self.transfer_measures[measure]
+        of_reading = [model for model in self.balls if self._under.reading_of(model) == reading]
+        return [model for model in of_reading if self._declarations.dataset_of(model) == dataset]
+
+    def _conditions(self) -> Iterator[tuple[str, ...]]:
+        """Yield the conditions of every claim under every reading."""
+        for claim in self._declarations.papers[self.paper].claims:
+            for under in self._under.claims(claim):
+                yield under.holds_if
 
     def _attacked_cells(self, conditions: Iterable[str]) -> Iterator[tuple[Cell, str, str, Ball]]:
         """Yield each accuracy in a claim that is under attack, with its cell, model, measure and ball.
@@ -246,10 +278,6 @@ class PaperAudit:
         """Return the measures that the paper's tables have of a model, in the tables' order."""
         columns = [column for table, row in self._rows() if row.model == model for column in table.columns.values()]
         return list(dict.fromkeys(measure for column in columns for measure in column.measures))
-
-    def _shown_models(self) -> list[str]:
-        """Return every model that the paper's tables show."""
-        return list(dict.fromkeys(model for _, row in self._rows() for model in row.all_models))
 
     def _rows(self) -> Iterator[tuple[Table, Row]]:
         for table in self._tables.values():

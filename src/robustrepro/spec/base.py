@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from robustrepro.keys import NAME
 from robustrepro.spec.names import KEY_IN_WORDS, is_key
 
 
@@ -18,6 +19,16 @@ def _key(text: str) -> str:
 
 Key = Annotated[str, AfterValidator(_key)]
 """A name that becomes part of a path, a target, or a claim's condition."""
+
+
+def _name(text: str) -> str:
+    if re.fullmatch(NAME, text) is None:
+        raise ValueError(KEY_IN_WORDS)
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+"""The name of something declared, or of its variant under a reading: ``mnist-lenet5-hrm@clipped``."""
 
 _DECIMAL = r"(?:\d+\.?\d*|\.\d+)"
 _POWER_OF_TEN = re.compile(rf"[-+]?{_DECIMAL}[eE][-+]?\d+", re.ASCII)
@@ -31,9 +42,17 @@ OneLine = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
 
 
 class Declaration(BaseModel):
-    """A declaration read from YAML: unknown keys are errors, values are never coerced silently."""
+    """A declaration read from YAML: unknown keys are errors, values are never coerced silently.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    A step validates a few of them, so that each is built when it is first used: all of them would take 40 ms of every
+    job.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
+
+
+LAZY = ConfigDict(defer_build=True)
+"""Of what is validated without a class of its own."""
 
 
 class Implemented(Declaration):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.grammar import Expression, Place, order_of_values, parse_condition, parse_value
+from robustrepro.keys import AT
+from robustrepro.layout import CURVE
 from robustrepro.spec.contents import Contents
+from robustrepro.spec.datasets import HeldOutDataset
 from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.measurements import Measurement, Transfer
 from robustrepro.spec.names import differing_in_case_alone
-from robustrepro.spec.paper import Claim, Column, Paper, Row, Table
+from robustrepro.spec.origins import kept_epochs
+from robustrepro.spec.paper import Column, Paper, Row, Table
 from robustrepro.spec.shown import check_columns, check_figure, check_one_row_per_image, check_rows
 from robustrepro.spec.statistics import Statistic
 from robustrepro.spec.subjects import check_measure, check_subject, check_target
+from robustrepro.spec.under_readings import SearchUnder
 from robustrepro.spec.written import ONE_FILE
 
 Named = TypeVar("Named")
@@ -40,9 +45,13 @@ def check_papers(declarations: Declarations, contents: Contents) -> None:
             _TableCheck(f"{file}: tables.{key}", table, declarations, contents).run()
             contents.printed(name, table)
         for key, figure in paper.figures.items():
+            if key.casefold().startswith(CURVE):
+                raise UserError(f"{file}: figures.{key}: names that begin with '{CURVE}' are those of claims' curves")
             check_figure(f"{file}: figures.{key}", figure, paper, declarations, contents)
         for key, claim in paper.claims.items():
-            _check_claim(f"{file}: claims.{key}", claim, paper, contents)
+            _check_claim(f"{file}: claims.{key}", claim.holds_if, paper, contents)
+        for key, search in declarations.under_readings[name].searches.items():
+            _SearchCheck(f"{file}: readings.{key}.search", name, search, declarations, contents).run()
 
 
 class _TableCheck:
@@ -90,9 +99,14 @@ class _TableCheck:
         for name in column.measures:
             measure = self._declarations.measure(name)
             check_columns(where, name, named, measure.known_columns())
-            check_rows(where, name, column.rows or {}, measure.known_values())
-            if statistic.accuracy:
-                check_one_row_per_image(where, name, {*(column.rows or {}), "target"}, measure.known_values())
+            self._check_chosen_rows(where, column, name)
+
+    def _check_chosen_rows(self, where: str, column: Column, name: str, kept_epochs: Sequence[int] = ()) -> None:
+        """Refuse rows that a measurement will not have, and an accuracy over several rows of each image."""
+        values = self._declarations.measure(name).known_values(kept_epochs)
+        check_rows(where, name, column.rows or {}, values)
+        if self._contents.statistic(column).accuracy:
+            check_one_row_per_image(where, name, {*(column.rows or {}), "target"}, values)
 
     def _check_values(self) -> None:
         """Refuse expressions that cannot be read, over cells that are not there or not computed, or in a circle."""
@@ -137,6 +151,7 @@ class _TableCheck:
                 option = "target" if column.target else "white_box"
                 raise UserError(f"{where}: '{option}' is for measures of kind transfer, which {measure} is not")
             check_subject(place, subject, measure, self._declarations)
+            self._check_chosen_rows(place, column, measure, kept_epochs(subject, self._declarations.models))
 
     def _check_pair(self, row_where: str, row: Row, where: str, column: Column) -> None:
         if column.target or column.white_box:
@@ -172,8 +187,51 @@ def _placed(where: str, read: Callable[..., Read], *arguments: Any) -> Read:
         raise UserError(f"{where}: {error}") from None
 
 
-def _check_claim(where: str, claim: Claim, paper: Paper, contents: Contents) -> None:
-    for text in claim.holds_if:
+class _SearchCheck:
+    """The check of how a reading is tuned, whose place is ``where``."""
+
+    def __init__(
+        self, where: str, paper: str, search: SearchUnder, declarations: Declarations, contents: Contents
+    ) -> None:
+        self._where, self._paper, self._search = where, paper, search
+        self._declarations, self._contents = declarations, contents
+
+    def run(self) -> None:
+        declared, paper = self._search.declared, self._declarations.papers[self._paper]
+        if declared.closest_to and paper.tables[declared.closest_to].published is None:
+            raise UserError(f"{self._where}.closest_to: {declared.closest_to} has no 'published' numbers to be near")
+        largest = [f"{declared.largest} >= 0"] if declared.largest else []
+        _check_claim(self._where, [*largest, *declared.among], paper, self._contents)
+        if len({str(tables) for tables in self._search.tables.values()}) == 1:
+            compared = ", ".join(self._search.table_names)
+            raise UserError(f"{self._where}: no candidate changes what is compared, {compared}")
+        self._check_images()
+        self._check_networks()
+
+    def _check_images(self) -> None:
+        """Refuse to decide on any other images than those that are held out of the training images."""
+        for table in self._search.table_names:
+            for model, measure in self._contents.table_shows(self._paper, table):
+                data = self._declarations.dataset_of_measure(self._declarations.measure(measure), model)
+                if not isinstance(self._declarations.dataset(data), HeldOutDataset):
+                    raise UserError(
+                        f"{self._where}.data: {measure} of {model} would be decided on {data}; expected a data set "
+                        "that is held out of training images"
+                    )
+
+    def _check_networks(self) -> None:
+        """Refuse candidates that differ in more than how they are trained: one is to stand for the other."""
+        networks: dict[str, set[str]] = {}
+        for table in self._search.table_names:
+            for model in self._contents.table_models(self._paper, table):
+                content = self._declarations.network(model).model_dump_json()
+                networks.setdefault(model.partition(AT)[0], set()).add(content)
+        if different := [model for model, found in networks.items() if len(found) > 1]:
+            raise UserError(f"{self._where}: the candidates give {different[0]} different networks; expected one")
+
+
+def _check_claim(where: str, conditions: Iterable[str], paper: Paper, contents: Contents) -> None:
+    for text in conditions:
         cells = _placed(where, parse_condition, text).cells
         units = {}
         for cell in cells:

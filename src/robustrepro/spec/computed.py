@@ -6,19 +6,22 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from robustrepro.errors import UserError
 from robustrepro.layout import PAIR, Layout
 from robustrepro.spec.audited import PaperAudit, balls_of_audits
 from robustrepro.spec.contents import Contents
-from robustrepro.spec.datasets import AdversarialDataset, GeneratedDataset
+from robustrepro.spec.datasets import AdversarialDataset, DerivedDataset
 from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.job_maker import JobMaker
 from robustrepro.spec.jobs import Job, Seeded, class_path, spec_of
 from robustrepro.spec.measurements import AuditTransfer, Cost, Measurement, Part, Transfer, runs_of
-from robustrepro.spec.models import DerivedModel, GivenModel, TrainedModel
-from robustrepro.spec.reading import Tree
+from robustrepro.spec.models import ChosenModel, DerivedModel, GivenModel, TrainedModel
+from robustrepro.spec.origins import kept_epochs, require_checkpoints
 from robustrepro.spec.resolution import RESERVED
 from robustrepro.spec.sources import STEPS
+from robustrepro.spec.strict_yaml import Tree
 
 
 class ComputedJobs(JobMaker):
@@ -38,8 +41,8 @@ class ComputedJobs(JobMaker):
             audit, ball = self._balls[measure]
             return audit.battery(ball, subject)
         for audit in self._audits.values():
-            if measure == audit.transfer_measure:
-                return audit.transfer(subject)
+            if measure in audit.transfer_measures:
+                return audit.transfer(measure, subject)
         raise UserError(f"no audit of the papers asked for has a measure {measure}")
 
     def data(self, dataset: str, seed: int | str | None = None) -> Job:
@@ -54,7 +57,7 @@ class ComputedJobs(JobMaker):
         }
         inputs: list[tuple[str, str]] = []
         models: list[Seeded] = []
-        if isinstance(declared, GeneratedDataset):
+        if isinstance(declared, DerivedDataset):
             inputs = [("source", self.manifest(declared.source, 0))]
         runs = runs_of(declared)
         if isinstance(declared, AdversarialDataset):
@@ -72,7 +75,7 @@ class ComputedJobs(JobMaker):
     def train(self, model: str, seed: int | str) -> Job:
         """Return the job that trains a model with one seed."""
         declared = self._declarations.model(model)
-        if not isinstance(declared, TrainedModel):
+        if not isinstance(declared, TrainedModel) or model in self._declarations.stopped:
             raise UserError(f"{model} is not trained: it is derived from another model, or given")
         number = self._checked_seed(model, seed)
         spec = spec_of(runs_of(declared), model=model, seed=number, training=declared.training_spec())
@@ -88,11 +91,22 @@ class ComputedJobs(JobMaker):
         dataset = self._declarations.dataset_of(model)
         content: Tree = {"model": model, "seed": number, "dataset": dataset, "network": network.model_dump(mode="json")}
         inputs = [("data", self.manifest(dataset, number))]
+        derived = self._declarations.stopped.get(model)
         if isinstance(declared, DerivedModel):
-            source = (declared.derived.source, number)
-            content["derived"] = declared.derived.model_dump(mode="json", by_alias=True)
-            inputs.append(("weights", self._layout.weights(*source)))
-            return Job("derive", spec_of(runs_of(declared, network), **content), tuple(inputs), (source,))
+            derived = declared.derived
+        if derived is not None:
+            source, reads = (derived.source, number), derived.change.reads
+            content["derived"] = derived.model_dump(mode="json", by_alias=True)
+            file = self._layout.checkpoints if reads == "checkpoints" else self._layout.weights
+            inputs.append((reads, file(*source)))
+            return Job("derive", spec_of(runs_of(derived, network), **content), tuple(inputs), (source,))
+        if isinstance(declared, ChosenModel):
+            of_candidates = [model for _, model in sorted(declared.chosen.among.items())]  # as canonical JSON has them
+            among = [(name, number) for name in dict.fromkeys(of_candidates)]
+            content["chosen"] = declared.chosen.model_dump(mode="json")
+            inputs.append(("search", self._layout.search(*declared.chosen.search.split("/"))))
+            inputs += [("weights", self._layout.weights(*each)) for each in among]
+            return Job("derive", spec_of(runs_of(network), **content), tuple(inputs), tuple(among))
         if not isinstance(declared, GivenModel):
             raise UserError(f"{model} is trained, not derived or given")
         content["given"] = declared.given.model_dump(mode="json")
@@ -104,6 +118,8 @@ class ComputedJobs(JobMaker):
         number = min(self._checked_seed(name, seed) for name in names)
         if len(names) != declared.subjects:
             raise UserError(f"{measure} is of {declared.subjects} model(s) at a time; {subject} names {len(names)}")
+        if "checkpoints" in declared.parts():
+            require_checkpoints(measure, subject, self._declarations.models)
         targets = self._targets(measure, declared, subject, number)
         models = [(name, number) for name in names] + targets
         parts = [self._part(name, part) for name in names for part in declared.parts()]
@@ -117,6 +133,9 @@ class ComputedJobs(JobMaker):
             shard=None if shard is None else [int(shard), declared.shards],
         )
         inputs = [("weights", self._layout.weights(*model)) for model in models]
+        if "checkpoints" in declared.parts():
+            stopped = self._declarations.stopped.get(subject)  # its training is another one's, which keeps the weights
+            inputs.append(("checkpoints", self._layout.checkpoints(stopped.source if stopped else subject, number)))
         if declared.reads_data:
             inputs.insert(0, ("data", self.manifest(self._declarations.dataset_of_measure(declared, names[0]), number)))
         return Job("measure", spec, tuple(inputs), tuple(models), declared.cost)
@@ -145,12 +164,14 @@ class ComputedJobs(JobMaker):
         if isinstance(declared, Transfer):
             return self._contents.pairing.targets(measure, source, seed)
         if isinstance(declared, AuditTransfer):
-            audit = next(audit for audit in self._audits.values() if audit.transfer_measure == measure)
-            return audit.transfer_targets(source, seed)
+            audit = next(audit for audit in self._audits.values() if measure in audit.transfer_measures)
+            return audit.transfer_targets(measure, source, seed)
         return []
 
     def _part(self, model: str, part: Part) -> Any:
         """Return what is declared of a part of a model; of its training, everything."""
+        if part == "checkpoints":
+            return kept_epochs(model, self._declarations.models)
         origin = self._declarations.origin(model)
         if part == "network":
             return origin.network
@@ -162,7 +183,7 @@ class ComputedJobs(JobMaker):
         """Return what a job knows of a model."""
         declared = {part: self._part(model, part) for part in parts}
         content: Tree = {
-            part: each.training_spec() if isinstance(each, TrainedModel) else each.model_dump(mode="json")
+            part: each.training_spec() if isinstance(each, TrainedModel) else to_jsonable_python(each)
             for part, each in declared.items()
         }
         return {"model": model, "seed": seed, **content}

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from robustrepro.errors import UserError, unknown_name
+from robustrepro.keys import AT
 from robustrepro.spec.base import Declaration, Seeds
 from robustrepro.spec.messages import explain
-from robustrepro.spec.reading import Tree, as_in_yaml, read_yaml
+from robustrepro.spec.strict_yaml import Tree, as_in_yaml, read_yaml
 
 Model = TypeVar("Model", bound=BaseModel)
 CONFIG_FILE = "config.yaml"
@@ -25,12 +26,14 @@ class Overlay(Declaration):
     ``models`` and ``measures`` map a name, or a pattern such as ``mnist-*``, to the keys to replace; a pattern leaves
     out the keys that a derived or given model cannot have, such as ``epochs``. ``seeds`` is the
     number of seeds of every model that does not say its own. ``audit`` replaces keys of ``workflow/audit.yaml``.
+    ``readings`` has, by paper, the names or patterns of the readings that are run beside its default, else all are.
     """
 
     seeds: Seeds | None = None
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
     measures: dict[str, dict[str, Any]] = Field(default_factory=dict)
     audit: dict[str, Any] = Field(default_factory=dict)
+    readings: dict[str, list[str]] = Field(default_factory=dict)
 
 
 class Scale(Overlay):
@@ -142,6 +145,11 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
     return result
 
 
+def is_meant(name: str, pattern: str) -> bool:
+    """Tell whether a name or pattern stands for something declared, or for what that is a variant of."""
+    return any(fnmatch.fnmatchcase(each, pattern) for each in (name, name.partition(AT)[0]))
+
+
 def laid_over(
     declarations: Mapping[str, Tree],
     overlay: Mapping[str, Mapping[str, Any]],
@@ -169,7 +177,7 @@ def laid_over(
     """
     result = {name: dict(tree) for name, tree in declarations.items()}
     for pattern, changes in overlay.items():
-        names = fnmatch.filter(result, pattern)
+        names = [name for name in result if is_meant(name, pattern)]
         if not names:
             raise unknown_name(what, pattern, declarations)
         for name in names:

@@ -16,8 +16,8 @@ from robustrepro.spec.jobs import spec_of
 from robustrepro.spec.measurements import Transfer, runs_of
 from robustrepro.spec.pairing import Pairing
 from robustrepro.spec.paper import Column, Row, Table
-from robustrepro.spec.reading import Tree
 from robustrepro.spec.statistics import Statistic, statistic_of
+from robustrepro.spec.strict_yaml import Tree
 
 Shown = tuple[str, str]
 """A model, and a measure of it."""
@@ -206,9 +206,12 @@ class Contents:
         """
         declared = self._declarations.table(paper, name)
         contents = self.table(paper, name)
+        of, reading = self._declarations.under_readings[paper].origins[name]
         return spec_of(
             runs_of(contents.statistics),
             id=name,
+            of=of,
+            reading=reading,
             paper=paper,
             where=declared.where,
             caption=declared.caption,
@@ -254,8 +257,15 @@ class Contents:
         files += [self._layout.table(paper, table) for table in drawn.tables()]
         return list(dict.fromkeys(files))
 
+    def is_not_run(self, paper: str, name: str) -> bool:
+        """Tell whether a figure shows something under a reading that adds nothing to this run."""
+        sources = self._declarations.figure(paper, name).figure.sources()
+        return any(self._declarations.is_not_run(each) for source in sources for each in (source.model, source.measure))
+
     def is_drawn(self, paper: str, name: str) -> bool:
         """Tell whether a figure is drawn: none of its models is left out, and what it shows is measured."""
+        if self.is_not_run(paper, name):
+            return False
         drawn = self._declarations.figure(paper, name).figure
         shown = self.figure_shows(paper, name)
         if any(map(self._declarations.left_out, self.figure_models(paper, name))):
@@ -278,6 +288,8 @@ class Contents:
     def figure_shows(self, paper: str, name: str) -> list[Shown]:
         """Return what a figure is drawn from, those of a table that it shows included, as (model, measure)."""
         drawn = self._declarations.figure(paper, name).figure
+        if self.is_not_run(paper, name):
+            return []
         shown = [(source.model, source.measure) for source in drawn.sources()]
         for table in drawn.tables():
             shown += self.table_shows(paper, table)

@@ -9,21 +9,31 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from robustrepro.errors import unknown_name
+from robustrepro.keys import AT
 from robustrepro.spec.attacks import Inputs
 from robustrepro.spec.audit import Audit
-from robustrepro.spec.config import Config, Scale, scale_files, scales_by_faithfulness, validated
-from robustrepro.spec.datasets import AdversarialDataset, CountedDataset, DatasetSpec, GeneratedDataset
+from robustrepro.spec.config import Config, Scale, is_meant, scale_files, scales_by_faithfulness, validated
+from robustrepro.spec.datasets import AdversarialDataset, CountedDataset, DatasetSpec, DerivedDataset
 from robustrepro.spec.extensions import load_extensions
 from robustrepro.spec.figures import Figure
-from robustrepro.spec.layers import lineage_of, making_of, seed_count
+from robustrepro.spec.layers import NOT_OF_THE_WEIGHTS, lineage_of, making_of, seed_count
 from robustrepro.spec.lengths import IMAGE_DIMENSIONS
 from robustrepro.spec.measurements import Measurement
-from robustrepro.spec.models import DerivedModel, GivenModel, ModelDeclaration, TrainedModel
+from robustrepro.spec.models import (
+    Checkpoint,
+    ChosenModel,
+    Derivation,
+    DerivedModel,
+    GivenModel,
+    ModelDeclaration,
+    TrainedModel,
+)
 from robustrepro.spec.networks import Network
-from robustrepro.spec.origins import check_models, form_of, has_training_split, origin_of, resolved_datasets
+from robustrepro.spec.origins import check_models, example_count, form_of, has_training_split, origin_of
 from robustrepro.spec.paper import Paper, Table
-from robustrepro.spec.reading import Tree, read_yaml, require_text_keys
 from robustrepro.spec.resolution import Resolution
+from robustrepro.spec.strict_yaml import Tree, read_yaml, require_text_keys
+from robustrepro.spec.under_readings import UnderReadings
 from robustrepro.spec.written import WrittenPapers, require_usable
 
 Declared = TypeVar("Declared")
@@ -68,16 +78,19 @@ class Declarations:
             "papers", "the folder's name cannot be part of a target", self.config.papers, self._written.trees
         )
         resolution = Resolution(self._written, self.scale, scale_file, self.config)
-        self._datasets_in_papers = resolution.datasets_in_papers()
-        self.datasets = resolved_datasets(self._datasets_in_papers, self.scale.datasets)
-        self._models = resolution.models(self.datasets)
+        self._resolved = resolution.resolve()
+        self._datasets_in_papers, self.datasets = self._resolved.datasets_in_papers, self._resolved.datasets
+        self._models, self._measures = self._resolved.models, self._resolved.measures
         check_models(self.models, self.datasets)
-        self._measures = resolution.measures()
         self._audits = resolution.audits(root)
-        self.papers = {
+        as_written = {
             name: validated(Paper, self._written.trees[name], f"papers/{name}/paper.yaml")
             for name in dict.fromkeys(self.config.papers)
         }
+        self.under_readings = {name: self._under_readings(name, paper) for name, paper in as_written.items()}
+        """By paper, its tables and claims under each of its readings."""
+        self.papers = {name: self._with_tables(name, paper) for name, paper in as_written.items()}
+        """By id, the papers asked for; their tables are also those that readings change."""
         for pattern in self.config.leave_out:
             if not fnmatch.filter(self.models, pattern):
                 raise unknown_name("model in config.yaml: leave_out", pattern, self.models)
@@ -124,6 +137,15 @@ class Declarations:
         """Return a figure's declaration."""
         return _known(self.papers[paper].figures, name, f"figure of {paper}")
 
+    def is_not_run(self, name: str) -> bool:
+        """Tell whether a model or measure is a variant under a declared reading that adds nothing to this run."""
+        declared, at, reading = name.partition(AT)
+        readings = self._resolved.readings.values()
+        there = {*self.models, *self.measures}
+        return (
+            bool(at) and name not in there and declared in there and any(reading in each.declared for each in readings)
+        )
+
     # -- models --------------------------------------------------------------------------------------------------
 
     def origin(self, name: str) -> TrainedModel | GivenModel:
@@ -144,14 +166,41 @@ class Declarations:
         self.model(name)
         return range(seed_count(name, self.models, self.config.overrides.seeds or self.scale.seeds))
 
+    def is_trained(self, name: str) -> bool:
+        """Tell whether a model has a training of its own."""
+        return isinstance(self.model(name), TrainedModel) and name not in self.stopped
+
+    @cached_property
+    def stopped(self) -> Mapping[str, Derivation]:
+        """The variants whose training is that of another variant, stopped after an epoch whose weights that one keeps.
+
+        Nothing that a training does depends on how many epochs are to come.
+        """
+        alike: dict[tuple[str, str], dict[str, TrainedModel]] = {}
+        for name, model in self.models.items():
+            if isinstance(model, TrainedModel) and not self.left_out(name):
+                making = model.model_dump_json(exclude=NOT_OF_THE_WEIGHTS | {"epochs"})
+                alike.setdefault((name.partition(AT)[0], making), {})[name] = model
+        stopped = {}
+        for variants in alike.values():
+            longest = max(variants, key=lambda name: variants[name].epochs)
+            for name, model in variants.items():
+                kept = model.epochs < variants[longest].epochs and model.epochs in variants[longest].kept_epochs()
+                kept = kept and {*model.kept_epochs()} <= {*variants[longest].kept_epochs()}
+                kept = kept and AT in name  # what is declared stays as it is, whatever readings there are
+                if kept and not model.test_accuracy and len(self.seeds(name)) <= len(self.seeds(longest)):
+                    change = Checkpoint(name="checkpoint", epoch=model.epochs)
+                    stopped[name] = Derivation.model_validate({"from": longest, "change": change})
+        return stopped
+
     def left_out(self, name: str) -> bool:
         """Tell whether the user asked not to make a model, or what it is derived from."""
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in self.config.leave_out):
+        if any(is_meant(name, pattern) for pattern in self.config.leave_out):
             return True
         model = self.model(name)
         if isinstance(model, DerivedModel):
             return self.left_out(model.derived.source)
-        return False
+        return isinstance(model, ChosenModel) and any(map(self.left_out, model.chosen.among.values()))
 
     def data_left_out(self, measure: Measurement) -> str | None:
         """Return the model that is left out and from which a measure's data set would have to be made, if any."""
@@ -176,8 +225,7 @@ class Declarations:
         """Return how many examples a split of a data set has; None where that is not known before it is made."""
         if isinstance(self.datasets[dataset], AdversarialDataset):
             return None
-        form = self.form(dataset)
-        return form.train_examples if split == "train" else form.test_examples
+        return example_count(dataset, split, self.datasets)
 
     def has_training_split(self, dataset: str) -> bool:
         """Tell whether a data set has images to train on."""
@@ -191,21 +239,21 @@ class Declarations:
         declared = self.dataset(dataset)
         if isinstance(declared, AdversarialDataset):
             return seed % len(self.seeds(declared.model))
-        if isinstance(declared, GeneratedDataset) and self._differs_between_scales(dataset):
+        if isinstance(declared, DerivedDataset) and self._differs_between_scales(dataset):
             return 0
         return None
 
     def _differs_between_scales(self, dataset: str) -> bool:
-        """Tell whether a data set is generated, at this scale, from another one than its paper declares."""
+        """Tell whether a data set is made, at this scale, from another one than its paper declares."""
         declared, in_paper = self.datasets[dataset], self._datasets_in_papers[dataset]
-        if not (isinstance(declared, GeneratedDataset) and isinstance(in_paper, GeneratedDataset)):
+        if not (isinstance(declared, DerivedDataset) and isinstance(in_paper, DerivedDataset)):
             return False
         return declared.source != in_paper.source or self._differs_between_scales(declared.source)
 
     def data_behind(self, model: str, measure: Measurement | None = None) -> dict[str, str]:
         """Return all data behind a model, or a measurement of one: each data set that a paper declares, and the used.
 
-        What a data set is generated or made from is among them.
+        What a data set is generated, held out or made from is among them.
         """
         behind: dict[str, str] = {}
         if measure is None or measure.data is None:
@@ -217,9 +265,9 @@ class Declarations:
             in_paper, used = waiting.pop()
             behind[in_paper] = used
             declared = self.dataset(used)
-            if isinstance(declared, GeneratedDataset):
+            if isinstance(declared, DerivedDataset):
                 source = self._datasets_in_papers[used]
-                assert isinstance(source, GeneratedDataset)
+                assert isinstance(source, DerivedDataset)
                 waiting.append((source.source, declared.source))
             if isinstance(declared, AdversarialDataset):
                 behind |= self.data_behind(declared.model)
@@ -233,7 +281,16 @@ class Declarations:
 
     def place(self, kind: str, name: str) -> str:
         """Return where something is declared, for messages."""
+        if AT in name:
+            return self._resolved.variants.place(kind, name)
         return self._written.place(kind, name)
+
+    def _under_readings(self, name: str, paper: Paper) -> UnderReadings:
+        resolved = self._resolved
+        return UnderReadings(name, paper, resolved.readings[name], resolved.asked_for[name], resolved.variants)
+
+    def _with_tables(self, name: str, paper: Paper) -> Paper:
+        return paper.model_copy(update={"tables": {**paper.tables, **self.under_readings[name].tables}})
 
     # -- layers --------------------------------------------------------------------------------------------------
 

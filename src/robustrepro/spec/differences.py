@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from robustrepro.spec.declarations import Declarations
-from robustrepro.spec.reading import Tree
+from robustrepro.spec.strict_yaml import Tree
 
 UNSET = "the default"
 """What stands for the value of a key that one layer alone has."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from math import inf
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
 from robustrepro.grammar import Place
-from robustrepro.spec.base import Declaration, Implemented, Key, Number
+from robustrepro.spec.base import Declaration, Implemented, Key, Name, Number
 
 Positive = Annotated[Number, Field(gt=0)]
 
@@ -45,7 +46,7 @@ class Panel(Declaration):
     """One panel of a figure: a model with one seed."""
 
     label: str
-    model: Key
+    model: Name
     seed: int = Field(default=0, ge=0)
 
 
@@ -55,7 +56,7 @@ class PanelPerModel(FigureKind):
     kind: ClassVar[str]
     """What the measure is of."""
 
-    measure: Key
+    measure: Name
     panels: list[Panel] = Field(min_length=1)
 
     def sources(self) -> Iterator[Source]:
@@ -132,8 +133,8 @@ class BatchSize(Declaration):
     """
 
     batch_size: int = Field(ge=2)
-    losses: Key
-    accuracy: dict[str, Key] = Field(min_length=1, max_length=5)
+    losses: Name
+    accuracy: dict[str, Name] = Field(min_length=1, max_length=5)
 
 
 class DiagonalDominance(FigureKind):
@@ -144,8 +145,8 @@ class DiagonalDominance(FigureKind):
 
     implementation: ClassVar[str] = "robustrepro.figures.diagonal_dominance:draw"
     name: Literal["diagonal_dominance"]
-    measure: Key
-    losses_measure: Key
+    measure: Name
+    losses_measure: Name
     batches: list[BatchSize] = Field(min_length=2)
 
     @model_validator(mode="after")
@@ -174,7 +175,7 @@ class HeatMap(FigureKind):
 
     implementation: ClassVar[str] = "robustrepro.figures.heat_map:draw"
     name: Literal["heat_map"]
-    table: Key
+    table: Name
 
     def tables(self) -> Iterator[str]:
         """Yield the table."""
@@ -208,6 +209,10 @@ Selected = Annotated[Number | str, Field(union_mode="left_to_right")]
 """A value of a measurement's column, also as papers write it: ``8/255``."""
 
 
+Value = Annotated[int | Number | str, Field(union_mode="left_to_right")]
+"""A value by which series are told apart."""
+
+
 class Series(Declaration):
     """One measure of one model among those that a figure compares.
 
@@ -216,12 +221,12 @@ class Series(Declaration):
     seeds of the model are shown where ``seed`` is not given.
     """
 
-    model: Key
-    measure: Key
+    model: Name
+    measure: Name
     label: str
     seed: int | None = Field(default=None, ge=0)
     rows: dict[str, Selected] = Field(default_factory=dict)
-    columns: dict[str, Annotated[int | Number | str, Field(union_mode="left_to_right")]] = Field(default_factory=dict)
+    columns: dict[str, Value] = Field(default_factory=dict)
 
 
 class Comparison(FigureKind):
@@ -254,10 +259,32 @@ class Comparison(FigureKind):
         for one in self.series:
             yield Source(one.model, one.measure, one.seed)
 
-    def column_names(self) -> Iterator[str]:
-        """Yield the columns that the figure is drawn from."""
+    def column_names(self, series: Series) -> Iterator[str]:  # noqa: ARG002 (lines may have a y of their own)
+        """Yield the columns that a series is drawn from."""
         yield from filter(None, (self.hue, self.panels, getattr(self, "style", None)))
         yield from (axis.column for axis in (getattr(self, "x", None), getattr(self, "y", None)) if axis)
+
+
+class LineSeries(Series):
+    """A series of a figure of lines; ``y`` is the column that it shows on the figure's axis, where that is another one.
+
+    So a panel may show the share of examples for which a column is true beside panels of accuracies.
+    """
+
+    y: str | None = None
+
+
+class Reference(Declaration):
+    """A horizontal line at a number to compare with, such as the one that a paper prints.
+
+    ``y`` is in the unit that the axis shows. The line has the colour of ``hue`` and lies in ``panel``, or in all panels
+    where none is named. References of one ``label`` have one entry in the legend.
+    """
+
+    y: Number
+    label: str
+    hue: Value | None = None
+    panel: Value | None = None
 
 
 class Lines(Comparison):
@@ -265,8 +292,9 @@ class Lines(Comparison):
 
     A point is the mean over the rows of one seed with the same ``x``; a line is the mean over seeds, with its 95%
     interval. ``y`` is the accuracy in percent by default: where the measurements have no column ``accuracy``, it is the
-    share of examples that are classified correctly, clean and under attack. ``clean_at`` is the value of x at which to
-    show the accuracy without attack.
+    share of examples that are classified correctly, clean and under attack. Of a column of truth values it is the share
+    that is true. ``clean_at`` is the value of x at which to show the accuracy without attack. ``references`` are
+    horizontal lines to compare with.
     """
 
     implementation: ClassVar[str] = "robustrepro.figures.lines:draw"
@@ -274,13 +302,16 @@ class Lines(Comparison):
     name: Literal["lines"]
     x: Quantity
     y: Quantity = Quantity(column="accuracy", label="accuracy", unit="%", factor=100.0, limits=[0.0, 100.0])
+    series: list[LineSeries] = Field(min_length=1)  # type: ignore[assignment]  # nothing adds another series to it
     style: str | None = None
     clean_at: Number | None = None
+    references: list[Reference] = Field(default_factory=list)
 
-    def column_names(self) -> Iterator[str]:
-        """Yield the columns that the figure is drawn from, ``accuracy`` among them where it has to be computed."""
-        yield from super().column_names()
-        if self.clean_at is not None:
+    def column_names(self, series: Series) -> Iterator[str]:
+        """Yield the columns that a series is drawn from, ``accuracy`` among them where it has to be computed."""
+        shown = getattr(series, "y", None) or self.y.column
+        yield from filter(None, (self.hue, self.panels, self.style, self.x.column, shown))
+        if self.clean_at is not None and shown == self.ACCURACY:
             yield "clean_prediction"
 
     @model_validator(mode="after")
@@ -290,6 +321,31 @@ class Lines(Comparison):
         if self.clean_at is not None and self.x.log and self.clean_at <= 0:
             raise ValueError(f"clean_at: a logarithmic axis is positive, found {self.clean_at}")
         return self
+
+    @model_validator(mode="after")
+    def _references_have_a_place(self) -> Lines:
+        for number, reference in enumerate(self.references):
+            where = f"references[{number}]"
+            if reference.panel is not None and self.panels is None:
+                raise ValueError(f"{where}: panel is {reference.panel}, but the figure has no 'panels'")
+            for role, name, value in (("hue", self.hue, reference.hue), ("panel", self.panels, reference.panel)):
+                known = self._values_of(name)
+                if value is not None and known and value not in known:
+                    raise ValueError(
+                        f"{where}: {role} is {value}, which no series has; expected one of {', '.join(map(str, known))}"
+                    )
+            low, high = self.y.limits or (-inf, inf)
+            if not low <= reference.y <= high:
+                raise ValueError(f"{where}: y is {reference.y:g}, beyond the limits of the axis, {low:g} and {high:g}")
+            if self.y.log and reference.y <= 0:
+                raise ValueError(f"{where}: a logarithmic axis is positive, found {reference.y:g}")
+        return self
+
+    def _values_of(self, name: str | None) -> list[Value]:
+        """Return the values of hue or panels, where the series say them; of a measurement's column, none."""
+        if name == "label":
+            return [one.label for one in self.series]
+        return list(dict.fromkeys(one.columns[name] for one in self.series if name in one.columns))
 
 
 class Histogram(Comparison):
@@ -324,7 +380,7 @@ class TableScatter(FigureKind):
 
     implementation: ClassVar[str] = "robustrepro.figures.table_scatter:draw"
     name: Literal["table_scatter"]
-    table: Key
+    table: Name
     x: Key
     y: Key
 
@@ -336,6 +392,18 @@ class TableScatter(FigureKind):
     def tables(self) -> Iterator[str]:
         """Yield the table."""
         yield self.table
+
+
+class SpecificationCurve(FigureKind):
+    """A claim under each of its readings: the margin of each comparison, and what each reading chooses.
+
+    The plan makes one for every claim with two readings or more, so that no paper declares it: it is drawn from the
+    paper's verdicts and audit, and neither from measurements nor from tables.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.figures.specification_curve:draw"
+    name: Literal["specification_curve"]
+    claim: Key
 
 
 Drawing = Annotated[

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from robustrepro.spec.datasets import DatasetSpec, GeneratedDataset
-from robustrepro.spec.models import DerivedModel, GivenModel, ModelDeclaration
-from robustrepro.spec.reading import Tree
+from robustrepro.spec.datasets import DatasetSpec, DerivedDataset, HeldOutDataset
+from robustrepro.spec.models import ChosenModel, DerivedModel, GivenModel, ModelDeclaration
+from robustrepro.spec.strict_yaml import Tree
 
 Declared = TypeVar("Declared")
 NOT_OF_THE_WEIGHTS = {"seeds", "test_accuracy", "checkpoints"}
@@ -36,7 +36,7 @@ class Layers(Generic[Declared]):
 
 
 def lineage_of(name: str, datasets: Mapping[str, DatasetSpec]) -> Tree:
-    """Return a data set, and what it is generated from, as plain data.
+    """Return a data set, and what it is generated from or held out of, as plain data.
 
     Parameters
     ----------
@@ -46,9 +46,12 @@ def lineage_of(name: str, datasets: Mapping[str, DatasetSpec]) -> Tree:
         One layer of all data sets.
     """
     declared = datasets[name]
-    if isinstance(declared, GeneratedDataset):
-        return {"name": name, "from": lineage_of(declared.source, datasets)}
-    return {"name": name}
+    lineage: Tree = {"name": name}
+    if isinstance(declared, HeldOutDataset):
+        lineage["examples"] = declared.examples
+    if isinstance(declared, DerivedDataset):
+        lineage["from"] = lineage_of(declared.source, datasets)
+    return lineage
 
 
 def making_of(name: str, models: Mapping[str, ModelDeclaration], datasets: Mapping[str, DatasetSpec]) -> Tree:
@@ -65,6 +68,9 @@ def making_of(name: str, models: Mapping[str, ModelDeclaration], datasets: Mappi
         case DerivedModel(derived=derived):
             source = making_of(derived.source, models, datasets)
             return {"change": derived.change.model_dump(mode="json"), "from": source}
+        case ChosenModel(chosen=chosen):
+            made = {key: making_of(model, models, datasets) for key, model in chosen.among.items()}
+            return {"search": chosen.search, "among": made}
         case GivenModel() as given:
             return given.model_dump(mode="json") | {"dataset": lineage_of(given.dataset, datasets)}
         case trained:
@@ -89,5 +95,7 @@ def seed_count(name: str, models: Mapping[str, ModelDeclaration], default: int) 
             return 1
         case DerivedModel(derived=derived, seeds=seeds):
             return min(seeds or sys.maxsize, seed_count(derived.source, models, default))
+        case ChosenModel(chosen=chosen, seeds=seeds):
+            return min(seeds or sys.maxsize, *(seed_count(each, models, default) for each in chosen.among.values()))
         case trained:
             return trained.seeds or default

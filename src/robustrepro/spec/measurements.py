@@ -7,20 +7,23 @@ kind is one class here (or in a module that ``extensions`` in config.yaml names)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
 from robustrepro.errors import UserError, unknown_name
-from robustrepro.spec.attacks import AttackSpec, CraftingSpec, Curve, MinimalDistanceAttack
+from robustrepro.spec.attacks import AttackSpec, Clean, CraftingSpec, Curve, GradientOrCleanSpec, MinimalDistanceAttack
 from robustrepro.spec.audit import AuditBall
-from robustrepro.spec.base import Implemented, Key
+from robustrepro.spec.base import Implemented, Name
 from robustrepro.spec.config import validated
-from robustrepro.spec.reading import Tree
+from robustrepro.spec.strict_yaml import Tree
 
-Part = Literal["network", "objective", "training"]
-"""What a measurement may need to know of a model beside its weights; it runs again when one of these changes."""
+Part = Literal["network", "objective", "training", "checkpoints"]
+"""What a measurement may need to know of a model beside its weights; it runs again when one of these changes.
+
+``checkpoints`` are the epochs after which a training keeps its weights; the measurement reads their file as well.
+"""
 
 
 EXAMPLE = frozenset({"index", "label", "prediction"})
@@ -58,7 +61,7 @@ class Measurement(Implemented):
     """
 
     kind: str
-    data: Key | None = None
+    data: Name | None = None
     shards: Annotated[int, Field(ge=1, le=1000)] = 1
 
     subjects: ClassVar[int] = 1
@@ -73,8 +76,15 @@ class Measurement(Implemented):
         """Return the columns that it will have; None where they are not known beforehand."""
         return self.columns
 
-    def known_values(self) -> Mapping[str, Collection[Any]]:
-        """Return, by column, the values that it will have there, of those columns where they are known beforehand."""
+    def known_values(self, kept_epochs: Sequence[int] = ()) -> Mapping[str, Collection[Any]]:  # noqa: ARG002
+        """Return, by column, the values that it will have there, of those columns where they are known beforehand.
+
+        Parameters
+        ----------
+        kept_epochs
+            Those after which the measured model keeps its weights; empty where the values are asked for whichever model
+            it is.
+        """
         return {}
 
     @model_validator(mode="after")
@@ -125,13 +135,40 @@ class CurveOfAttacks(OfExamples):
 
     columns: ClassVar[frozenset[str] | None] = EXAMPLE | {"epsilon", "clean_prediction", "margin", "queries"}
 
-    def known_values(self) -> Mapping[str, Collection[Any]]:
+    def known_values(self, kept_epochs: Sequence[int] = ()) -> Mapping[str, Collection[Any]]:  # noqa: ARG002
         """Return its ε."""
         return {"epsilon": self.curve.epsilons}
 
     def parts(self) -> frozenset[Part]:
         """Return what it needs to know of a model: the objective only where the attack ascends it."""
         return _with_objective(self.curve.attack)
+
+
+class OverEpochs(OfExamples):
+    """A model under one attack with the weights after each epoch that its training keeps, image by image.
+
+    The attack follows a gradient, which the column ``without_gradient`` is about, or is none at all. One without a
+    gradient, or of several losses such as AutoAttack, has no loss whose gradient could vanish.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.measurements.over_epochs:measure"
+    kind: Literal["over_epochs"]
+    attack: GradientOrCleanSpec
+
+    cost: ClassVar[Cost] = Cost(gpu=1, memory_mb=3000, minutes=120)
+
+    def known_columns(self) -> frozenset[str]:
+        """Return the columns that it will have: without an attack, there is no loss that could lack a gradient."""
+        columns = EXAMPLE | {"epoch", "clean_prediction"}
+        return columns if isinstance(self.attack, Clean) else columns | {"without_gradient"}
+
+    def known_values(self, kept_epochs: Sequence[int] = ()) -> Mapping[str, Collection[Any]]:
+        """Return the epochs, which depend on the model."""
+        return {"epoch": kept_epochs} if kept_epochs else {}
+
+    def parts(self) -> frozenset[Part]:
+        """Return what it needs to know of a model: the objective only where the attack ascends it."""
+        return _with_objective(self.attack) | {"checkpoints"}
 
 
 class Crafted(OfExamples):
@@ -153,7 +190,7 @@ class Crafted(OfExamples):
         """Return the attacks with which the examples are made."""
         raise NotImplementedError
 
-    def known_values(self) -> Mapping[str, Collection[Any]]:
+    def known_values(self, kept_epochs: Sequence[int] = ()) -> Mapping[str, Collection[Any]]:  # noqa: ARG002
         """Return the balls."""
         attacks = self.crafting_attacks()
         return {name: list(dict.fromkeys(getattr(attack, name) for attack in attacks)) for name in ("norm", "epsilon")}
@@ -178,13 +215,13 @@ class Transfer(Crafted):
     implementation: ClassVar[str] = "robustrepro.measurements.transfer:measure"
     kind: Literal["transfer"]
     attack: CraftingSpec
-    targets: list[Key] = Field(min_length=1)
-    source: Key | None = None
+    targets: list[Name] = Field(min_length=1)
+    source: Name | None = None
     white_box: bool = False
 
-    def known_values(self) -> Mapping[str, Collection[Any]]:
+    def known_values(self, kept_epochs: Sequence[int] = ()) -> Mapping[str, Collection[Any]]:
         """Return the ball, and the targets."""
-        return {**super().known_values(), "target": self.targets}
+        return {**super().known_values(kept_epochs), "target": self.targets}
 
     def crafting_attacks(self) -> list[Any]:
         """Return the one attack."""
@@ -273,6 +310,7 @@ KINDS: dict[str, type[Measurement]] = {
     "curve": CurveOfAttacks,
     "decision_boundary": DecisionBoundary,
     "losses": Losses,
+    "over_epochs": OverEpochs,
     "parameter_distance": ParameterDistance,
     "training_path": TrainingPath,
     "transfer": Transfer,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, StringConstraints
 
 from robustrepro.errors import UserError
-from robustrepro.spec.base import Declaration, Implemented, Key, Number, Seeds
+from robustrepro.spec.base import Declaration, Implemented, Key, Name, Number, Seeds
 from robustrepro.spec.config import validated
 from robustrepro.spec.networks import Network
 from robustrepro.spec.training import TrainingSpec
@@ -23,11 +23,26 @@ class TrainedModel(TrainingSpec):
     seeds: Seeds | None = None
 
     def training_spec(self) -> dict[str, Any]:
-        """Return what one seed's training job depends on, as plain data; options that are not set are left out."""
-        return self.model_dump(mode="json", exclude={"seeds"}, exclude_none=True)
+        """Return what one seed's training job depends on, as plain data; options that are not set are left out.
+
+        Checkpoints that are not reached are left out, too: which are kept is decided here, and not when it runs.
+        """
+        return self.model_dump(mode="json", exclude={"seeds"}, exclude_none=True) | {"checkpoints": self.kept_epochs()}
 
 
-class TruncateSingularValues(Implemented):
+class WeightChange(Implemented):
+    """What may be done to the weights of a trained model.
+
+    ``reads`` is the file of the source's training that its implementation begins with: the weights of the end, which it
+    finds in the network that it is handed and changes there, or the checkpoints, whose file it is handed as well.
+    """
+
+    reads: ClassVar[Literal["weights", "checkpoints"]] = "weights"
+
+    name: str
+
+
+class TruncateSingularValues(WeightChange):
     """Set the trailing ``percent`` of the singular values of a fully connected layer to zero.
 
     ``layer`` is the layer's name in the network, such as ``classifier.3``.
@@ -39,14 +54,23 @@ class TruncateSingularValues(Implemented):
     percent: Percent
 
 
-Change = TruncateSingularValues
-"""What may be done to a trained model's weights; a second kind makes this a union, discriminated by ``name``."""
+class Checkpoint(WeightChange):
+    """Take the weights that the training had after an epoch, one of the source's ``checkpoints``."""
+
+    implementation: ClassVar[str] = "robustrepro.models.changes.checkpoint:take_weights_after"
+    reads: ClassVar[Literal["weights", "checkpoints"]] = "checkpoints"
+
+    name: Literal["checkpoint"]
+    epoch: Annotated[int, Field(ge=1)]
+
+
+Change = Annotated[TruncateSingularValues | Checkpoint, Field(discriminator="name")]
 
 
 class Derivation(Declaration):
     """The model that another one is made from (``from`` in YAML), and what is changed in its weights."""
 
-    source: Key = Field(alias="from")
+    source: Name = Field(alias="from")
     change: Change
 
 
@@ -72,7 +96,21 @@ class GivenModel(Declaration):
     network: Network
 
 
-ModelDeclaration = TrainedModel | DerivedModel | GivenModel
+class Chosen(Declaration):
+    """Which search chooses a model, as ``paper/reading``, and the model of each of its candidates."""
+
+    search: str
+    among: dict[str, str]
+
+
+class ChosenModel(Declaration):
+    """The model, among several, that a reading's search chooses, seed by seed; no paper declares one itself."""
+
+    chosen: Chosen
+    seeds: Seeds | None = None
+
+
+ModelDeclaration = TrainedModel | DerivedModel | GivenModel | ChosenModel
 """A model of a paper."""
 
 

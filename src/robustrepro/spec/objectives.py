@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from robustrepro.spec.base import Implemented, Number
+from robustrepro.spec.base import LAZY, Implemented, Number
 
 ExampleLoss = Literal["cross_entropy", "clipped_cross_entropy"]
 GUARD = 1e-8
@@ -110,4 +110,4 @@ class VMatrix(OfRoots):
 
 
 ObjectiveSpec = Annotated[Erm | Cem | Hrm | VMatrix, Field(discriminator="name")]
-objective_adapter: TypeAdapter[Implemented] = TypeAdapter(ObjectiveSpec)
+objective_adapter: TypeAdapter[Implemented] = TypeAdapter(ObjectiveSpec, config=LAZY)

@@ -6,48 +6,92 @@ from collections.abc import Mapping
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.spec.attacks import Inputs
-from robustrepro.spec.datasets import AdversarialDataset, CountedDataset, DatasetSpec, GeneratedDataset
+from robustrepro.spec.datasets import (
+    AdversarialDataset,
+    CountedDataset,
+    DatasetSpec,
+    DerivedDataset,
+    GeneratedDataset,
+    HeldOutDataset,
+)
 from robustrepro.spec.lengths import require_lengths_within
-from robustrepro.spec.models import DerivedModel, GivenModel, ModelDeclaration, TrainedModel
+from robustrepro.spec.models import (
+    Checkpoint,
+    ChosenModel,
+    Derivation,
+    DerivedModel,
+    GivenModel,
+    ModelDeclaration,
+    TrainedModel,
+)
 
 
 def resolved_datasets(declared: Mapping[str, DatasetSpec], stand_ins: Mapping[str, str]) -> dict[str, DatasetSpec]:
-    """Return the data sets as a scale makes them: generated from what stands in for their sources.
+    """Return the data sets as a scale makes them: from what stands in for their sources.
+
+    Of what stands in for a data set, the same share of the training split is held out as of that data set.
 
     Raises
     ------
     UserError
-        If one is generated from an unknown data set, in a circle, or from what cannot be changed image by image.
+        If one is made from an unknown data set, in a circle, or from one that it cannot be made from.
     """
     resolved: dict[str, DatasetSpec] = {}
     for name, dataset in declared.items():
-        if isinstance(dataset, GeneratedDataset):
+        if isinstance(dataset, DerivedDataset):
             if dataset.source not in declared:
-                raise unknown_name(f"data set in datasets.{name}: generated.from", dataset.source, declared)
+                raise unknown_name(f"data set in datasets.{name}: {dataset.origin}.from", dataset.source, declared)
             dataset = dataset.model_copy(update={"source": stand_ins.get(dataset.source, dataset.source)})
         resolved[name] = dataset
-    for name in resolved:
-        _check_source(name, resolved)
+    for layer in (declared, resolved):
+        for name, dataset in layer.items():
+            if isinstance(dataset, DerivedDataset):
+                _check_source(name, dataset, layer)
+    for name in sorted(resolved, key=lambda name: len(_lineage(name, resolved))):
+        dataset = resolved[name]
+        if isinstance(dataset, HeldOutDataset):
+            theirs = _examples_to_divide(name, declared)
+            ours = example_count(dataset.source, "train", resolved)
+            resolved[name] = dataset.model_copy(update={"examples": max(1, dataset.examples * ours // theirs)})
     return resolved
 
 
-def _check_source(name: str, datasets: Mapping[str, DatasetSpec]) -> None:
-    lineage, current = [name], datasets[name]
-    while isinstance(current, GeneratedDataset):
-        source, both = datasets[current.source], current.split == "both"
-        where = f"datasets.{lineage[-1]}: generated.from: {current.source}"
+def _lineage(name: str, datasets: Mapping[str, DatasetSpec]) -> list[str]:
+    """Return a data set, the one that it is made from, and so on."""
+    lineage = [name]
+    while isinstance(current := datasets[lineage[-1]], DerivedDataset):
         if current.source in lineage:
-            raise UserError(f"datasets.{name}: generated in a circle: {' from '.join([*lineage, current.source])}")
-        if isinstance(source, AdversarialDataset):
-            raise UserError(
-                f"{where} is made from a model, and its float32 examples cannot be changed; expected images"
-            )
-        if isinstance(source, CountedDataset) and len(source.input_shape) != 3:
-            raise UserError(f"{where} has points of the plane; expected images")
-        if both and isinstance(source, GeneratedDataset) and source.split == "test":
-            raise UserError(f"{where} has a test split only, so that 'split: both' cannot be made of it")
+            raise UserError(f"datasets.{name}: made in a circle: {' from '.join([*lineage, current.source])}")
         lineage.append(current.source)
-        current = source
+    return lineage
+
+
+def _check_source(name: str, dataset: DerivedDataset, datasets: Mapping[str, DatasetSpec]) -> None:
+    where = f"datasets.{name}: {dataset.origin}.from: {dataset.source}"
+    source, first = datasets[dataset.source], datasets[_lineage(name, datasets)[-1]]
+    if isinstance(dataset, HeldOutDataset) and not has_training_split(source):
+        raise UserError(f"{where} has a test split only, so that no training examples can be held out of it")
+    if not isinstance(dataset, GeneratedDataset):
+        return
+    if isinstance(source, AdversarialDataset):
+        raise UserError(f"{where} is made from a model, and its float32 examples cannot be changed; expected images")
+    if isinstance(first, CountedDataset) and len(first.input_shape) != 3:
+        raise UserError(f"{where} has points of the plane; expected images")
+    if dataset.split == "both" and not has_training_split(source):
+        raise UserError(f"{where} has a test split only, so that 'split: both' cannot be made of it")
+
+
+def _examples_to_divide(name: str, datasets: Mapping[str, DatasetSpec]) -> int:
+    """Return how many training examples there are where some are held out, at most half of them."""
+    dataset = datasets[name]
+    assert isinstance(dataset, HeldOutDataset)
+    count = example_count(dataset.source, "train", datasets)
+    if dataset.examples > count // 2:
+        raise UserError(
+            f"datasets.{name}: held_out.examples: found {dataset.examples}; expected at most {count // 2}, half of the "
+            f"{count} training examples of {dataset.source}"
+        )
+    return count
 
 
 def has_training_split(dataset: DatasetSpec) -> bool:
@@ -55,6 +99,18 @@ def has_training_split(dataset: DatasetSpec) -> bool:
     if isinstance(dataset, GeneratedDataset):
         return dataset.split == "both"
     return not isinstance(dataset, AdversarialDataset)
+
+
+def example_count(name: str, split: str, datasets: Mapping[str, DatasetSpec]) -> int:
+    """Return how many examples a split of a data set has that is not made from a model."""
+    dataset = datasets[name]
+    if isinstance(dataset, HeldOutDataset):
+        held_out = dataset.examples
+        return held_out if split == "test" else example_count(dataset.source, "train", datasets) - held_out
+    if isinstance(dataset, GeneratedDataset):
+        return example_count(dataset.source, split, datasets)
+    assert isinstance(dataset, CountedDataset)
+    return dataset.train_examples if split == "train" else dataset.test_examples
 
 
 def check_derivation(name: str, models: Mapping[str, ModelDeclaration]) -> None:
@@ -76,6 +132,48 @@ def check_derivation(name: str, models: Mapping[str, ModelDeclaration]) -> None:
         current = models[source]
 
 
+def kept_epochs(name: str, models: Mapping[str, ModelDeclaration]) -> list[int]:
+    """Return the epochs after which the weights of a model are kept, in order; none unless it is trained."""
+    model = models[name]
+    return model.kept_epochs() if isinstance(model, TrainedModel) else []
+
+
+def require_checkpoints(where: str, name: str, models: Mapping[str, ModelDeclaration]) -> None:
+    """Refuse a model that keeps no weights of its training.
+
+    Raises
+    ------
+    UserError
+        Which begins with ``where`` and says what to add, if anything can be.
+    """
+    if kept_epochs(name, models):
+        return
+    model = models[name]
+    if not isinstance(model, TrainedModel):
+        origin = "given" if isinstance(model, GivenModel) else "made from another model"
+        why = f"is {origin}; only a model that is trained keeps 'checkpoints'"
+    elif model.checkpoints:
+        declared = ", ".join(map(str, model.checkpoints))
+        why = f"is trained for {model.epochs} epochs, before its 'checkpoints' ({declared}); add an earlier one to them"
+    else:
+        why = "keeps none; add 'checkpoints' to the model, such as checkpoints: [1, 2, 5]"
+    raise UserError(f"{where} needs weights of the training of {name}, which {why}")
+
+
+def _check_change(where: str, derivation: Derivation, models: Mapping[str, ModelDeclaration]) -> None:
+    """Refuse to take weights that the source's training does not keep."""
+    change, source = derivation.change, derivation.source
+    if not isinstance(change, Checkpoint):
+        return
+    require_checkpoints(f"{where}: derived.change.epoch: {change.epoch}", source, models)
+    kept = kept_epochs(source, models)
+    if change.epoch not in kept:
+        raise UserError(
+            f"{where}: derived.change.epoch: {source} keeps no weights after epoch {change.epoch} at this scale; those "
+            f"kept: {', '.join(map(str, kept))}"
+        )
+
+
 def check_models(models: Mapping[str, ModelDeclaration], datasets: Mapping[str, DatasetSpec]) -> None:
     """Refuse models of unknown lineage or data, and data sets of unknown models, at a scale.
 
@@ -87,6 +185,8 @@ def check_models(models: Mapping[str, ModelDeclaration], datasets: Mapping[str, 
     for name, model in models.items():
         check_derivation(name, models)
         if isinstance(model, DerivedModel):
+            _check_change(f"models.{name}", model.derived, models)
+        if isinstance(model, DerivedModel | ChosenModel):
             continue
         if model.dataset not in datasets:
             raise unknown_name(f"data set of model {name}", model.dataset, datasets)
@@ -129,8 +229,10 @@ def _check_adversarial(
 def origin_of(name: str, models: Mapping[str, ModelDeclaration]) -> TrainedModel | GivenModel:
     """Return the trained or given model among these that one of them comes from in the end."""
     model = models[name]
-    while isinstance(model, DerivedModel):
-        model = models[model.derived.source]
+    while isinstance(model, DerivedModel | ChosenModel):
+        # Those among which one is chosen differ in how they are trained alone.
+        among = [model.derived.source] if isinstance(model, DerivedModel) else [*model.chosen.among.values()]
+        model = models[among[0]]
     return model
 
 
@@ -138,7 +240,7 @@ def form_of(name: str, models: Mapping[str, ModelDeclaration], datasets: Mapping
     """Return the data set from which one has the shape of its inputs and its classes."""
     dataset = datasets[name]
     while not isinstance(dataset, CountedDataset):
-        if isinstance(dataset, GeneratedDataset):
+        if isinstance(dataset, DerivedDataset):
             dataset = datasets[dataset.source]
         else:
             dataset = datasets[origin_of(dataset.model, models).dataset]

@@ -6,7 +6,7 @@ from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.jobs import Seeded
 from robustrepro.spec.measurements import Transfer
 from robustrepro.spec.paper import Column
-from robustrepro.spec.reading import Tree
+from robustrepro.spec.strict_yaml import Tree
 
 
 class Pairing:

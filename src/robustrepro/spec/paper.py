@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from robustrepro.spec.base import Declaration, Key, OneLine
+from robustrepro.spec.base import Declaration, Key, Name, OneLine
 from robustrepro.spec.figures import Figure, Selected
+from robustrepro.spec.readings import Reading
 from robustrepro.spec.statistics import DeclaredStatistic
 
 
@@ -15,8 +16,8 @@ class Row(Declaration):
     """A row of a table: one model, several that the columns compare, or the printed numbers alone."""
 
     label: str
-    model: Key | None = None
-    models: dict[Key, Key] | None = Field(default=None, min_length=1)
+    model: Name | None = None
+    models: dict[Key, Name] | None = Field(default=None, min_length=1)
     published_only: bool = False
 
     @model_validator(mode="after")
@@ -57,13 +58,13 @@ class Column(Declaration):
 
     label: str
     group: str | None = None
-    measure: Key | Annotated[list[Key], Field(min_length=1)] | None = None
+    measure: Name | Annotated[list[Name], Field(min_length=1)] | None = None
     statistic: DeclaredStatistic | None = None
     rows: dict[str, Selected] | None = None
     unit: str | None = None
     decimals: int | None = Field(default=None, ge=0, le=6)
     of: list[Key] | None = Field(default=None, min_length=2, max_length=2)
-    target: Key | None = None
+    target: Name | None = None
     white_box: bool = False
     value: OneLine | None = None
 
@@ -145,6 +146,7 @@ class Paper(Declaration):
     tables: dict[Key, Table]
     figures: dict[Key, Figure] = Field(default_factory=dict)
     claims: dict[Key, Claim] = Field(default_factory=dict)
+    readings: dict[Key, Reading] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _places_have_names_of_their_own(self) -> Paper:

@@ -21,7 +21,6 @@ from robustrepro.spec.config import Config
 from robustrepro.spec.contents import Contents
 from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.jobs import Job
-from robustrepro.spec.models import TrainedModel
 from robustrepro.spec.paper import Paper
 from robustrepro.spec.presented import PresentedJobs
 from robustrepro.spec.sources import STEPS
@@ -36,6 +35,8 @@ RULES = frozenset(STEPS) | {
 """The rules of the workflow, whose names no target can have."""
 PAGES = frozenset({"index"})
 """Pages of the report beside those of the papers, whose names no paper can have."""
+AS_UNDERSCORES = str.maketrans("-.@", "___")
+"""What stands in a name, and not in that of a target."""
 NOTHING = "(?!)"
 """A regular expression that nothing matches."""
 
@@ -111,6 +112,7 @@ class Plan:
             "gather": computed.gather,
             "table": presented.table,
             "figure": presented.figure,
+            "search": presented.search,
             "audit": presented.audit,
             "scorecard": presented.scorecard,
             "summary": presented.summary,
@@ -136,8 +138,8 @@ class Plan:
                 )
             targets[paper] = self.presented.files_of(paper)
         for paper in self.papers:
-            for file in [*self.presented.tables_of(paper), *self.presented.figures_of(paper)]:
-                name = f"{paper}_{Path(file).stem}".replace("-", "_").replace(".", "_")
+            for file in [*self.presented.all_tables_of(paper), *self.presented.figures_of(paper)]:
+                name = f"{paper}_{Path(file).stem}".translate(AS_UNDERSCORES)
                 if name in RULES:
                     raise UserError(f"papers/{paper}/paper.yaml: the target '{name}' would be a rule of the workflow")
                 if name in targets:
@@ -158,7 +160,7 @@ class Plan:
         datasets = self.declarations.datasets
         both = [name for name in datasets if self.declarations.has_training_split(name)]
         models = self.declarations.models
-        trained = [name for name, model in models.items() if isinstance(model, TrainedModel)]
+        trained = [name for name in models if self.declarations.is_trained(name)]
         sharded = [name for name, measure in self.declarations.measures.items() if measure.shards > 1]
         names = {
             "papers": list(self.papers),

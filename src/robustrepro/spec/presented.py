@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
-from robustrepro.layout import Layout
+from robustrepro.errors import UserError, unknown_name
+from robustrepro.grammar import Cell, parse_condition
+from robustrepro.layout import CURVE, Layout
 from robustrepro.spec.audited import PaperAudit
 from robustrepro.spec.contents import Contents, Shown, everything_shown
 from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.differences import Differences
+from robustrepro.spec.figures import SpecificationCurve
 from robustrepro.spec.job_maker import JobMaker
 from robustrepro.spec.jobs import Job, class_path, found_by_name, spec_of
 from robustrepro.spec.models import TrainedModel
-from robustrepro.spec.paper import Claim, Paper
-from robustrepro.spec.reading import Tree
+from robustrepro.spec.strict_yaml import Tree
+from robustrepro.spec.under_readings import ClaimUnder
 from robustrepro.words import measure_in_words
 
 
@@ -25,7 +29,7 @@ class PresentedJobs(JobMaker):
         self, declarations: Declarations, contents: Contents, audits: Mapping[str, PaperAudit], layout: Layout
     ) -> None:
         super().__init__(declarations, contents, audits, layout)
-        self._papers = declarations.papers
+        self._papers, self._under = declarations.papers, declarations.under_readings
         self._differences = Differences(declarations)
 
     def table(self, paper: str, table: str) -> Job:
@@ -40,7 +44,9 @@ class PresentedJobs(JobMaker):
         return Job("table", self._contents.table_spec(paper, table, changed, shared), found_by_name(files))
 
     def figure(self, paper: str, figure: str) -> Job:
-        """Return the job that draws a figure."""
+        """Return the job that draws a figure, or the specification curve of a claim."""
+        if figure.startswith(CURVE):
+            return self._curve(paper, figure.removeprefix(CURVE))
         declared = self._declarations.figure(paper, figure)
         models = self._contents.figure_models(paper, figure)
         measures = sorted({source.measure for source in declared.figure.sources()})
@@ -61,29 +67,56 @@ class PresentedJobs(JobMaker):
         )
         return Job("figure", spec, found_by_name(self._contents.figure_files(paper, figure)))
 
+    def search(self, paper: str, reading: str) -> Job:
+        """Return the job that chooses between the candidates of a reading, on validation images.
+
+        Raises
+        ------
+        UserError
+            If there is no such search at this scale.
+        """
+        search = self._under[paper].searches.get(reading)
+        if search is None:
+            raise UserError(f"{reading} is no reading of {paper} that is searched at this scale")
+        spec = spec_of(
+            [],
+            folder=self._layout.folder,
+            scale=self._declarations.scale_name,
+            paper=paper,
+            reading=reading,
+            candidates=[{"candidate": key, "tables": tables} for key, tables in search.tables.items()],
+            **search.declared.model_dump(mode="json", include={"closest_to", "largest", "among"}, exclude_none=True),
+        )
+        return Job("search", spec, found_by_name(self._layout.table(paper, name) for name in search.table_names))
+
     def audit(self, paper: str) -> Job:
         """Return the job that judges a paper's claims about robustness again, on the per-image worst case."""
         audit = self._audits[paper]
-        claims = [
-            {
-                "key": key,
-                "holds_if": claim.holds_if,
-                "cells": cells,
-                "values": audit.claim_values(claim.holds_if),
-                "differs": self._audit_differs(paper, claim, cells),
-            }
-            for key, claim in self._papers[paper].claims.items()
-            if (cells := audit.claim_cells(claim.holds_if))
-        ]
+        claims = []
+        for key in self._papers[paper].claims:
+            readings = [
+                {
+                    "reading": under.reading,
+                    "holds_if": under.holds_if,
+                    "cells": cells,
+                    "values": audit.claim_values(under.holds_if),
+                    "differs": self._audit_differs(paper, under, cells),
+                }
+                for under in self._under[paper].claims(key)
+                if (cells := audit.claim_cells(under.holds_if))
+            ]
+            if readings:
+                claims.append({"key": key, "readings": readings})
         spec = spec_of(
             [],
             folder=self._layout.folder,
             scale=self._declarations.scale_name,
             paper=paper,
             claims=claims,
-            tables=list(self._papers[paper].tables),
+            tables=self._tables_of(paper),
             seeds={model: len(self._declarations.seeds(model)) for model in audit.balls},
             sources={model: audit.sources(model) for model in audit.balls},
+            transfers={model: audit.transfer_measure(model) for model in audit.balls},
         )
         return Job("audit", spec, found_by_name([*self.tables_of(paper), *audit.files(self._layout)]))
 
@@ -95,17 +128,18 @@ class PresentedJobs(JobMaker):
             scale=self._declarations.scale_name,
             paper=paper,
             claims=[
-                {"key": key, **claim.model_dump(mode="json"), "differs": self._claim_differs(paper, claim)}
+                {"key": key, "says": claim.says, "where": claim.where, "margins": claim.margins, "readings": readings}
                 for key, claim in self._papers[paper].claims.items()
+                for readings in [[self._claim_under(paper, under) for under in self._under[paper].claims(key)]]
             ],
-            tables=list(self._papers[paper].tables),
+            tables=self._tables_of(paper),
         )
         return Job("scorecard", spec, found_by_name([*self.tables_of(paper), self._layout.audit(paper)]))
 
     def summary(self) -> Job:
         """Return the job that brings all papers' verdicts and numbers together."""
         files = [file for paper in self._papers for file in (*self.tables_of(paper), self._layout.scorecard(paper))]
-        papers = [{"id": name, "tables": list(paper.tables)} for name, paper in self._papers.items()]
+        papers = [{"id": name, "tables": self._tables_of(name)} for name in self._papers]
         spec = spec_of([], folder=self._layout.folder, scale=self._declarations.scale_name, papers=papers)
         return Job("summary", spec, found_by_name(files))
 
@@ -114,7 +148,7 @@ class PresentedJobs(JobMaker):
         spec = spec_of(
             [],
             **self._asked([paper]),
-            paper={**_listed(paper, self._papers[paper]), **_described(self._papers[paper])},
+            paper={**self._listed(paper), **self._described(paper)},
             papers=[{"id": name, "title": declared.title} for name, declared in self._papers.items()],
         )
         return Job("page", spec, found_by_name(self._shown_files(paper)))
@@ -126,31 +160,68 @@ class PresentedJobs(JobMaker):
             [],
             **self._asked(self._papers),
             scales=self._declarations.scales,
-            papers=[_listed(name, paper) for name, paper in self._papers.items()],
+            papers=[self._listed(name) for name in self._papers],
         )
         return Job("report", spec, found_by_name([*files, *self._other_scorecards()]))
 
     def tables_of(self, paper: str) -> list[str]:
-        """Return the JSON file of every table of a paper."""
+        """Return the JSON file of every table of a paper under every reading."""
+        return [self._layout.table(paper, table) for table in self._tables_of(paper)]
+
+    def all_tables_of(self, paper: str) -> list[str]:
+        """Return the same, and those of the candidates of searches."""
         return [self._layout.table(paper, table) for table in self._papers[paper].tables]
 
+    def _tables_of(self, paper: str) -> list[str]:
+        for_searches = self._under[paper].for_searches
+        return [table for table in self._papers[paper].tables if table not in for_searches]
+
     def figures_of(self, paper: str) -> list[str]:
-        """Return the PNG file of every figure of a paper that is drawn."""
-        return [
-            self._layout.figure(paper, figure)
-            for figure in self._papers[paper].figures
-            if self._contents.is_drawn(paper, figure)
-        ]
+        """Return the PNG file of every figure of a paper that is drawn, specification curves included."""
+        drawn = [figure for figure in self._papers[paper].figures if self._contents.is_drawn(paper, figure)]
+        return [self._layout.figure(paper, figure) for figure in (*drawn, *self._curves_of(paper))]
+
+    def _curves_of(self, paper: str) -> list[str]:
+        """Return the name of the specification curve of every claim that is measured under two readings or more."""
+        measured = {
+            Cell(table, *place) for table in self._tables_of(paper) for place in self._contents.measured(paper, table)
+        }
+
+        def is_measured(under: ClaimUnder) -> bool:
+            return all(cell in measured for text in under.holds_if for cell in parse_condition(text).cells)
+
+        under = self._under[paper]
+        return [f"{CURVE}{key}" for key in self._papers[paper].claims if sum(map(is_measured, under.claims(key))) > 1]
+
+    def _curve(self, paper: str, claim: str) -> Job:
+        """Return the job that draws the specification curve of a claim."""
+        claims = self._papers[paper].claims
+        if claim not in claims:
+            raise unknown_name(f"claim of {paper}", claim, claims)
+        drawn = SpecificationCurve(name="specification_curve", claim=claim)
+        spec = spec_of(
+            [drawn.implementation],
+            id=f"{CURVE}{claim}",
+            paper=paper,
+            where="Specification curve",
+            caption=claims[claim].says,
+            figure=drawn.model_dump(mode="json"),
+            declared_by=class_path(drawn),
+            folder=self._layout.folder,
+            scale=self._declarations.scale_name,
+        )
+        return Job("figure", spec, found_by_name([self._layout.scorecard(paper), self._layout.audit(paper)]))
 
     def files_of(self, paper: str) -> list[str]:
         """Return all that is made of a paper: tables, figures, verdicts, and its page of the report."""
         return [*self._shown_files(paper), self._layout.page(paper)]
 
-    def _claim_differs(self, paper: str, claim: Claim) -> list[str]:
-        """Return in words what of a claim's models and measures is not the paper's."""
-        return self._from_paper(self._contents.claim_shows(paper, claim.holds_if))
+    def _claim_under(self, paper: str, under: ClaimUnder) -> Tree:
+        """Return a claim as a reading has it, with what of its models and measures is not the paper's, in words."""
+        differs = self._from_paper(self._contents.claim_shows(paper, under.holds_if))
+        return {**asdict(under), "differs": [*under.differs, *differs]}
 
-    def _audit_differs(self, paper: str, claim: Claim, cells: Iterable[Tree]) -> list[str]:
+    def _audit_differs(self, paper: str, claim: ClaimUnder, cells: Iterable[Tree]) -> list[str]:
         """Return in words what is not the paper's, or not as declared, of all that a claim is audited with."""
         audit = self._audits[paper]
         shown = self._contents.claim_shows(paper, claim.holds_if)
@@ -160,7 +231,7 @@ class PresentedJobs(JobMaker):
             shown += [(source, cell["measure"]) for source in audit.sources(cell["model"])]
             absent |= dict.fromkeys(audit.left_out_sources(cell["model"]))
         without = [f"transfer: none from {', '.join(absent)} (config.yaml)"] if absent else []
-        return [*self._from_paper(shown), *self._differences.of_audit(), *without]
+        return [*claim.differs, *self._from_paper(shown), *self._differences.of_audit(), *without]
 
     def _from_paper(self, shown: Iterable[Shown]) -> list[str]:
         """Return in words what is not the paper's of what is shown."""
@@ -172,7 +243,17 @@ class PresentedJobs(JobMaker):
         return [note.words for note in self._differences.notes(shown) if note.overridden]
 
     def _shown_files(self, paper: str) -> list[str]:
-        return [*self.tables_of(paper), *self.figures_of(paper), *self._verdicts_of(paper)]
+        searches = [self._layout.search(paper, reading) for reading in self._searches_of(paper)]
+        return [*self.tables_of(paper), *self.figures_of(paper), *self._verdicts_of(paper), *searches]
+
+    def _searches_of(self, paper: str) -> list[str]:
+        """Return the readings of a paper that are searched, but where what is compared is left out."""
+        tables = {reading: search.table_names for reading, search in self._under[paper].searches.items()}
+        models = {
+            reading: [model for name in names for model in self._contents.table_models(paper, name)]
+            for reading, names in tables.items()
+        }
+        return [reading for reading, shown in models.items() if not any(map(self._declarations.left_out, shown))]
 
     def _verdicts_of(self, paper: str) -> list[str]:
         return [self._layout.audit(paper), self._layout.scorecard(paper)]
@@ -215,26 +296,44 @@ class PresentedJobs(JobMaker):
         content = declared.training_spec() if isinstance(declared, TrainedModel) else declared.model_dump(mode="json")
         return json.dumps(content, sort_keys=True, ensure_ascii=False)
 
+    def _listed(self, paper: str) -> Tree:
+        """Return what the report's first page says of a paper: its name, and what its tables and figures are called."""
+        declared = self._papers[paper]
+        return {
+            "id": paper,
+            "title": declared.title,
+            "authors": declared.authors,
+            "tables": [self._place_of(paper, table) for table in self._tables_of(paper)],
+            "figures": [{"id": key, "where": figure.where} for key, figure in declared.figures.items()],
+        }
 
-def _listed(name: str, paper: Paper) -> Tree:
-    """Return what the report's first page says of a paper: its name, and what its tables and figures are called."""
-    return {
-        "id": name,
-        "title": paper.title,
-        "authors": paper.authors,
-        "tables": [{"id": key, "where": table.where} for key, table in paper.tables.items()],
-        "figures": [{"id": key, "where": figure.where} for key, figure in paper.figures.items()],
-    }
+    def _described(self, paper: str) -> Tree:
+        """Return what the report says of a paper on the paper's own page."""
+        declared = self._papers[paper]
+        return {
+            "summary": declared.summary,
+            "terms": [{"term": term, "meaning": meaning} for term, meaning in declared.terms.items()],
+            "departures": [departure.model_dump(mode="json") for departure in declared.departures],
+            "readings": self._under[paper].described(),
+            "tables": [
+                {**self._place_of(paper, table), "caption": declared.tables[table].caption}
+                for table in self._tables_of(paper)
+            ],
+            "figures": [
+                {"id": key, "where": figure.where, "caption": figure.caption}
+                for key, figure in declared.figures.items()
+            ]
+            + [
+                {
+                    "id": curve,
+                    "where": "Specification curve",
+                    "caption": declared.claims[curve.removeprefix(CURVE)].says,
+                }
+                for curve in self._curves_of(paper)
+            ],
+        }
 
-
-def _described(paper: Paper) -> Tree:
-    """Return what the report says of a paper on the paper's own page."""
-    return {
-        "summary": paper.summary,
-        "terms": [{"term": term, "meaning": meaning} for term, meaning in paper.terms.items()],
-        "departures": [departure.model_dump(mode="json") for departure in paper.departures],
-        "tables": [{"id": key, "where": table.where, "caption": table.caption} for key, table in paper.tables.items()],
-        "figures": [
-            {"id": key, "where": figure.where, "caption": figure.caption} for key, figure in paper.figures.items()
-        ],
-    }
+    def _place_of(self, paper: str, table: str) -> Tree:
+        of, reading = self._under[paper].origins[table]
+        version = {} if of == table else {"of": of, "reading": reading}
+        return {"id": table, **version, "where": self._papers[paper].tables[table].where}

@@ -10,6 +10,7 @@ from robustrepro.spec.contents import Contents
 from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.figures import Comparison, Figure, HeatMap, Lines, Series, TableScatter
 from robustrepro.spec.measurements import Transfer
+from robustrepro.spec.origins import kept_epochs
 from robustrepro.spec.paper import Paper
 from robustrepro.spec.subjects import check_subject
 
@@ -37,7 +38,8 @@ def check_rows(where: str, measure: str, rows: Mapping[str, Any], known: Mapping
     for column, value in rows.items():
         if column in known and value not in known[column]:
             values = ", ".join(map(str, known[column]))
-            raise UserError(f"{where}: {measure} has no rows of {column} {value}; expected one of {values}")
+            chosen = f"{value:g}" if isinstance(value, float) else value
+            raise UserError(f"{where}: {measure} has no rows of {column} {chosen}; expected one of {values}")
 
 
 def check_one_row_per_image(
@@ -74,6 +76,8 @@ def check_figure(where: str, figure: Figure, paper: Paper, declarations: Declara
         Which names the figure.
     """
     drawn = figure.figure
+    if any(declarations.is_not_run(each) for source in drawn.sources() for each in (source.model, source.measure)):
+        return
     for table in drawn.tables():
         if table not in paper.tables:
             raise unknown_name(f"table in {where}", table, paper.tables)
@@ -123,6 +127,7 @@ def _check_series(where: str, series: Series, figure: Comparison, declarations: 
     known = None if own is None else own | series.columns.keys() | {"label", "seed"}
     if known is not None and isinstance(figure, Lines) and known >= {"label", "prediction"}:
         known |= {Lines.ACCURACY}
-    check_columns(where, series.measure, [*figure.column_names(), *series.rows], known)
-    values = {**measure.known_values(), **{column: [value] for column, value in series.columns.items()}}
+    check_columns(where, series.measure, [*figure.column_names(series), *series.rows], known)
+    kept = kept_epochs(series.model, declarations.models)
+    values = {**measure.known_values(kept), **{column: [value] for column, value in series.columns.items()}}
     check_rows(where, series.measure, series.rows, values)

@@ -36,6 +36,7 @@ STEPS: Mapping[str, str] = {
     "table": "robustrepro.tables.step:run",
     "figure": "robustrepro.figures.step:run",
     "audit": "robustrepro.audit.step:run",
+    "search": "robustrepro.scorecard.search:run",
     "scorecard": "robustrepro.scorecard.step:run",
     "summary": "robustrepro.scorecard.summary:run",
     "page": "robustrepro.report.step:run_page",

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
-from robustrepro.spec.base import Implemented, Number
+from robustrepro.spec.base import LAZY, Implemented, Number
 
 
 class Statistic(Implemented):
@@ -99,7 +99,7 @@ AnyStatistic = Annotated[
 ]
 """One line per statistic: this union is their registry."""
 
-statistic_adapter: TypeAdapter[Statistic] = TypeAdapter(AnyStatistic)
+statistic_adapter: TypeAdapter[Statistic] = TypeAdapter(AnyStatistic, config=LAZY)
 
 
 def plain_form(declared: Any) -> Any:
@@ -119,7 +119,7 @@ def plain_form(declared: Any) -> Any:
 
 DeclaredStatistic = Annotated[AnyStatistic, BeforeValidator(plain_form)]
 """A field that is declared in the short form."""
-_declared_adapter: TypeAdapter[Statistic] = TypeAdapter(DeclaredStatistic)
+_declared_adapter: TypeAdapter[Statistic] = TypeAdapter(DeclaredStatistic, config=LAZY)
 
 
 def statistic_of(declared: Any) -> Statistic:

@@ -7,7 +7,8 @@ from robustrepro.spec.attacks import Attack
 from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.lengths import require_lengths_within
 from robustrepro.spec.measurements import DecisionBoundary, Measurement, OfExamples, TrainingPath, Transfer, walk
-from robustrepro.spec.models import DerivedModel, GivenModel
+from robustrepro.spec.models import ChosenModel, DerivedModel, GivenModel
+from robustrepro.spec.origins import require_checkpoints
 from robustrepro.spec.paper import Column
 
 POINTS = (2,)
@@ -58,8 +59,14 @@ def check_subject(where: str, model: str, name: str, declarations: Declarations)
     if parts & {"objective", "training"} and isinstance(origin, GivenModel):
         part = "training" if "training" in parts else "training objective"
         raise UserError(f"{where}: {name} needs the {part} of {model}, whose weights are given")
+    if isinstance(declared, ChosenModel) and parts & {"objective", "training"}:
+        raise UserError(
+            f"{where}: {name} needs the {min(parts & {'objective', 'training'})} of {model}, which a search chooses"
+        )
     if "training" in parts and isinstance(declared, DerivedModel):
         raise UserError(f"{where}: {name} needs the training of {model}, which is derived from another model")
+    if "checkpoints" in parts:
+        require_checkpoints(f"{where}: {name}", model, declarations.models)
     _check_data(where, model, name, declarations)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from robustrepro.errors import UserError
 from robustrepro.spec.names import KEY_IN_WORDS, differing_in_case_alone, is_key
-from robustrepro.spec.reading import Tree, read_yaml
+from robustrepro.spec.strict_yaml import Tree, read_yaml
 
 ONE_FILE = "'{}' differs from it in the case of letters alone, and would be the same file on some systems; rename one"
 

@@ -17,7 +17,7 @@ from robustrepro.errors import UserError
 from robustrepro.spec.base import Declaration, Number
 from robustrepro.spec.config import read_config
 from robustrepro.spec.plan import Plan
-from robustrepro.spec.reading import read_yaml
+from robustrepro.spec.strict_yaml import read_yaml
 
 
 def written(folder: Path, text: str) -> Path:
