@@ -89,6 +89,8 @@ def table_spec(
         "scale": "quick",
         "where": "Table 1",
         "caption": "Accuracy",
+        "of": "accuracy",
+        "reading": "",
         "row_header": "",
         "rows": [{"key": key, "label": label, "differs": []} for key, label in rows.items()],
         "columns": list(columns),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from robustrepro.audit.step import run
-from robustrepro.audit.worst_case import AttackFiles, read_worst_case
+from robustrepro.audit.worst_case import AttackFiles, WorstCase, read_worst_case
 from robustrepro.errors import UserError
 from robustrepro.layout import Layout
 from robustrepro.measurements.store import write_measurement
@@ -97,7 +97,7 @@ def write_transfer(path: Path, resisting: Resisting, target: tuple[str, int], *,
 @pytest.fixture
 def files(tmp_path: Path) -> AttackFiles:
     """The measurements of the model ``defended`` with seed 0: its tables', the audit's, and transfer to it."""
-    paths = AttackFiles.of(Layout(str(tmp_path)), "small", CELL, SOURCES, 0)
+    paths = AttackFiles.of(Layout(str(tmp_path)), "audit-transfer-small", CELL, SOURCES, 0)
     write_measurement(paths.tables["pgd"], columns(range(9), count=20), OWN_ORIGIN)
     write_measurement(paths.tables["fgsm"], columns(range(10)), OWN_ORIGIN)
     write_battery(paths.battery, {"margin": range(7), "noise": range(1, 10)})
@@ -113,7 +113,7 @@ def test_the_ensemble_of_the_library_is_known_by_its_name_and_not_by_its_key(fil
 
 def test_a_papers_audit_reads_its_own_battery_ball_by_ball_and_its_own_transfer() -> None:
     cell = {**CELL, "norm": "l2", "epsilon": 0.5, "measures": ["pgd-l2"]}
-    files = AttackFiles.of(Layout("results/quick"), "small", cell, SOURCES, 1)
+    files = AttackFiles.of(Layout("results/quick"), "audit-transfer-small", cell, SOURCES, 1)
     folder = Path("results/quick/measurements")
     assert files.tables == {"pgd-l2": folder / "pgd-l2/defended/seed1.parquet"}
     assert files.battery == folder / "audit-l2-0.5/defended/seed1.parquet"
@@ -217,35 +217,35 @@ def test_a_missing_measurement_is_named(files: AttackFiles, kind: str) -> None:
 HOLDS_IF = "robust[defended, pgd] >= robust[plain, pgd] + 20"
 OWN = {"defended": ([0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 2, 3, 4, 5, 6, 8]), "plain": ([0], [1])}
 """Which images resist the paper's own PGD, by seed."""
-AUDIT_DIFFERS = "audit.examples: 10 instead of 1000"
 SEEDS = {model: len(by_seed) for model, by_seed in OWN.items()}
 
 
-def audited_cell(model: str) -> dict[str, Any]:
-    keys = {"table": "robust", "row": model, "column": "pgd"}
-    return {"cell": f"robust[{model}, pgd]", **keys, **CELL, "model": model, "measures": ["pgd"]}
+def audited_cell(model: str, table: str = "robust") -> dict[str, Any]:
+    keys = {"table": table, "row": model, "column": "pgd"}
+    return {"cell": f"{table}[{model}, pgd]", **keys, **CELL, "model": model, "measures": ["pgd"]}
 
 
-def write_table(folder: Path) -> None:
+def write_table(folder: Path, name: str = "robust") -> None:
     """Write the table that the claim compares, as measured under the paper's own attack."""
     cells = []
     for model, by_seed in OWN.items():
-        values = [{"seed": seed, "value": 10.0 * len(resisting)} for seed, resisting in enumerate(by_seed)]
-        place = {"row": model, "column": "pgd", "status": "measured", "why": None}
-        cells.append({**place, "values": values})
-    columns = [{"key": "pgd", "label": "PGD", "group": None, "unit": "%", "decimals": 1, "accuracy": True}]
+        for column, of_one in (("pgd", 10.0), ("half", 5.0)):
+            values = [{"seed": seed, "value": of_one * len(resisting)} for seed, resisting in enumerate(by_seed)]
+            cells.append({"row": model, "column": column, "status": "measured", "why": None, "values": values})
+    shared = {"group": None, "unit": "%", "decimals": 1}
+    columns = [{"key": key, "label": key, "accuracy": key == "pgd", **shared} for key in ("pgd", "half")]
     table = {"columns": columns, "cells": cells}
-    path = Path(Layout(str(folder)).table("small", "robust"))
-    path.parent.mkdir(parents=True)
+    path = Path(Layout(str(folder)).table("small", name))
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(table))
 
 
-def write_measurements(folder: Path) -> None:
-    """Write what attacked the two models: their own PGD, the battery, and each other's examples."""
+def write_measurements(folder: Path, targets: Collection[str] = tuple(OWN)) -> None:
+    """Write what attacked the two models, and their examples on all: their own PGD, the battery, and transfer."""
     layout = Layout(str(folder))
     for model, by_seed in OWN.items():
         for seed, resisting in enumerate(by_seed):
-            files = AttackFiles.of(layout, "small", audited_cell(model), SEEDS, seed)
+            files = AttackFiles.of(layout, "audit-transfer-small", audited_cell(model), SEEDS, seed)
             write_measurement(files.tables["pgd"], columns(resisting, clean=range(9)), OWN_ORIGIN)
             # The margin leaves the defended model the images 0 to 3, and transfer takes image 0, or 1 and 2.
             # An alarm brings more on seed 1, which changes nothing.
@@ -254,39 +254,34 @@ def write_measurements(folder: Path) -> None:
             lost = {("plain", 0): [0], ("plain", 1): [1, 2]}.get((model, seed), [])
             left = columns([image for image in range(IMAGES) if image not in lost], clean=range(9))
             in_ball = {"norm": BALL[0], "epsilon": BALL[1]}
-            targets = [(target, at) for target in OWN for at in (0, 1) if (target, at) != (model, seed)]
-            tried = below(*(({"target": target, "target_seed": at, **in_ball}, left) for target, at in targets))
+            others = [(target, at) for target in targets for at in (0, 1) if (target, at) != (model, seed)]
+            tried = below(*(({"target": target, "target_seed": at, **in_ball}, left) for target, at in others))
             write_measurement(Path(layout.measurement("audit-transfer-small", model, seed)), tried, {})
+
+
+def reading(name: str, condition: str, table: str) -> dict[str, Any]:
+    """Return a reading of a claim whose attacked cells are those of both models in a table."""
+    cells = [audited_cell(model, table) for model in OWN]
+    return {"reading": name, "holds_if": [condition], "cells": cells, "values": [], "differs": []}
+
+
+def run_audit(
+    folder: Path, claims: Sequence[Mapping[str, Any]], tables: Sequence[str], seeds: Mapping[str, int]
+) -> tuple[Path, Path]:
+    """Run the step on claims about models with so many seeds, which the two models attack; return both files."""
+    spec = {"paper": "small", "folder": str(folder), "scale": "quick", "claims": claims, "tables": tables}
+    details = Path(Layout(str(folder)).audit("small"))
+    outputs = (details, details.with_name("audit.csv"))
+    transfers = dict.fromkeys(seeds, "audit-transfer-small")
+    run(Work({**spec, "seeds": seeds, "sources": dict.fromkeys(seeds, SEEDS), "transfers": transfers}, "", {}, outputs))
+    return outputs
 
 
 def audit(folder: Path) -> tuple[Path, Path]:
     """Audit the one claim of the paper ``small`` about its two models with two seeds each; return both files."""
     write_table(folder)
     write_measurements(folder)
-    claim = {
-        "key": "robust",
-        "holds_if": [HOLDS_IF],
-        "cells": [audited_cell(model) for model in OWN],
-        "values": [],
-        "differs": [],
-    }
-    spec = {"paper": "small", "folder": str(folder), "scale": "quick", "claims": [claim], "tables": ["robust"]}
-    details = Path(Layout(str(folder)).audit("small"))
-    outputs = (details, details.with_name("audit.csv"))
-    run(
-        Work(
-            {
-                **spec,
-                "audit_differs": ["audit.examples: 10 instead of 1000"],
-                "seeds": SEEDS,
-                "sources": dict.fromkeys(OWN, SEEDS),
-            },
-            "",
-            {},
-            outputs,
-        )
-    )
-    return outputs
+    return run_audit(folder, [{"key": "robust", "readings": [reading("", HOLDS_IF, "robust")]}], ["robust"], SEEDS)
 
 
 @pytest.fixture
@@ -318,14 +313,15 @@ def test_a_paper_without_a_claim_about_robustness_has_an_empty_audit(tmp_path: P
     outputs = (tmp_path / "audit.json", tmp_path / "audit.csv")
     run(
         Work(
-            {**spec, "seeds": {}, "sources": {}},
+            {**spec, "seeds": {}, "sources": {}, "transfers": {}},
             "",
             {},
             outputs,
         )
     )
     assert json.loads(outputs[0].read_text()) == []
-    assert outputs[1].read_text() == "paper,claim,verdict,taken_down_by,differs,measured,why,smaller_epsilon,alarms\n"
+    columns = "paper,claim,reading,verdict,taken_down_by,differs,measured,why,smaller_epsilon,alarms"
+    assert outputs[1].read_text() == f"{columns}\n"
 
 
 def test_a_claim_is_judged_on_the_worst_case_over_own_attack_battery_and_transfer(
@@ -333,7 +329,8 @@ def test_a_claim_is_judged_on_the_worst_case_over_own_attack_battery_and_transfe
 ) -> None:
     # Of the defended model image 3 alone is left with either seed; of the plain one what resisted its own attack.
     row, details = judged
-    assert (row["paper"], row["claim"]) == (details["paper"], details["claim"]) == ("small", "robust")
+    for named in (row, details):
+        assert (named["paper"], named["claim"], named["reading"]) == ("small", "robust", "")
     # Both seeds come to the same, and ten images leave the comparison open.
     assert row["verdict"] == "inconclusive"
     assert "robust[defended, pgd] = 10.0, robust[plain, pgd] = 10.0; margin -20.0" in row["measured"]
@@ -371,3 +368,71 @@ def test_alarms_are_counted_over_seeds_and_told_seed_by_seed(judged: tuple[dict[
         (1, "zero gradients", True),
         (1, "one step beats many", False),
     ]
+
+
+# -- readings ------------------------------------------------------------------------------------------------
+
+CLIPPED = "defended@clipped"
+CLIPPED_HOLDS_IF = "robust@clipped[defended, pgd] >= robust[plain, pgd] + 20"
+DIFFERS = ["audit.examples: 10 instead of 1000", f"epochs: 12 instead of 100 ({CLIPPED})"]
+
+
+def clipped_cell() -> dict[str, Any]:
+    """Return the cell of the table of a reading, of a model and a measure that the reading makes."""
+    cell = audited_cell("defended", "robust@clipped")
+    return cell | {"model": CLIPPED, "measure": "pgd@clipped", "measures": ["pgd@clipped"]}
+
+
+def audit_of_readings(folder: Path, *readings: Mapping[str, Any]) -> tuple[list[dict[str, str]], list[dict[str, Any]]]:
+    """Audit the claim under these readings, of which one may be about the clipped model; return rows and details."""
+    write_table(folder)
+    write_table(folder, "robust@clipped")
+    write_measurements(folder, [*OWN, CLIPPED])
+    for seed in range(2):
+        files = AttackFiles.of(Layout(str(folder)), "audit-transfer-small", clipped_cell(), SEEDS, seed)
+        write_measurement(files.tables["pgd@clipped"], columns(range(9), clean=range(9)), OWN_ORIGIN)
+        write_battery(files.battery, {"margin": range(9)}, clean=range(9))
+    claims = [{"key": "robust", "readings": list(readings)}]
+    details, rows = run_audit(folder, claims, ["robust", "robust@clipped"], {**SEEDS, CLIPPED: 2})
+    return list(csv.DictReader(rows.read_text().splitlines())), json.loads(details.read_text())
+
+
+def test_every_reading_of_a_claim_is_audited_on_its_own_cells(tmp_path: Path) -> None:
+    cells = [clipped_cell(), audited_cell("plain")]
+    clipped = reading("clipped", CLIPPED_HOLDS_IF, "robust") | {"cells": cells, "differs": DIFFERS}
+    rows, details = audit_of_readings(tmp_path, reading("plain", HOLDS_IF, "robust"), clipped)
+    for entries in (rows, details):
+        assert [(entry["claim"], entry["reading"]) for entry in entries] == [("robust", "plain"), ("robust", "clipped")]
+    assert [row["verdict"] for row in rows] == ["inconclusive", "indicative: undecided"]
+    assert [row["differs"] for row in rows] == ["", "; ".join(DIFFERS)]
+    # Transfer takes the images 0 to 2 of the clipped model's nine, and no attack on it takes another.
+    assert "robust[defended, pgd] = 10.0, robust[plain, pgd] = 10.0; margin -20.0" in rows[0]["measured"]
+    assert "robust@clipped[defended, pgd] = 60.0, robust[plain, pgd] = 10.0; margin +30.0" in rows[1]["measured"]
+    assert [[cell["cell"] for cell in entry["cells"]] for entry in details] == [
+        ["robust[defended, pgd]", "robust[plain, pgd]"],
+        ["robust@clipped[defended, pgd]", "robust[plain, pgd]"],
+    ]
+    cell = details[1]["cells"][0]
+    assert (cell["model"], cell["own"], cell["worst_case"]) == (CLIPPED, "pgd@clipped", 60.0)
+    assert list(cell["accuracies"]) == ["pgd@clipped", "audit: margin", "transfer from every other model"]
+
+
+def test_a_value_of_a_readings_table_is_computed_anew_from_its_own_cells(tmp_path: Path) -> None:
+    value = {"cell": "", "table": "robust@clipped", "row": "defended", "column": "half", "value": "this[pgd] / 2"}
+    halved = reading("clipped", "robust@clipped[defended, half] >= 20", "robust")
+    rows, _ = audit_of_readings(tmp_path, halved | {"cells": [clipped_cell()], "values": [value]})
+    assert "robust@clipped[defended, half] = 30.0; margin +10.0" in rows[0]["measured"]
+
+
+def test_a_cell_that_readings_share_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[str, int]] = []
+
+    def counted(cell: Mapping[str, Any], seed: int, *others: Any) -> WorstCase:
+        read.append((cell["cell"], seed))
+        return read_worst_case(cell, seed, *others)
+
+    monkeypatch.setattr("robustrepro.audit.step.read_worst_case", counted)
+    rows, _ = audit_of_readings(tmp_path, *(reading(name, HOLDS_IF, "robust") for name in ("plain", "clipped")))
+    assert sorted(read) == [(f"robust[{model}, pgd]", seed) for model in OWN for seed in range(2)]
+    assert rows[0]["reading"] != rows[1]["reading"]
+    assert rows[0] == rows[1] | {"reading": "plain"}

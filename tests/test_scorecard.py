@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import stdev
 from typing import Any
 
 import pytest
+from scorecard_cases import (
+    CLAIM,
+    CROSSES,
+    FAILS,
+    HOLDS,
+    IMAGES,
+    Tables,
+    cell,
+    column,
+    judge_paper,
+    rows_of,
+    table_of,
+    tables,
+)
 
 from robustrepro.errors import UserError
 from robustrepro.grammar import parse_condition
-from robustrepro.layout import Layout
-from robustrepro.scorecard import step, summary
+from robustrepro.scorecard import summary
 from robustrepro.scorecard.cells import TableCells
 from robustrepro.scorecard.judged import Judged, Judgement
 from robustrepro.scorecard.judging import judge_claim, judge_condition
@@ -22,39 +34,6 @@ from robustrepro.scorecard.show import show_scorecard
 from robustrepro.steps import Work
 from robustrepro.tables.statistics import accuracy_interval, interval_of_mean, over_seeds, seeds_to_decide
 from robustrepro.verdicts import Verdict
-
-CLAIM = "table2[hrm, pgd] >= table2[erm, pgd] + 20"
-IMAGES = 10_000
-Tables = dict[str, dict[str, Any]]
-
-
-def cell(row: str, column: str, values: Sequence[float], images: int | None = None) -> dict[str, Any]:
-    """Return a measured cell: an accuracy over so many images, or a number whose rows say nothing of its spread."""
-    return {
-        "row": row,
-        "column": column,
-        "status": "measured",
-        "why": None,
-        "mean": fmean(values),
-        "values": [
-            {"seed": seed, "value": value, "interval": accuracy_interval(value, images) if images else None}
-            for seed, value in enumerate(values)
-        ],
-    }
-
-
-def column(key: str, *, unit: str = "%", decimals: int = 2, accuracy: bool = True) -> dict[str, Any]:
-    return {"key": key, "unit": unit, "decimals": decimals, "accuracy": accuracy}
-
-
-def table_of(cells: list[dict[str, Any]], *columns: dict[str, Any]) -> dict[str, Any]:
-    return {"columns": list(columns), "cells": cells}
-
-
-def tables(**rows: Sequence[float]) -> Tables:
-    """Return table2 with the accuracies of each row under PGD, one per seed."""
-    cells = [cell(row, "pgd", values, IMAGES) for row, values in rows.items()]
-    return {"table2": table_of(cells, column("pgd"))}
 
 
 def cell_of(made: Tables, row: str) -> dict[str, Any]:
@@ -73,11 +52,6 @@ def interval_within(margins: Sequence[float], bounds: tuple[float, float]) -> tu
 
 def condition_on(made: Tables, condition: str = CLAIM) -> Judged:
     return judge_condition(parse_condition(condition), TableCells.of_tables(made))
-
-
-HOLDS = tables(erm=[3.0, 3.2, 2.9], hrm=[56.0, 57.0, 55.0])
-FAILS = tables(erm=[3.0, 3.2, 2.9], hrm=[5.0, 5.2, 4.9])
-CROSSES = tables(erm=[3.0, 3.2, 2.9], hrm=[5.0, 56.0, 30.0])
 
 
 @pytest.mark.parametrize(
@@ -400,36 +374,25 @@ def test_a_cell_that_only_the_paper_has_is_not_measured() -> None:
 
 DIFFERS = ["epochs: 12 instead of 100", "data: digits instead of mnist"]
 CLAIMS = [
-    {"key": key, "says": says, "where": where, "holds_if": [condition], "margins": margins, "differs": differs}
+    {
+        "key": key,
+        "says": says,
+        "where": where,
+        "margins": margins,
+        "readings": [{"reading": "", "holds_if": [condition], "differs": differs, "choices": {}}],
+    }
     for key, says, where, condition, margins, differs in (
         ("gain", "HRM is better.", "Table 2", CLAIM, "20", []),
         ("other", "A, B", "Table 9", "table9[a, b] >= 0", "None", []),
         ("clean", "C", "Table 2", "table2[hrm, pgd] >= 1", "NA", DIFFERS),
     )
 ]
-AUDIT = "paper,claim,verdict,taken_down_by,differs,why\n"
-
-
-def judge_paper(folder: Path, paper: str, made: Tables, audit: str) -> None:
-    """Write a paper's tables and its audit, and run its scorecard; table9 was not made."""
-    layout = Layout(str(folder))
-    for name, table in made.items():
-        path = Path(layout.table(paper, name))
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(table))
-    Path(layout.audit(paper)).with_name("audit.csv").write_text(AUDIT + audit)
-    spec = {"paper": paper, "folder": str(folder), "scale": "quick", "claims": CLAIMS, "tables": list(made)}
-    details = Path(layout.scorecard(paper))
-    step.run(Work(spec, "", {}, [details, details.with_name("scorecard.csv")]))
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def test_a_papers_scorecard_has_a_row_per_claim_and_the_numbers_of_each(tmp_path: Path) -> None:
-    judge_paper(tmp_path, "hrm", HOLDS, "hrm,gain,does not survive,margin: 3.00,audit.examples: 5 instead of 9,\n")
+    judge_paper(
+        tmp_path, "hrm", HOLDS, "hrm,gain,,does not survive,margin: 3.00,audit.examples: 5 instead of 9,\n", CLAIMS
+    )
     rows = rows_of(tmp_path / "papers/hrm/scorecard.csv")
     shown = ("paper", "claim", "verdict", "audit", "taken_down_by", "margins")
     assert [tuple(row[field] for field in shown) for row in rows] == [
@@ -442,9 +405,13 @@ def test_a_papers_scorecard_has_a_row_per_claim_and_the_numbers_of_each(tmp_path
     assert {row["scale"] for row in rows} == {"quick"}
     assert (rows[0]["says"], rows[0]["where"]) == ("HRM is better.", "Table 2")
     assert rows[0]["measured"].startswith(CLAIM)
-    gain, other, clean = json.loads((tmp_path / "papers/hrm/scorecard.json").read_text())
+    details = json.loads((tmp_path / "papers/hrm/scorecard.json").read_text())
+    assert [(claim["paper"], claim["claim"], claim["reading"]) for claim in details] == [
+        ("hrm", key, "") for key in ("gain", "other", "clean")
+    ]
+    (gain,), (other,), (clean,) = (claim["readings"] for claim in details)
     (condition,) = gain["conditions"]
-    assert (gain["paper"], gain["claim"], other["conditions"]) == ("hrm", "gain", [])
+    assert other["conditions"] == []
     assert not gain["on_the_floor"]
     assert (gain["differs"], clean["differs"]) == ([], DIFFERS)
     assert (condition["condition"], condition["outcome"], condition["unit"]) == (CLAIM, "holds", "%")
@@ -452,12 +419,12 @@ def test_a_papers_scorecard_has_a_row_per_claim_and_the_numbers_of_each(tmp_path
 
 
 def test_a_papers_scorecard_is_the_same_whatever_lies_beside_it(tmp_path: Path) -> None:
-    judge_paper(tmp_path / "alone", "hrm", HOLDS, "hrm,gain,survives,,,\n")
-    judge_paper(tmp_path / "beside", "other", FAILS, "other,gain,does not survive,margin: 3.00,,\n")
+    judge_paper(tmp_path / "alone", "hrm", HOLDS, "hrm,gain,,survives,,,\n", CLAIMS)
+    judge_paper(tmp_path / "beside", "other", FAILS, "other,gain,,does not survive,margin: 3.00,,\n", CLAIMS)
     for broken in (tmp_path / "beside/papers/other").rglob("*.*"):
         broken.write_text("not what it should be")
-    judge_paper(tmp_path / "beside", "hrm", HOLDS, "hrm,gain,survives,,,\n")
-    for name in ("scorecard.csv", "scorecard.json"):
+    judge_paper(tmp_path / "beside", "hrm", HOLDS, "hrm,gain,,survives,,,\n", CLAIMS)
+    for name in ("scorecard.csv", "scorecard.json", "readings.csv"):
         alone, beside = (tmp_path / folder / "papers/hrm" / name for folder in ("alone", "beside"))
         assert alone.read_bytes() == beside.read_bytes()
 
@@ -466,11 +433,11 @@ def test_a_papers_scorecard_is_the_same_whatever_lies_beside_it(tmp_path: Path) 
 def scale(tmp_path: Path) -> Path:
     """A scale's folder with the summary of two papers, of which the second has a number that was not measured."""
     folder = tmp_path / "quick"
-    judge_paper(folder, "hrm", HOLDS, "hrm,gain,does not survive,margin: 3.00,,NA\n")
+    judge_paper(folder, "hrm", HOLDS, "hrm,gain,,does not survive,margin: 3.00,,NA\n", CLAIMS)
     unmeasured = {"row": "cem", "column": "pgd", "status": "not measured", "why": "cem was left out", "mean": None}
     made = tables(erm=[3.0, 3.2], hrm=[4.0, 4.2])
     made["table2"]["cells"].append(unmeasured)
-    judge_paper(folder, "another", made, "")
+    judge_paper(folder, "another", made, "", CLAIMS)
     papers = [{"id": "hrm", "tables": ["table2"]}, {"id": "another", "tables": ["table2"]}]
     outputs = [folder / name for name in ("scorecard.csv", "audit.csv", "metrics.json")]
     summary.run(Work({"folder": str(folder), "scale": "quick", "papers": papers}, "", {}, outputs))

@@ -264,12 +264,46 @@ def test_a_row_of_printed_numbers_alone_has_nothing_of_ours(mixed: dict[str, Any
     assert left_out["printed_value"] == 97.1
 
 
+# -- the distance to the printed table -----------------------------------------------------------------------
+
+
+def test_a_table_says_how_far_it_is_from_the_printed_one(mixed: dict[str, Any], tmp_path: Path) -> None:
+    mixed["printed"] += [{"row": "hrm", "column": "clean", "text": "98%"}]
+    # Compared are ERM clean (62.5 and 98.71) and under PGD (37.5 and 3.25), and HRM clean (100 and 98).
+    distance = made(mixed, tmp_path)["distance"]
+    assert distance == {
+        "mean_absolute_difference": pytest.approx((36.21 + 34.25 + 2.0) / 3),
+        "cells": 3,
+    }
+
+
+def test_a_computed_cell_with_a_printed_number_is_compared_as_well(spec: dict[str, Any], tmp_path: Path) -> None:
+    spec = with_column(spec, value_cell("erm", "this[pgd] - 1"))
+    spec["columns"][-1]["unit"] = "%"
+    spec["printed"] = [{"row": "erm", "column": "more", "text": "40"}]
+    assert made(spec, tmp_path)["distance"] == {"mean_absolute_difference": 3.5, "cells": 1}
+
+
+def test_a_table_of_which_nothing_is_compared_has_no_distance(spec: dict[str, Any], tmp_path: Path) -> None:
+    assert made({**spec, "printed": []}, tmp_path)["distance"] == {"mean_absolute_difference": None, "cells": 0}
+
+
+def test_differences_in_several_units_have_no_mean(spec: dict[str, Any], tmp_path: Path) -> None:
+    spec = with_column(spec, value_cell("erm", "this[pgd] * 1"))
+    spec["printed"] += [{"row": "erm", "column": "more", "text": "40"}]
+    assert made(spec, tmp_path)["distance"] == {"mean_absolute_difference": None, "cells": 3}
+    # A column in another unit that the paper prints nothing in is not compared.
+    spec["printed"].pop()
+    assert made(spec, tmp_path)["distance"]["mean_absolute_difference"] == pytest.approx((36.21 + 34.25) / 2)
+
+
 # -- layout --------------------------------------------------------------------------------------------------
 
 
 def test_the_json_has_the_tables_own_words_and_columns(spec: dict[str, Any], tmp_path: Path) -> None:
-    table = made({**spec, "unverified": ["mnist"]}, tmp_path)
-    kept = ("id", "paper", "scale", "where", "caption", "row_header", "rows", "columns")
+    spec |= {"of": "accuracy", "id": "accuracy@clipped", "reading": "clipped", "unverified": ["mnist"]}
+    table = made(spec, tmp_path)
+    kept = ("id", "of", "reading", "paper", "scale", "where", "caption", "row_header", "rows", "columns")
     assert {key: table[key] for key in kept} == {key: spec[key] for key in kept}
     assert (table["stand_in"], table["stand_in_note"]) == (True, "digits instead of mnist")
     assert table["unverified"] == ["mnist"]
@@ -313,6 +347,12 @@ def test_the_legend_says_no_more_than_there_is(spec: dict[str, Any], tmp_path: P
     assert legend == "Scale `quick`, 1 seed, ours. Intervals in the CSV: 95% over 4 images (binomial), one seed."
 
 
+def test_the_table_of_a_reading_says_which(spec: dict[str, Any], tmp_path: Path) -> None:
+    made({**spec, "reading": "clipped"}, tmp_path)
+    legend = (tmp_path / "accuracy.md").read_text(encoding="utf-8").splitlines()[-1]
+    assert legend.startswith("Scale `quick`, reading `clipped`, 1-2 seeds, ours ± standard deviation")
+
+
 CELL: dict[str, Any] = {
     "row": "a",
     "column": "x",
@@ -330,6 +370,7 @@ CELL: dict[str, Any] = {
 }
 NOTHING = dict.fromkeys(("mean", "std", "interval", "interval_kind", "printed", "printed_value", "difference"))
 SMALL: dict[str, Any] = {
+    "reading": "",
     "where": "Table 7",
     "caption": "A caption",
     "scale": "paper",

@@ -5,7 +5,7 @@ Words, tone, order and sentences of every verdict stand here and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum, StrEnum
 from types import MappingProxyType
 
@@ -108,9 +108,24 @@ class Verdict(StrEnum):
         return self.startswith("indicative")
 
     @property
+    def bare(self) -> str:
+        """Its word without saying that it is indicative."""
+        return self.removeprefix("indicative: ")
+
+    @property
     def style(self) -> str:
         """The classes that the report's style sheets know it by."""
         return f"{self.tone.value} indicative" if self.is_indicative else self.tone.value
+
+    @property
+    def favour(self) -> int:
+        """Its place among all verdicts and audits when those most favourable to the paper come first, from 0 on."""
+        return _BY_FAVOUR.index(self)
+
+    @property
+    def denies(self) -> bool:
+        """Whether its words deny something, so that they go with "any" and "either" instead of "each" and "both"."""
+        return "not" in self
 
     @property
     def indicative(self) -> Verdict:
@@ -126,6 +141,21 @@ class Verdict(StrEnum):
     def holds(self) -> bool:
         """Whether every comparison of the claim holds."""
         return self in {Verdict.REPRODUCED, Verdict.HOLDS}
+
+    @property
+    def fails(self) -> bool:
+        """Whether some comparison of the claim fails."""
+        return self in {Verdict.NOT_REPRODUCED, Verdict.DOES_NOT_HOLD}
+
+    @property
+    def survives(self) -> bool:
+        """Whether the audit leaves every comparison of the claim standing."""
+        return self in {Verdict.SURVIVES, Verdict.STILL_HOLDS}
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether something was measured that it is said of."""
+        return self not in {Verdict.NOT_MEASURED, Verdict.NOT_APPLICABLE}
 
 
 _INDICATIVE: Mapping[Verdict, Verdict] = MappingProxyType(
@@ -145,6 +175,25 @@ _OF_AUDIT: Mapping[Verdict, Verdict] = MappingProxyType(
     }
 )
 
+_BY_FAVOUR = (
+    Verdict.REPRODUCED,
+    Verdict.SURVIVES,
+    Verdict.HOLDS,
+    Verdict.STILL_HOLDS,
+    Verdict.INCONCLUSIVE,
+    Verdict.UNDECIDED,
+    Verdict.CANNOT_BE_ASKED,
+    Verdict.VACUOUS,
+    Verdict.VACUOUS_HERE,
+    Verdict.NOT_REPRODUCED,
+    Verdict.DOES_NOT_SURVIVE,
+    Verdict.DOES_NOT_HOLD,
+    Verdict.NO_LONGER_HOLDS,
+    Verdict.NOT_MEASURED,
+    Verdict.NOT_APPLICABLE,
+)
+"""All verdicts, the one most favourable to the paper first: by it the readings of a claim are ranked."""
+
 OF_CLAIMS = tuple(
     verdict
     for verdict in Verdict
@@ -161,5 +210,11 @@ HERE = "“Here” is with other data, networks or budgets than the paper's, so 
 
 def counted(counts: Mapping[Verdict, int]) -> str:
     """Return how many claims have each verdict, in their order: ``4 were not reproduced and 1 holds here``."""
-    parts = [f"{counts[each]} {each.says if counts[each] == 1 else each.say}" for each in Verdict if counts.get(each)]
+    return listed(
+        [f"{counts[each]} {each.says if counts[each] == 1 else each.say}" for each in Verdict if counts.get(each)]
+    )
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Return one part or more as a sentence lists them: ``a``, ``a and b``, ``a, b and c``."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,4 +1,4 @@
-"""The step ``audit``: every claim of a paper about robustness judged again on the per-image worst case."""
+"""The step ``audit``: every claim of a paper about robustness judged again on the per-image worst case, per reading."""
 
 from __future__ import annotations
 
@@ -19,35 +19,47 @@ from robustrepro.scorecard.cells import TableCells, read_tables
 from robustrepro.scorecard.rows import write_rows
 from robustrepro.steps import Work
 
-COLUMNS = ["paper", "claim", "verdict", "taken_down_by", "differs", "measured", "why", "smaller_epsilon", "alarms"]
+COLUMNS = [
+    "paper",
+    "claim",
+    "reading",
+    "verdict",
+    "taken_down_by",
+    "differs",
+    "measured",
+    "why",
+    "smaller_epsilon",
+    "alarms",
+]
 
 
 def run(work: Work) -> None:
-    """Judge every claim of a paper that rests on robustness.
+    """Judge every claim of a paper that rests on robustness, under every reading.
 
-    Writes ``audit.json``, every number for the report, and ``audit.csv``, one row per claim with the columns
-    ``COLUMNS``.
+    Writes ``audit.json``, every number for the report, and ``audit.csv``, one row per claim and reading with the
+    columns ``COLUMNS``.
 
     Parameters
     ----------
     work
-        ``spec``: ``folder``, ``paper``, its ``claims`` with their ``cells`` that are under attack, the
-        ``values`` that are computed from cells, and what ``differs`` of all that they are audited with, ``tables``,
-        those that were made, the number of ``seeds`` of each model, and by model its ``sources``: the models whose
-        examples were tried on it; ``outputs``: the two files, in this order. Tables and measurements are found by their
-        names.
+        ``spec``: ``folder``, ``paper``, its ``claims`` with their ``readings``: what they hold if, their ``cells`` that
+        are under attack, the ``values`` that are computed from cells, and what ``differs`` of all that they are audited
+        with; ``tables``, those that were made, of every reading, the number of ``seeds`` of each model, and by model
+        its ``sources``: the models whose examples were tried on it; ``outputs``: the two files, in this order. Tables
+        and measurements are found by their names.
     """
     paper = work.spec["paper"]
     tables = TableCells.of_tables(read_tables(Layout(work.spec["folder"]), paper, work.spec["tables"]))
-    rows, details, transfers = [], [], Transfers()
+    rows, details, attacked = [], [], AttackedCells(work.spec)
     for claim in work.spec["claims"]:
-        worst_cases = {_cell(audited): _worst_cases(audited, work.spec, transfers) for audited in claim["cells"]}
-        values = {_cell(value): parse_value(value["value"], value["row"]) for value in claim["values"]}
-        survival = judge_survival(claim["holds_if"], tables, worst_cases, claim["differs"], values)
-        named = {"paper": paper, "claim": claim["key"]}
-        rows.append({**named, **_row(survival, worst_cases), "differs": "; ".join(claim["differs"])})
-        cells = [_detail(audited, worst_cases[_cell(audited)]) for audited in claim["cells"]]
-        details.append({**named, **asdict(survival), "cells": cells})
+        for reading in claim["readings"]:
+            worst_cases = {_cell(audited): attacked.worst_cases(audited) for audited in reading["cells"]}
+            values = {_cell(value): parse_value(value["value"], value["row"]) for value in reading["values"]}
+            survival = judge_survival(reading["holds_if"], tables, worst_cases, reading["differs"], values)
+            named = {"paper": paper, "claim": claim["key"], "reading": reading["reading"]}
+            rows.append({**named, **_row(survival, worst_cases), "differs": "; ".join(reading["differs"])})
+            cells = [_detail(audited, worst_cases[_cell(audited)]) for audited in reading["cells"]]
+            details.append({**named, **asdict(survival), "cells": cells})
     details_path, rows_path = work.outputs
     write_text(details_path, json.dumps(details, indent=1, ensure_ascii=False) + "\n")
     write_rows(rows_path, pd.DataFrame(rows, columns=COLUMNS))
@@ -57,15 +69,32 @@ def _cell(audited: Mapping[str, Any]) -> Cell:
     return Cell(audited["table"], audited["row"], audited["column"])
 
 
-def _worst_cases(audited: Mapping[str, Any], spec: Mapping[str, Any], transfers: Transfers) -> dict[int, WorstCase]:
-    """Return the worst case of an audited cell with each of its model's seeds."""
-    layout, model = Layout(spec["folder"]), audited["model"]
-    return {
-        seed: read_worst_case(
-            audited, seed, AttackFiles.of(layout, spec["paper"], audited, spec["sources"][model], seed), transfers
-        )
-        for seed in range(spec["seeds"][model])
-    }
+class AttackedCells:
+    """The cells of a paper that are under attack, each read once: claims and their readings share many.
+
+    Parameters
+    ----------
+    spec
+        The step's.
+    """
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        self._spec, self._layout = spec, Layout(spec["folder"])
+        self._transfers = Transfers()
+        self._read: dict[Cell, dict[int, WorstCase]] = {}
+
+    def worst_cases(self, audited: Mapping[str, Any]) -> dict[int, WorstCase]:
+        """Return the worst case of an audited cell with each of its model's seeds."""
+        cell, model = _cell(audited), audited["model"]
+        if cell not in self._read:
+            transfer, sources = self._spec["transfers"][model], self._spec["sources"][model]
+            self._read[cell] = {
+                seed: read_worst_case(
+                    audited, seed, AttackFiles.of(self._layout, transfer, audited, sources, seed), self._transfers
+                )
+                for seed in range(self._spec["seeds"][model])
+            }
+        return self._read[cell]
 
 
 def _row(survival: Survival, worst_cases: WorstCases) -> dict[str, str]:

@@ -84,6 +84,8 @@ def legend(table: Mapping[str, Any]) -> str:
     cells = table["cells"]
     seeds = sorted({cell["seeds"] for cell in cells if cell["status"] == "measured"})
     parts = [f"Scale `{table['scale']}`"]
+    if table["reading"]:
+        parts.append(f"reading `{table['reading']}`")
     if seeds:
         parts.append(plural(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]}-{seeds[-1]} seeds")
         parts.append("ours ± standard deviation over seeds" if seeds[-1] > 1 else "ours")

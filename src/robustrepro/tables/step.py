@@ -9,10 +9,24 @@ from robustrepro.files import write_text
 from robustrepro.grammar import Place
 from robustrepro.steps import Work
 from robustrepro.tables.cells import cell_as_data, contents_of
+from robustrepro.tables.distance import distance_to_printed
 from robustrepro.tables.render import as_csv, as_markdown
 
-CARRIED_OVER = ("id", "paper", "scale", "where", "caption", "row_header", "unverified", "differs", "rows", "columns")
-"""What a table's JSON has from its spec, as it is."""
+CARRIED_OVER = (
+    "id",
+    "of",
+    "reading",
+    "paper",
+    "scale",
+    "where",
+    "caption",
+    "row_header",
+    "unverified",
+    "differs",
+    "rows",
+    "columns",
+)
+"""What a table's JSON has from its spec, as it is: ``of`` is the declared table, of which ``id`` is one reading."""
 
 
 def run(work: Work) -> None:
@@ -21,8 +35,9 @@ def run(work: Work) -> None:
     Parameters
     ----------
     work
-        Its spec has the declared rows and columns, what each cell is computed from, the numbers as printed, and what
-        stands in for what. Each output is written in the form that its suffix names: ``.json``, ``.csv``, ``.md``.
+        Its spec has the declared rows and columns, what each cell is computed from, the numbers as printed, what stands
+        in for what, and which ``reading`` ``of`` which declared table it is. Each output is written in the form that
+        its suffix names: ``.json``, ``.csv``, ``.md``.
 
     Raises
     ------
@@ -38,11 +53,13 @@ def run(work: Work) -> None:
 def table_of(spec: Any) -> dict[str, Any]:
     """Return a table as its JSON has it."""
     printed = {Place(cell["row"], cell["column"]): cell["text"] for cell in spec["printed"]}
+    cells = [cell_as_data(place, content, printed.get(place)) for place, content in contents_of(spec).items()]
     return {
         **{name: spec[name] for name in CARRIED_OVER},
         "stand_in": bool(spec["stand_ins"]),
         "stand_in_note": ", ".join(f"{used} instead of {name}" for name, used in spec["stand_ins"].items()),
-        "cells": [cell_as_data(place, content, printed.get(place)) for place, content in contents_of(spec).items()],
+        "distance": distance_to_printed(cells, spec["columns"]),
+        "cells": cells,
     }
 
 
