@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from report_sample import write_elsewhere, write_pages, write_sample
+from report_sample_readings import PAGE, PAPER, write_readings
+
+from robustrepro.report import build_page
 
 CHROMIUM_ARGUMENTS = [
     "--headless",
@@ -42,6 +45,8 @@ def scale_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_sample(folder)
     write_elsewhere(folder.parent)
     write_pages(folder)
+    write_readings(folder)
+    (folder / f"report/{PAPER}.html").write_text(build_page(PAGE, folder), encoding="utf-8")
     return folder
 
 
@@ -67,6 +72,12 @@ def hrm(browser: Browser, addresses: dict[str, str]) -> Iterator[Page]:
 def hamming(browser: Browser, addresses: dict[str, str]) -> Iterator[Page]:
     """The page of a paper with wide tables."""
     yield from _opened(browser, addresses["hamming"])
+
+
+@pytest.fixture
+def unsaid(browser: Browser, addresses: dict[str, str]) -> Iterator[Page]:
+    """The page of a paper with readings."""
+    yield from _opened(browser, addresses[PAPER])
 
 
 def _opened(browser: Browser, address: str) -> Iterator[Page]:

@@ -9,12 +9,12 @@ CHANGE = "optimizer.learning_rate: 0.002 instead of 0.1 (config.yaml)"
 """What the user of the sample has changed."""
 
 
-def _condition(
-    condition: str, outcome: str, margin: float, values: dict[str, tuple[float, str | None]], **others: Any
+def condition(
+    text: str, outcome: str, margin: float, values: dict[str, tuple[float, str | None]], **others: Any
 ) -> dict[str, Any]:
     compared = [{"cell": cell, "value": value, "printed": printed} for cell, (value, printed) in values.items()]
     return {
-        "condition": condition,
+        "condition": text,
         "outcome": outcome,
         "margin": margin,
         "interval": [margin - 1.3, margin + 1.3],
@@ -34,7 +34,7 @@ def _gap(hrm: float, erm: float, outcome: str, *, printed: bool = False, **other
         "table2[hrm, pgd]": (hrm, "56.22%" if printed else None),
         "table2[erm, pgd]": (erm, "3.25%" if printed else None),
     }
-    return _condition(PGD_GAP, outcome, hrm - erm - 20, values, **others)
+    return condition(PGD_GAP, outcome, hrm - erm - 20, values, **others)
 
 
 # Paper, claim, its words, where, both verdicts, why.
@@ -107,7 +107,7 @@ CONDITIONS = {
     "hrm-raises-pgd-accuracy": [_gap(39.9, 3.4, "holds", printed=True)],
     "hrm-is-not-masked": [],
     "cem-between": [
-        _condition(
+        condition(
             "table2[cem, clean] >= table2[erm, clean]",
             "fails",
             -0.7,
@@ -115,7 +115,7 @@ CONDITIONS = {
         )
     ],
     "all-adversaries": [
-        _condition(
+        condition(
             "table1[ours, linf] - 2 * table1[normal, l2] >= 35",
             "holds",
             4.5,
@@ -123,9 +123,9 @@ CONDITIONS = {
         )
     ],
     # Of a table that was not made; nothing here is robust.
-    "verified": [_condition("table9[ours, pgd] >= 38", "fails", -36.0, {"table9[ours, pgd]": (2.0, "38.1%")})],
+    "verified": [condition("table9[ours, pgd] >= 38", "fails", -36.0, {"table9[ours, pgd]": (2.0, "38.1%")})],
     "cheap": [
-        _condition(
+        condition(
             "table1[ours, all] <= 5",
             "crosses",
             0.2,
@@ -135,7 +135,7 @@ CONDITIONS = {
         )
     ],
     "closer-to-clean": [
-        _condition(
+        condition(
             "table1[ours, clean] >= table1[normal, clean] + 20",
             "beyond",
             -28.0,
@@ -151,11 +151,21 @@ JUDGED = [
     {
         "paper": paper,
         "claim": claim,
-        "on_the_floor": claim == "verified",
-        "conditions": CONDITIONS[claim],
-        "differs": DIFFERS.get(claim, []),
+        "reading": "",
+        "readings": [
+            {
+                "reading": "",
+                "choices": {},
+                "verdict": verdict,
+                "why": why,
+                "audit": audit,
+                "on_the_floor": claim == "verified",
+                "conditions": CONDITIONS[claim],
+                "differs": DIFFERS.get(claim, []),
+            }
+        ],
     }
-    for paper, claim, *_ in CLAIMS
+    for paper, claim, _, _, verdict, audit, why in CLAIMS
 ]
 ELSEWHERE = [
     {
@@ -196,7 +206,7 @@ def _alarms(values: dict[str, list[float]]) -> list[dict[str, Any]]:
     ]
 
 
-def _attacked(
+def attacked(
     cell: str, model: str, own: str, accuracies: dict[str, float], worst_case: float, alarms: dict[str, list[float]]
 ) -> dict[str, Any]:
     return {
@@ -243,8 +253,8 @@ AUDITED = [
             },
         ],
         "cells": [
-            _attacked("table2[hrm, pgd]", "mnist-lenet5-hrm", "pgd40", HRM, 3.4, SOME),
-            _attacked("table2[erm, pgd]", "mnist-lenet5-erm", "pgd40", ERM, 0.0, NONE),
+            attacked("table2[hrm, pgd]", "mnist-lenet5-hrm", "pgd40", HRM, 3.4, SOME),
+            attacked("table2[erm, pgd]", "mnist-lenet5-erm", "pgd40", ERM, 0.0, NONE),
         ],
     },
     {
@@ -255,8 +265,8 @@ AUDITED = [
         "taken_down": None,
         "smaller": [],
         "cells": [
-            _attacked("table1[ours, linf]", "cifar10-ours", "pgd10", {"pgd10": 41.0, "fgsm": 42.0}, 39.5, NONE),
-            _attacked("table1[ours, l2]", "cifar10-ours", "pgd-l2", {"pgd-l2": 40.2}, 40.1, NONE) | L2,
+            attacked("table1[ours, linf]", "cifar10-ours", "pgd10", {"pgd10": 41.0, "fgsm": 42.0}, 39.5, NONE),
+            attacked("table1[ours, l2]", "cifar10-ours", "pgd-l2", {"pgd-l2": 40.2}, 40.1, NONE) | L2,
         ],
     },
     {
@@ -266,6 +276,6 @@ AUDITED = [
         "conditions": [],
         "taken_down": {"by": "it did not hold before", "left": None},
         "smaller": [],
-        "cells": [_attacked("table9[ours, pgd]", "cifar10-small", "pgd10", {"pgd10": 10.0}, 10.0, {})],
+        "cells": [attacked("table9[ours, pgd]", "cifar10-small", "pgd10", {"pgd10": 10.0}, 10.0, {})],
     },
 ]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 from report_sample import ASKED, write_elsewhere, write_pages, write_sample
+from report_sample_readings import write_pages_of_readings, write_readings
 
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
@@ -175,3 +176,31 @@ def test_a_scale_without_its_report_is_not_published(page: str, scale: Path, tmp
     with pytest.raises(UserError, match=rf"{page}: there is no such file; `make reproduce SCALE=quick` makes it"):
         publish(scale, tmp_path / "docs/quick")
     assert not (tmp_path / "docs").exists()
+
+
+def test_the_scorecard_says_the_reading_beside_its_verdict(tmp_path: Path) -> None:
+    scorecard = tmp_path / "scorecard.csv"
+    scorecard.write_text(
+        f"{COLUMNS},reading,tried\np,s,w,reproduced,survives,,m,,,clipped,6\np,t,w,inconclusive,,,,,,,1\n"
+    )
+    first, second = scorecard_markdown(scorecard).splitlines()[2:]
+    assert "| **reproduced** (clipped, 1 of 6) |" in first
+    assert "| **inconclusive** |" in second
+
+
+def test_what_became_of_each_reading_is_published_with_its_curve(tmp_path: Path) -> None:
+    folder = tmp_path / "results/quick"
+    write_readings(folder)
+    write_pages_of_readings(folder)
+    (folder / "scorecard.csv").write_text(f"{COLUMNS}\n")
+    (folder / "papers/unsaid/readings.csv").write_text("paper,claim,reading\n")
+    (folder / "papers/unsaid/figures/specification-alone.png").write_bytes(b"of an earlier run")
+    (folder / "papers/unsaid/tables/table2@clipped.csv").write_text("row\n")
+    publish(folder, tmp_path / "docs/quick")
+    published = {
+        file.relative_to(tmp_path / "docs/quick/papers/unsaid").as_posix()
+        for file in (tmp_path / "docs/quick/papers/unsaid").rglob("*.*")
+    }
+    assert published == {"readings.csv", "figures/specification-gain.png", "tables/table2@clipped.csv"}
+    page = (tmp_path / "docs/quick/unsaid.html").read_text()
+    assert 'src="papers/unsaid/figures/specification-gain.png"' in page

@@ -10,8 +10,8 @@ from report_sample import page_spec, write_sample
 from report_sample_tables import LEFT_OUT, WHY_NO_TIME
 
 from robustrepro.report.comparison import cell_names
+from robustrepro.report.loading import read_page
 from robustrepro.report.presentation import number
-from robustrepro.report.reading import read_page
 from robustrepro.report.table import Column, Table
 
 pytest_plugins = ["report_pages"]

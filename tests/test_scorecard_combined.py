@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 
 from robustrepro.errors import UserError
-from robustrepro.scorecard.combined import combined
+from robustrepro.scorecard.combined import as_markdown, combined, reading_in_words, tried_in_words
 from robustrepro.scorecard.overview import BEGIN, END, write_overview
 from robustrepro.scorecard.show import show_scorecard, show_verdicts
 from robustrepro.spec.config import scales_by_faithfulness
@@ -16,18 +18,29 @@ from robustrepro.spec.config import scales_by_faithfulness
 ROOT = Path(__file__).parents[1]
 SCALES = ["paper", "reduced", "quick"]
 COLUMNS = ("paper", "claim", "says", "where", "verdict", "audit", "differs")
+READING_COLUMNS = ("reading", "tried", "under")
 FEW_EPOCHS = "epochs: 6 instead of 100 (cifar10-erm-128)"
 
 
-def write(folder: Path, scale: str, *claims: tuple[str, str, str], differs: str = "", paper: str = "hrm") -> None:
-    """Write a scale's scorecard; of each claim its key and both verdicts."""
+def write(
+    folder: Path,
+    scale: str,
+    *claims: tuple[str, str, str],
+    differs: str = "",
+    paper: str = "hrm",
+    readings: Sequence[tuple[str, str, str]] = (),
+) -> None:
+    """Write a scale's scorecard: of each claim its key and both verdicts, and of the first ones what they were read as.
+
+    Without ``readings`` it is one of an earlier version, which has no columns for them.
+    """
     path = folder / scale / "scorecard.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(COLUMNS)
-        for key, verdict, audit in claims:
-            writer.writerow([paper, key, f"The words of {key}.", "Table 2", verdict, audit, differs])
+        writer.writerow(COLUMNS + (READING_COLUMNS if readings else ()))
+        for (key, verdict, audit), read_as in zip_longest(claims, readings, fillvalue=()):
+            writer.writerow([paper, key, f"The words of {key}.", "Table 2", verdict, audit, differs, *read_as])
 
 
 @pytest.fixture
@@ -96,6 +109,54 @@ def test_a_scorecard_of_an_earlier_version_is_named(tmp_path: Path) -> None:
         combined(tmp_path, SCALES)
 
 
+# -- readings ------------------------------------------------------------------------------------------------
+
+CLIPPED = ("clipped", "6", "reproduced under `clipped`, not reproduced under `plain` (6 readings tried)")
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"reading": "clipped", "tried": "6"}, "clipped, 1 of 6"),
+        ({"reading": "plain", "tried": "1"}, ""),
+        ({"reading": "plain", "tried": "0"}, ""),
+        ({"reading": "", "tried": "1"}, ""),
+        ({"reading": "", "tried": ""}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_reading_is_named_where_there_were_others(row: dict[str, str], words: str) -> None:
+    assert reading_in_words(row) == words
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"), [((), ""), ((1, 1), ""), ((3, 1, 3), "3"), ((6, 1, 2, 4), "2 to 6")], ids=str
+)
+def test_the_numbers_of_readings_tried_are_a_range(counts: tuple[int, ...], words: str) -> None:
+    assert tried_in_words(counts) == words
+
+
+def test_a_number_of_readings_that_is_none_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "quick", ("gain", "reproduced", "survives"), readings=[("clipped", "many", "")])
+    with pytest.raises(UserError, match=r"quick/scorecard\.csv: gain: 'many' readings tried, expected their number"):
+        combined(tmp_path, SCALES)
+
+
+def test_the_reading_and_how_many_were_tried_stand_beside_the_verdict(tmp_path: Path) -> None:
+    claims = (("gain", "reproduced", "does not survive"), ("alone", "reproduced", "not applicable"))
+    write(tmp_path, "paper", *claims, readings=[CLIPPED, ("plain", "1", "")])
+    markdown = as_markdown(combined(tmp_path, SCALES))
+    assert "| The words of gain. (Table 2) | reproduced (clipped, 1 of 6) | does not survive | paper |" in markdown
+    assert "| The words of alone. (Table 2) | reproduced | – | paper |" in markdown
+
+
+def test_a_scale_of_an_earlier_version_stands_beside_one_with_readings(tmp_path: Path) -> None:
+    write(tmp_path, "paper", ("gain", "reproduced", "does not survive"), readings=[CLIPPED])
+    write(tmp_path, "reduced", ("gain", "indicative: holds", "survives"), ("small", "inconclusive", "survives"))
+    gain, small = combined(tmp_path, SCALES)
+    assert [(claim.reading, claim.tried) for claim in (gain, small)] == [("clipped, 1 of 6", 6), ("", 1)]
+
+
 # -- in a terminal -------------------------------------------------------------------------------------------
 
 LONG = "a-claim-whose-name-is-longer-than-the-line-that-it-stands-in-has-characters"
@@ -120,6 +181,34 @@ def test_a_terminal_of_80_columns_has_one_line_per_claim_with_whole_verdicts(
     assert all(line.endswith("quick") for line in map(str.rstrip, of_claims[2:]))
     assert "…" in of_claims[0]
     assert sum("~ indicative: not all is as in the paper" in line for line in lines) == 2
+
+
+@pytest.mark.parametrize("paper", ["hrm", "robust_optimization"])
+@pytest.mark.parametrize("reading", ["clipped", "a-reading-with-a-long-name"])
+def test_a_terminal_of_80_columns_says_the_reading_whole_in_number_and_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, paper: str, reading: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    worst = ("cannot be asked here", "indicative: does not survive")
+    readings = [(reading, "12", ""), ("plain", "1", "")]
+    write(tmp_path, "reduced", (LONG, *worst), ("short", *worst), paper=paper, readings=readings)
+    show_scorecard(tmp_path / "reduced")
+    show_verdicts(combined(tmp_path, SCALES))
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines if "Report: " not in line)
+    beside = [line.strip() for line in lines if "1 of 12" in line]
+    assert beside == [f"({'clipped' if reading == 'clipped' else 'a-reading-w…'}, 1 of 12)"] * 2
+    assert sum("cannot be asked here ~ does not survive" in " ".join(line.split()) for line in lines) == 4
+
+
+def test_a_wide_terminal_has_the_reading_on_the_line_of_its_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    write(tmp_path, "quick", ("gain", "reproduced", "survives"), readings=[CLIPPED])
+    show_scorecard(tmp_path / "quick")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "gain reproduced (clipped, 1 of 6) survives" in shown
 
 
 def test_what_looks_like_markup_is_printed_as_it_is(
@@ -176,6 +265,23 @@ def test_the_block_of_the_readme_and_the_page_have_every_claim_and_what_differs(
     assert f"- hrm, small: {FEW_EPOCHS}" in page.read_text(encoding="utf-8")
     assert "[`reduced`](reduced/scorecard.md)" in page.read_text(encoding="utf-8")
     assert text.count("not applicable") == 0
+
+
+def test_the_overview_says_what_becomes_of_a_claim_under_every_reading(results: Path, tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
+    page, _ = write_overview(results, readme, SCALES)
+    assert "under every reading" not in page.read_text(encoding="utf-8")
+    assert "leaves unsaid" not in readme.read_text(encoding="utf-8")
+    write(results, "paper", ("gain", "reproduced", "does not survive"), readings=[CLIPPED])
+    page, written = write_overview(results, readme, SCALES)
+    text = page.read_text(encoding="utf-8")
+    assert f"## What becomes of each claim under every reading\n\n- hrm, gain: {CLIPPED[2]}\n" in text
+    sentence = (
+        "1 claim rests on what the paper leaves unsaid: beside the verdict stands the reading that favours the paper"
+    )
+    assert sentence in written.read_text(encoding="utf-8")
+    assert "most, of 6 that were tried." in text
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, f"{END}\n", f"{END}\n{BEGIN}\n"])

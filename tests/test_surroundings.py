@@ -14,7 +14,7 @@ import pytest
 from warm_steps import eventually
 
 from robustrepro.locks import among_the_living
-from robustrepro.surroundings import FREED_MEMORY, LOCKS, keep_freed_memory
+from robustrepro.surroundings import FREED_MEMORY, LOCKS, keep_bytecode, keep_freed_memory
 
 # Allocates and frees twelve megabytes fifty times, as a training does; prints how many pages it faulted in.
 CHURN = """
@@ -60,6 +60,18 @@ def test_steps_do_not_fetch_the_memory_that_they_freed_from_the_system_again(mon
     usual = page_faults()
     keep_freed_memory()
     assert page_faults() < 20_000 < usual
+
+
+def test_steps_keep_what_they_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    keep_bytecode()
+    writes = subprocess.run(
+        [sys.executable, "-c", "import sys; print(not sys.dont_write_bytecode)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert writes.stdout == "True\n"
 
 
 def test_what_the_environment_says_of_memory_takes_precedence(monkeypatch: pytest.MonkeyPatch) -> None:

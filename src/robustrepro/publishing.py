@@ -17,6 +17,8 @@ from robustrepro.files import sha256_of, write_text
 from robustrepro.layout import Layout
 from robustrepro.measurements.store import read_origin
 from robustrepro.report import build_page, build_report, spec_in
+from robustrepro.report.loading import curve_of
+from robustrepro.scorecard.combined import read_scorecard, reading_in_words
 
 COPIED = ("metrics.json", "audit.csv", "scorecard.csv")
 
@@ -78,19 +80,25 @@ def publish(source: Path, destination: Path) -> list[Path]:
 
 
 def _shown(layout: Layout, paper: str, page: Mapping[str, Any]) -> Iterator[Path]:
-    """Yield the files of a paper's tables and figures that its page shows."""
+    """Yield the files of a paper's tables and figures that its page shows, and what became of each reading."""
     for table in page["paper"]["tables"]:
         made = Path(layout.table(paper, table["id"]))
         yield from (made.with_name(f"{table['id']}{suffix}") for suffix in (".csv", ".md"))
     for figure in page["paper"]["figures"]:
         yield Path(layout.figure(paper, figure["id"]))
+    verdicts = Path(layout.scorecard(paper)).with_suffix(".csv")
+    yield verdicts.with_name("readings.csv")
+    yield from sorted(verdicts.with_name("searches").glob("*"))
+    if verdicts.exists():
+        for row in filter(reading_in_words, read_scorecard(verdicts)):
+            yield Path(layout.figure(paper, curve_of(row["claim"])))
 
 
 def scorecard_markdown(scorecard: Path) -> str:
     """Return the scorecard as Markdown: each claim, both verdicts, what was measured, and what is not the paper's."""
     claims = pd.read_csv(scorecard, dtype=str, keep_default_na=False)
     rows = [
-        f"| {claim.paper} | “{' '.join(claim.says.split())}” ({claim.where}) | **{claim.verdict}** "
+        f"| {claim.paper} | “{' '.join(claim.says.split())}” ({claim.where}) | {_verdict(claim._asdict())} "
         f"| **{claim.audit}** {claim.taken_down_by} | {claim.measured.replace('; ', ';<br>')} "
         f"| {'; '.join(filter(None, (claim.differs, claim.audit_differs))).replace('; ', ';<br>')} |"
         for claim in claims.itertuples()
@@ -98,6 +106,12 @@ def scorecard_markdown(scorecard: Path) -> str:
     columns = ("paper", "claim", "reproduced?", "survives the audit?", "measured", "not as in the paper")
     header = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
     return "\n".join([*header, *rows]) + "\n"
+
+
+def _verdict(row: Mapping[str, str]) -> str:
+    """Return a claim's verdict with the reading that it is of, and how many were tried."""
+    reading = reading_in_words(row)
+    return f"**{row['verdict']}** ({reading})" if reading else f"**{row['verdict']}**"
 
 
 def provenance(source: Path, differences: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -23,8 +23,8 @@ class FigureData:
     Parameters
     ----------
     spec
-        The figure's spec: its ``id``, ``paper``, ``folder`` and ``scale``, the number of seeds of each model under
-        ``seeds``, and the words for each measure under ``measures``.
+        The figure's spec: its ``id``, ``paper``, ``folder`` and ``scale``; where it is drawn from measurements, the
+        number of seeds of each model under ``seeds``, and the words for each measure under ``measures``.
 
     Attributes
     ----------
@@ -36,8 +36,8 @@ class FigureData:
         self.figure: str = spec["id"]
         self.scale: str = spec["scale"]
         self._paper: str = spec["paper"]
-        self._seeds: Mapping[str, int] = spec["seeds"]
-        self._words: Mapping[str, str] = spec["measures"]
+        self._seeds: Mapping[str, int] = spec.get("seeds", {})
+        self._words: Mapping[str, str] = spec.get("measures", {})
         self._layout = Layout(spec["folder"])
 
     def seeds(self, model: str) -> range:
@@ -81,12 +81,34 @@ class FigureData:
         UserError
             If the file is missing or unreadable.
         """
-        file = Path(self.table_file(name))
-        try:
-            table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.figure}: {file}: unreadable table ({error}); run snakemake {file}") from error
+        table: dict[str, Any] = self._read("table", self.table_file(name))
         return table
+
+    def verdicts_file(self) -> str:
+        """Return the path of the verdicts on the paper's claims."""
+        return self._layout.scorecard(self._paper)
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        """Return the paper's claims as judged under each reading, one mapping per claim.
+
+        Raises
+        ------
+        UserError
+            If the file is missing or unreadable.
+        """
+        verdicts: list[dict[str, Any]] = self._read("scorecard", self.verdicts_file())
+        return verdicts
+
+    def audit(self) -> list[dict[str, Any]]:
+        """Return how the paper's claims fared in the audit, one mapping per claim and reading.
+
+        Raises
+        ------
+        UserError
+            If the file is missing or unreadable.
+        """
+        audit: list[dict[str, Any]] = self._read("audit", self._layout.audit(self._paper))
+        return audit
 
     def cells(self, name: str) -> pd.DataFrame:
         """Return the cells of a table, one per row of the frame; what a cell does not have is missing."""
@@ -95,3 +117,9 @@ class FigureData:
     def unusable(self, panel: str, file: str, why: str) -> UserError:
         """Return the error of a panel that would be empty or constant."""
         return UserError(f"{self.figure}, panel {panel}: {file}: {why}")
+
+    def _read(self, what: str, file: str) -> Any:
+        try:
+            return json.loads(Path(file).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.figure}: {file}: unreadable {what} ({error}); run snakemake {file}") from error

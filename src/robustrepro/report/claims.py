@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from pydantic import Field, RootModel
+from pydantic import Field, RootModel, model_validator
 
 from robustrepro.report.base import Content
+from robustrepro.report.displays import DeclaredFigure
 from robustrepro.scorecard.judged import Judged, Judgement
 from robustrepro.verdicts import Verdict
 
@@ -80,17 +81,50 @@ class AuditedCell(Content):
         ]
 
 
-class JudgedClaim(Content):
-    """The comparisons of a claim, under the paper's own attacks.
+class JudgedReading(Content):
+    """A claim under one reading of what its paper leaves unsaid: both verdicts, and its comparisons.
 
-    ``on_the_floor``: every accuracy in those that decide against it is next to nothing. ``differs``: what is not the
-    paper's of the models and measures that it compares.
+    Attributes
+    ----------
+    reading
+        The reading's name; empty where the paper declares none.
+    choices
+        Its answer to each question that the paper leaves open.
+    on_the_floor
+        Whether every accuracy in the comparisons that decide against the claim is next to nothing.
+    differs
+        What is not the paper's of the models and measures that it compares.
     """
 
-    claim: str
+    reading: str = ""
+    choices: dict[str, str] = Field(default_factory=dict)
+    verdict: Verdict
+    why: str
+    audit: Verdict
+    taken_down_by: str = ""
     on_the_floor: bool
     conditions: tuple[Judged, ...]
     differs: tuple[str, ...] = ()
+
+
+class JudgedClaim(Content):
+    """A claim under each of its readings; ``reading`` names the headline's, the one that favours the paper most."""
+
+    claim: str
+    reading: str = ""
+    readings: tuple[JudgedReading, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _the_headline_is_one_of_them(self) -> JudgedClaim:
+        names = [judged.reading for judged in self.readings]
+        if self.reading not in names:
+            raise ValueError(f"the reading '{self.reading}' is none of {', '.join(names)}")
+        return self
+
+    @property
+    def headline(self) -> JudgedReading:
+        """The claim under the reading that favours the paper most."""
+        return next(judged for judged in self.readings if judged.reading == self.reading)
 
 
 class JudgedClaims(RootModel[tuple[JudgedClaim, ...]]):
@@ -120,6 +154,7 @@ class Survival(Content):
     """How a claim fared: the comparisons on the worst case, at smaller ε where all are broken, and its cells."""
 
     claim: str
+    reading: str = ""
     why: str
     conditions: tuple[Judged, ...]
     taken_down: TakenDown | None
@@ -159,13 +194,39 @@ class Survivals(RootModel[tuple[Survival, ...]]):
 
 
 @dataclass(frozen=True)
+class ClaimReading:
+    """A claim under one reading, as the page shows it beside the others.
+
+    Attributes
+    ----------
+    name
+        The reading's; empty where the paper declares none.
+    judged
+        Both verdicts, with the comparisons that they rest on.
+    survival
+        How it fared in the audit; None where it rests on no attack or was not audited.
+    """
+
+    name: str
+    judged: JudgedReading
+    survival: Survival | None
+
+
+@dataclass(frozen=True)
 class Claim:
-    """A row of the scorecard.
+    """A row of the scorecard: the claim under the reading that favours the paper most, and under each of the others.
 
     Attributes
     ----------
     audit
         Whether the claim survives the audit.
+    reading
+        The name of the reading that ``verdict``, ``audit``, ``conditions``, ``why``, ``differs`` and ``survival`` are
+        of; empty where the paper declares no readings.
+    tried
+        How many readings were judged: those under which it was measured.
+    under
+        What became of the claim under each reading, in words; empty where there is one.
     conditions
         Its comparisons, as measured under the paper's own attacks; none where it was not measured.
     on_the_floor
@@ -178,6 +239,10 @@ class Claim:
         The places on the paper's page that the claim is judged by, the one that it names first.
     survival
         How it fared in the audit; None where it rests on no attack or was not audited.
+    readings
+        The claim under every reading, in the paper's order.
+    specification
+        The specification curve, which shows them together; None where there is one reading.
     """
 
     paper: str
@@ -186,6 +251,9 @@ class Claim:
     where: str
     verdict: Verdict
     audit: Verdict
+    reading: str
+    tried: int
+    under: str
     conditions: tuple[Judged, ...]
     on_the_floor: bool
     why: str
@@ -193,8 +261,21 @@ class Claim:
     differs: tuple[str, ...]
     anchors: tuple[str, ...]
     survival: Survival | None
+    readings: tuple[ClaimReading, ...]
+    specification: DeclaredFigure | None
 
     @property
     def anchor(self) -> str:
         """Its own place, both on the paper's page and on the report's first."""
         return f"claim-{self.paper}-{self.claim}"
+
+    @property
+    def has_readings(self) -> bool:
+        """Whether it was read in more ways than one."""
+        return len(self.readings) > 1
+
+    @property
+    def audited(self) -> list[ClaimReading]:
+        """The readings under which it was audited, that of the headline first."""
+        audited = [reading for reading in self.readings if reading.survival]
+        return sorted(audited, key=lambda reading: reading.name != self.reading)

@@ -149,7 +149,7 @@ def _parts(cell: str, paper: Paper, column_name: str | None) -> tuple[str, str, 
     columns = {column.key: column.name for column in table.columns}
     rows = {row.key: row.label for row in table.rows}
     return (
-        _unbroken(declared.label),
+        _unbroken(declared.name),
         column_name or _unbroken(columns.get(key.column, key.column)),
         header + rows.get(key.row, key.row),
     )

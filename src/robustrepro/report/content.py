@@ -11,17 +11,11 @@ from pydantic import Field
 
 from robustrepro.report.base import Content
 from robustrepro.report.claims import Claim
-from robustrepro.report.table import NOT_RECORDED, Source, Table
+from robustrepro.report.displays import Declared, DeclaredFigure, DeclaredTable, TableVersions, with_versions
+from robustrepro.report.readings import Reading, ReadingOutcome, SearchOutcome, outcomes_of
+from robustrepro.report.table import NOT_RECORDED, Source
 from robustrepro.scorecard.combined import ClaimOverScales
 from robustrepro.verdicts import Verdict
-
-
-class Declared(Content):
-    """A table or figure that the paper declares; ``where`` is what the paper calls it."""
-
-    id: str
-    where: str
-    caption: str = ""
 
 
 class Departure(Content):
@@ -41,13 +35,14 @@ class Term(Content):
 
 
 class PaperSpec(Content):
-    """A paper as declared: what it is called, what its own words mean, and what is regenerated of it."""
+    """A paper as declared: what it is called, its own words, how it is read, and what is regenerated of it."""
 
     id: str
     title: str
     authors: str = ""
     summary: str = ""
     terms: tuple[Term, ...] = ()
+    readings: tuple[Reading, ...] = ()
     departures: tuple[Departure, ...] = ()
     tables: tuple[Declared, ...] = ()
     figures: tuple[Declared, ...] = ()
@@ -145,42 +140,40 @@ class PageSpec(Asked):
 
 
 @dataclass(frozen=True)
-class DeclaredTable:
-    """A declared table: ``table`` is None, and ``path`` says what is missing, where it was not measured."""
-
-    label: str
-    anchor: str
-    path: str
-    caption: str
-    table: Table | None
-
-
-@dataclass(frozen=True)
-class DeclaredFigure:
-    """A declared figure: ``uri`` is None, and ``path`` says what is missing, where it was not drawn."""
-
-    label: str
-    anchor: str
-    path: str
-    caption: str
-    uri: str | None
-    width: int = 0
-    height: int = 0
-
-
-@dataclass(frozen=True)
 class Paper:
     """A paper with its regenerated tables and figures, and its claims.
 
-    ``has_scorecard`` and ``has_audit`` are false while no claim was judged by them yet.
+    ``searches`` has what the searches of readings came to; ``has_scorecard`` and ``has_audit`` are false while no claim
+    was judged by them yet.
     """
 
     spec: PaperSpec
     tables: list[DeclaredTable]
     figures: list[DeclaredFigure]
     claims: list[Claim]
+    searches: dict[str, SearchOutcome]
     has_scorecard: bool
     has_audit: bool
+
+    @cached_property
+    def table_versions(self) -> list[TableVersions]:
+        """Each declared table with its versions under other readings."""
+        return with_versions(self.tables)
+
+    @cached_property
+    def has_readings(self) -> bool:
+        """Whether it declares readings, or a claim of it was judged under several."""
+        return bool(self.spec.readings) or any(claim.has_readings for claim in self.claims)
+
+    @cached_property
+    def default_reading(self) -> str:
+        """The name of the reading that lays nothing over the paper; every claim has it first."""
+        return next((claim.readings[0].name for claim in self.claims), "")
+
+    @cached_property
+    def reading_outcomes(self) -> list[ReadingOutcome]:
+        """Each declared reading with what holds and survives under it."""
+        return outcomes_of(self.spec.readings, self.claims, self.searches)
 
     @cached_property
     def sources(self) -> list[Source]:

@@ -19,14 +19,15 @@ from robustrepro.layout import Layout
 from robustrepro.report import presentation
 from robustrepro.report.comparison import cell_names, comparison, measured_elsewhere, with_names
 from robustrepro.report.content import Asked, PaperName, commits_of, known_machines, machines_of
-from robustrepro.report.reading import read_contents, read_page
+from robustrepro.report.loading import read_contents, read_page
 from robustrepro.report.summary import in_short, outcome_of
+from robustrepro.scorecard.combined import reading_in_words, tried_in_words
 from robustrepro.scorecard.judged import Judged
 from robustrepro.verdicts import Verdict
 from robustrepro.words import epsilon_in_words
 
 FOLDER = Path(__file__).parent
-STYLES = ("tables.css", "style.css", "claims.css", "audit.css", "list.css", "narrow.css")
+STYLES = ("tables.css", "style.css", "claims.css", "audit.css", "list.css", "readings.css", "narrow.css")
 """In this order: what the last one says of narrow screens and of paper holds for all."""
 SCRIPTS = ("script.js", "claims.js", "numbers.js")
 
@@ -184,15 +185,26 @@ def _environment() -> Environment:
         "measured_elsewhere": measured_elsewhere,
         "outcome_of": outcome_of,
         "presentation": presentation,
+        "reading_in_words": reading_in_words,
+        "tried_in_words": tried_in_words,
     }
     environment.filters |= {
         "epsilon_in_words": epsilon_in_words,
         "named": _named,
         "verdict": Verdict.of_word,
+        "with_code": _with_code,
         "with_names": with_names,
     }
     environment.tests |= {"about": _about, "is_change": _is_change}
     return environment
+
+
+def _with_code(text: str) -> Markup:
+    """Return a text with its names in backticks as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts)
+    )
 
 
 def _named(cell: str, names: Mapping[str, str]) -> str:

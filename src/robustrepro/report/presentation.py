@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from robustrepro.report.claims import AlarmOverSeeds, AuditedCell
-from robustrepro.report.table import Cell
+from robustrepro.report.table import Cell, Table
 from robustrepro.verdicts import Verdict
 from robustrepro.words import epsilon_in_words, norm_in_words, plural
 
 MINUS = "\u2212"
 NO_BREAK = "\u00a0"
+CURVE_DENSITY = 1.6
+"""Pixels of a specification curve per pixel of the page, so that its text is as large as the page's small one."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,22 @@ def interval(cell: Cell, decimals: int) -> str:
     assert cell.interval is not None
     low, high = cell.interval
     return f"[{number(low, decimals)}, {number(high, decimals)}]"
+
+
+def distance(table: Table) -> str:
+    """Return how far a table that was compared is from the printed numbers: ``12.3 points``."""
+    assert table.distance is not None
+    assert table.distance.mean_absolute_difference is not None
+    unit = table.compared_unit
+    words = " points" if unit == "%" else NO_BREAK + unit if unit else ""
+    return number(table.distance.mean_absolute_difference, table.decimals_compared) + words
+
+
+def distance_in_words(table: Table) -> str:
+    """Return the same in a sentence, with how many cells it is over."""
+    assert table.distance is not None
+    cells = plural(table.distance.cells, "cell")
+    return f"mean absolute difference to the printed numbers: {distance(table)} over {cells}"
 
 
 def printed_against_interval(cell: Cell) -> str:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from robustrepro.report.claims import AuditedCell
+from robustrepro.report.claims import AuditedCell, Claim
 from robustrepro.report.content import Paper
 from robustrepro.report.presentation import number
+from robustrepro.scorecard.combined import tried_in_words
 from robustrepro.verdicts import HERE, Verdict, counted
 from robustrepro.words import epsilon_in_words, norm_in_words, plural
+
+OPEN: frozenset[Verdict] = frozenset({Verdict.INCONCLUSIVE, Verdict.UNDECIDED})
 
 
 def in_short(paper: Paper) -> list[str]:
     """Return what became of the paper's claims, whether they survive, and how robust the best of its models is."""
     sentences = list(_reproduced(paper))
-    cells = [cell for claim in paper.claims if claim.survival for cell in claim.survival.cells]
+    survivals = [reading.survival for claim in paper.claims for reading in claim.readings if reading.survival]
+    cells = [cell for survival in survivals for cell in survival.cells]
     audited = Counter(claim.audit for claim in paper.claims if claim.survival)
     if audited:
         rest = f"{plural(audited.total(), 'claim')} {'rests' if audited.total() == 1 else 'rest'} on robustness"
@@ -27,6 +31,7 @@ def in_short(paper: Paper) -> list[str]:
             sentences.append(f"Of those that held under the paper's own attack, the audit took down {taken or 'none'}.")
         else:
             sentences.append("None of them held under the paper's own attack, so that there was nothing to take down.")
+    if cells:
         best = "; ".join(_most_robust(cells))
         sentences.append(f"What the most robust model keeps under all attacks of the audit together: {best}.")
     return sentences
@@ -42,7 +47,7 @@ def _reproduced(paper: Paper) -> Iterator[str]:
     if not paper.claims:
         return
     verdicts = [claim.verdict for claim in paper.claims]
-    yield outcome_of(verdicts)
+    yield _over_readings(paper.claims) if any(claim.has_readings for claim in paper.claims) else outcome_of(verdicts)
     if any(verdict.is_indicative for verdict in verdicts):
         yield HERE
     floor = sum(claim.on_the_floor for claim in paper.claims)
@@ -51,6 +56,29 @@ def _reproduced(paper: Paper) -> Iterator[str]:
             f"In {floor} of the {len(paper.claims)} every accuracy that decides is next to nothing: there no model is "
             "robust, and a claim that fails says nothing of which is more so."
         )
+
+
+def _over_readings(claims: Sequence[Claim]) -> str:
+    """Return what became of the claims of a paper that is read in several ways, and whether any of them survives.
+
+    Many tries find something, so that the sentence says how many there were.
+    """
+    verdicts = [claim.verdict for claim in claims]
+    held = Counter(verdict for verdict in verdicts if verdict.holds)
+    failed = Counter(verdict for verdict in verdicts if verdict.fails)
+    undecided = Counter(verdict for verdict in verdicts if verdict in OPEN)
+    others = Counter(verdicts) - held - failed - undecided
+    tried = f"({tried_in_words(claim.tried for claim in claims)} were tried)"
+    parts = [f"{counted(held)} under some reading {tried}"] if held else [f"none holds under any reading {tried}"]
+    parts += [f"{counted(failed)} under any"] if failed else []
+    parts += [f"{counted(undecided)} at best"] if undecided else []
+    parts += [counted(others)] if others else []
+    judged = [reading.judged for claim in claims for reading in claim.readings]
+    if any(each.audit.is_measured for each in judged):
+        surviving = sum(any(each.judged.audit.survives for each in claim.readings) for claim in claims)
+        survives = "survives" if surviving < 2 else "survive"
+        parts += [f"{surviving or 'none'} {survives} the audit under {'some' if surviving else 'any'}"]
+    return f"Of {plural(len(claims), 'claim')}, {'; '.join(parts)}."
 
 
 def _most_robust(cells: list[AuditedCell]) -> Iterator[str]:

@@ -126,10 +126,23 @@ class ColumnGroup:
         return min(self.columns)
 
 
+class Distance(Content):
+    """The mean over ``cells`` of |ours − printed|, those that are measured and printed; None where there are none."""
+
+    mean_absolute_difference: float | None
+    cells: int
+
+
 class Table(Content):
-    """A table of a paper, regenerated; ``differs`` has what is not the paper's of what it shows, in words."""
+    """A table of a paper, regenerated; ``differs`` has what is not the paper's of what it shows, in words.
+
+    ``reading`` names the reading that it is of, where the paper declares readings; ``distance`` is how far it is from
+    what the paper prints.
+    """
 
     id: str
+    reading: str = ""
+    distance: Distance | None = None
     caption: str
     where: str
     row_header: str = ""
@@ -189,6 +202,17 @@ class Table(Content):
         """The units, in order, of columns in which ours and the printed numbers are compared."""
         units = {column.key: column.unit for column in self.columns}
         return dict.fromkeys(units[cell.column] for cell in self._compared())
+
+    @property
+    def compared_unit(self) -> str:
+        """The unit of its distance: that of every column in which ours and the printed numbers are compared."""
+        return next(iter(self.units_compared), "")
+
+    @property
+    def decimals_compared(self) -> int:
+        """The fewest decimals of columns in which ours and the printed numbers are compared, but one at least."""
+        decimals = {column.key: column.decimals for column in self.columns}
+        return max(1, min((decimals[cell.column] for cell in self._compared()), default=1))
 
     def _compared(self) -> Iterator[Cell]:
         return (cell for cell in self.cells if cell.difference is not None)

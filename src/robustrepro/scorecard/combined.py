@@ -6,7 +6,7 @@ Read without pandas, which would take longer to import than all the rest.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,16 @@ class ClaimOverScales:
     def row(self) -> Row:
         """The claim as that scale has it."""
         return self.by_scale[self.scale]
+
+    @property
+    def reading(self) -> str:
+        """The reading behind both verdicts, and of how many, in words; empty where there is one."""
+        return reading_in_words(self.row)
+
+    @property
+    def tried(self) -> int:
+        """How many readings were judged there."""
+        return tried_of(self.row, Path(self.scale, "scorecard.csv"))
 
     @property
     def verdict(self) -> Verdict:
@@ -106,7 +116,38 @@ def read_scorecard(path: Path) -> list[Row]:
                 Verdict.of_word(row.get(column) or "")
             except UserError as error:
                 raise UserError(f"{path}: {row.get('claim')}: {error}. Make it again.") from None
+        tried_of(row, path)
     return rows
+
+
+def reading_in_words(row: Row) -> str:
+    """Return which reading a claim's verdicts are of, and of how many that were tried: ``clipped, 1 of 6``.
+
+    Empty where there was one, as in scorecards that earlier versions wrote.
+    """
+    name, tried = row.get("reading") or "", row.get("tried") or "1"
+    return f"{name}, 1 of {tried}" if name and tried not in {"0", "1"} else ""
+
+
+def tried_of(row: Row, path: Path) -> int:
+    """Return how many readings of a claim were judged; one in a scorecard of an earlier version.
+
+    Raises
+    ------
+    UserError
+        If what stands in ``path`` is no number.
+    """
+    tried = row.get("tried") or "1"
+    if not tried.isdecimal():
+        found = f"'{tried}' readings tried, expected their number"
+        raise UserError(f"{path}: {row.get('claim')}: {found}. Make it again.")
+    return int(tried)
+
+
+def tried_in_words(counts: Iterable[int]) -> str:
+    """Return how many readings were tried of claims that have several: ``3``, or ``2 to 6``; empty where none has."""
+    different = sorted({count for count in counts if count > 1})
+    return " to ".join(str(count) for count in dict.fromkeys((different[0], different[-1]))) if different else ""
 
 
 def _rank(row: Row) -> tuple[bool, bool]:
@@ -116,11 +157,15 @@ def _rank(row: Row) -> tuple[bool, bool]:
 
 
 def as_markdown(claims: Sequence[ClaimOverScales]) -> str:
-    """Return a table with a line per claim: its words and place, both verdicts, and the scale that they are from."""
+    """Return a table with a line per claim: its words and place, both verdicts, and the scale that they are from.
+
+    Beside a verdict stands the reading that it is of, and how many were tried.
+    """
     header = ["| paper | the paper claims | reproduced? | real? | scale |", "| --- | --- | --- | --- | --- |"]
     lines = [
         f"| {claim.paper} | {_on_one_line(claim.row['says'])} ({_on_one_line(claim.row['where'])}) "
-        f"| {claim.verdict} | {'–' if claim.audit is Verdict.NOT_APPLICABLE else claim.audit} | {claim.scale} |"
+        f"| {claim.verdict}{f' ({claim.reading})' if claim.reading else ''} "
+        f"| {'–' if claim.audit is Verdict.NOT_APPLICABLE else claim.audit} | {claim.scale} |"
         for claim in claims
     ]
     return "\n".join([*header, *lines]) + "\n"

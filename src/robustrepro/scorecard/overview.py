@@ -8,7 +8,7 @@ from pathlib import Path
 
 from robustrepro.errors import UserError
 from robustrepro.files import write_text
-from robustrepro.scorecard.combined import ClaimOverScales, as_markdown, combined
+from robustrepro.scorecard.combined import ClaimOverScales, as_markdown, combined, tried_in_words
 from robustrepro.verdicts import HERE, Verdict, counted
 from robustrepro.words import plural
 
@@ -68,12 +68,16 @@ def page(claims: Sequence[ClaimOverScales], published: Sequence[str]) -> str:
     differing = [
         f"- {claim.paper}, {claim.claim}: {claim.row['differs']}" for claim in claims if claim.row.get("differs")
     ]
+    read_otherwise = [
+        f"- {claim.paper}, {claim.claim}: {claim.row['under']}" for claim in claims if claim.row.get("under")
+    ]
     sections = [
         "# Verdicts over all scales",
         in_short(claims),
         "A claim stands here once, as the scale has it that says most about the paper. What was measured, and with "
         f"which bounds, stands in each scale's own scorecard: {links}.",
         as_markdown(claims).rstrip(),
+        *(["## What becomes of each claim under every reading", "\n".join(read_otherwise)] if read_otherwise else []),
         "## What an indicative verdict has other than the paper",
         "\n".join(differing) or "Nothing.",
     ]
@@ -87,6 +91,13 @@ def in_short(claims: Sequence[ClaimOverScales]) -> str:
     sentences = [f"Of {plural(len(claims), 'claim')}, {counted(Counter(claim.verdict for claim in claims))}."]
     if audits:
         sentences.append(f"Of those that rest on an attack, {counted(audits)}.")
+    several = [claim.tried for claim in claims if claim.tried > 1]
+    if several:
+        sentences.append(
+            f"{plural(len(several), 'claim')} rest{'s' if len(several) == 1 else ''} on what the paper leaves unsaid: "
+            "beside the verdict stands the reading that favours the paper most, of "
+            f"{tried_in_words(several)} that were tried."
+        )
     if any(verdict.is_indicative for claim in claims for verdict in (claim.verdict, claim.audit)):
         sentences.append(HERE)
     return " ".join(sentences)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from robustrepro.scorecard.combined import ClaimOverScales, Row, read_scorecard
+from robustrepro.scorecard.combined import ClaimOverScales, Row, read_scorecard, reading_in_words
 from robustrepro.verdicts import Verdict
 
 MARK = "~"
@@ -18,6 +18,7 @@ CHANGED = " (config.yaml)"
 """What stands behind the user's own changes, before the models that they are of."""
 LEGEND = f"{MARK} indicative: not all is as in the paper, so that it is no verdict on the paper"
 WIDEST_PAPER = 12
+WIDEST_READING = 12
 WIDEST_SCALE = 8
 NARROWEST_CLAIM = 8
 GAP = 2
@@ -46,18 +47,16 @@ def show_verdicts(claims: Sequence[ClaimOverScales]) -> None:
 
 
 def _print(console: Console, title: str, rows: Sequence[Row], scales: Sequence[str] = ()) -> None:
-    """Print one line per claim; what does not fit is cut, the claim's name first."""
+    """Print one line per claim; what does not fit is cut, the claim's name first.
+
+    The reading behind a verdict stands beside it, or below it where that would cut the claims' names.
+    """
+    columns = _columns(rows, scales, " ")
+    if _width(columns) > console.width:
+        columns = _columns(rows, scales, "\n")
     table = Table(title=title, box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    columns = {
-        "paper": [_cut(row["paper"], WIDEST_PAPER) for row in rows],
-        "claim": [Text(row["claim"]) for row in rows],
-        "reproduced?": [_short(Verdict.of_word(row["verdict"])) for row in rows],
-        "survives?": [_short(Verdict.of_word(row["audit"])) for row in rows],
-        **({"scale": [_cut(scale, WIDEST_SCALE) for scale in scales]} if scales else {}),
-    }
-    widths = {heading: max([len(heading), *map(len, column)]) for heading, column in columns.items()}
-    others = sum(width + GAP for heading, width in widths.items() if heading != "claim")
-    widths["claim"] = max(NARROWEST_CLAIM, min(widths["claim"], console.width - others - GAP))
+    widths = _widths(columns)
+    widths["claim"] = max(NARROWEST_CLAIM, widths["claim"] - max(0, _width(columns) - console.width))
     for heading, width in widths.items():
         table.add_column(heading, no_wrap=True, overflow="ellipsis", width=width)
     for line in zip(*columns.values(), strict=True):
@@ -65,6 +64,39 @@ def _print(console: Console, title: str, rows: Sequence[Row], scales: Sequence[s
     console.print(table)
     if any(Verdict.of_word(row[column]).is_indicative for row in rows for column in ("verdict", "audit")):
         console.print(Text(LEGEND, "dim"))
+
+
+def _columns(rows: Sequence[Row], scales: Sequence[str], before_reading: str) -> dict[str, list[Text]]:
+    """Return the texts of each column by its heading; ``before_reading`` stands between verdict and reading."""
+    return {
+        "paper": [_cut(row["paper"], WIDEST_PAPER) for row in rows],
+        "claim": [Text(row["claim"]) for row in rows],
+        "reproduced?": [_short(Verdict.of_word(row["verdict"])) + _reading(row, before_reading) for row in rows],
+        "survives?": [_short(Verdict.of_word(row["audit"])) for row in rows],
+        **({"scale": [_cut(scale, WIDEST_SCALE) for scale in scales]} if scales else {}),
+    }
+
+
+def _widths(columns: Mapping[str, Sequence[Text]]) -> dict[str, int]:
+    """Return how wide each column is that shows its longest line whole."""
+    return {
+        heading: max([len(heading), *(len(line) for text in column for line in text.plain.split("\n"))])
+        for heading, column in columns.items()
+    }
+
+
+def _width(columns: Mapping[str, Sequence[Text]]) -> int:
+    """Return how wide the table is that shows everything whole."""
+    return sum(width + GAP for width in _widths(columns).values())
+
+
+def _reading(row: Row, before: str) -> Text:
+    """Return which reading a verdict is of, and of how many: ``(clipped, 1 of 6)``; nothing where there is one."""
+    words = reading_in_words(row)
+    if not words:
+        return Text("")
+    name, count = words.rsplit(", ", 1)
+    return Text(f"{before}(") + _cut(name, WIDEST_READING) + Text(f", {count})")
 
 
 def _cut(text: str, width: int) -> Text:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,12 +16,9 @@ from pydantic import BaseModel, ValidationError
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.grammar import cell_of
-from robustrepro.layout import Layout
-from robustrepro.report.claims import Claim, JudgedClaim, JudgedClaims, Survival, Survivals
+from robustrepro.layout import CURVE, Layout
+from robustrepro.report.claims import Claim, ClaimReading, JudgedClaim, JudgedClaims, Survival, Survivals
 from robustrepro.report.content import (
-    Declared,
-    DeclaredFigure,
-    DeclaredTable,
     ListedClaim,
     PageContents,
     PageSpec,
@@ -29,13 +27,17 @@ from robustrepro.report.content import (
     ReportContents,
     ReportSpec,
 )
+from robustrepro.report.displays import Declared, DeclaredFigure, DeclaredTable
+from robustrepro.report.readings import SearchOutcome
 from robustrepro.report.table import Table
-from robustrepro.scorecard.combined import Row, over_scales, read_scorecard
+from robustrepro.scorecard.combined import Row, over_scales, read_scorecard, tried_of
 from robustrepro.verdicts import OF_AUDITS, OF_CLAIMS, Verdict
 
 SCORECARD_COLUMNS = ("claim", "says", "where", "verdict", "audit", "why", "margins")
+LATER_COLUMNS = {"reading": "", "tried": "1", "under": ""}
+"""Columns that scorecards of earlier versions lack, with what they mean by that: there was one reading."""
 Checked = TypeVar("Checked", bound=BaseModel)
-PerClaim = TypeVar("PerClaim", JudgedClaims, Survivals)
+FigureReader = Callable[[Declared], DeclaredFigure]
 
 
 def read_page(spec: Mapping[str, Any], scale_folder: Path, *, linked: bool = False) -> PageContents:
@@ -57,8 +59,8 @@ def read_page(spec: Mapping[str, Any], scale_folder: Path, *, linked: bool = Fal
         If a file is there and is not what it should be.
     """
     checked = _checked(PageSpec, spec, "the page's spec")
-    figures = [_read_figure(scale_folder, checked.paper.id, figure, linked) for figure in checked.paper.figures]
-    return PageContents(checked, _read_paper(checked.paper, scale_folder, figures))
+    figure = partial(_read_figure, scale_folder, checked.paper.id, linked)
+    return PageContents(checked, _read_paper(checked.paper, scale_folder, figure))
 
 
 def read_contents(spec: Mapping[str, Any], scale_folder: Path) -> ReportContents:
@@ -78,10 +80,9 @@ def read_contents(spec: Mapping[str, Any], scale_folder: Path) -> ReportContents
         If a file of this scale is there and is not what it should be.
     """
     checked = _checked(ReportSpec, spec, "the report's spec")
-    papers = []
-    for paper in checked.papers:
-        figures = [_named_figure(scale_folder, paper.id, figure) for figure in paper.figures]
-        papers.append(_read_paper(paper, scale_folder, figures))
+    papers = [
+        _read_paper(paper, scale_folder, partial(_named_figure, scale_folder, paper.id)) for paper in checked.papers
+    ]
     scorecards: dict[str, Sequence[Row]] = {}
     unreadable = []
     for scale in dict.fromkeys([*checked.scales, checked.scale]):
@@ -102,33 +103,64 @@ def read_contents(spec: Mapping[str, Any], scale_folder: Path) -> ReportContents
 
 def _row(claim: Claim) -> Row:
     """Return a claim of this scale as its scorecard has it."""
-    return {"paper": claim.paper, "claim": claim.claim, "verdict": claim.verdict, "audit": claim.audit}
+    verdicts = {"verdict": claim.verdict, "audit": claim.audit}
+    readings = {"reading": claim.reading, "tried": str(claim.tried), "under": claim.under}
+    return {"paper": claim.paper, "claim": claim.claim, **verdicts, **readings}
 
 
-def _read_paper(spec: PaperSpec, scale_folder: Path, figures: list[DeclaredFigure]) -> Paper:
+def _read_paper(spec: PaperSpec, scale_folder: Path, figure: FigureReader) -> Paper:
+    """Return a paper with everything that was made of it; ``figure`` reads a declared one."""
     layout = Layout(str(scale_folder))
     tables = [_read_table(scale_folder, spec.id, table) for table in spec.tables]
     judgements, audit = Path(layout.scorecard(spec.id)), Path(layout.audit(spec.id))
     scorecard = _read_scorecard(judgements.with_suffix(".csv"))
+    declared_tables = [table for table in tables if not table.of]
+    curves = {curve_of(row["claim"]): row["claim"] for row in scorecard or ()}
+    figures = [figure(declared) for declared in spec.figures if declared.id not in curves]
     claims: list[Claim] = []
     if scorecard is not None:
-        keys = [row["claim"] for row in scorecard]
-        judged = _by_claim(JudgedClaims, judgements, keys)
-        survivals = _by_claim(Survivals, audit, keys) if audit.exists() else {}
+        judged = _judged_claims(judgements, [row["claim"] for row in scorecard])
+        survivals = _survivals(audit, judged) if audit.exists() else {}
         for row in scorecard:
             judged_claim = judged[row["claim"]]
+            headline = judged_claim.headline
+            if row["reading"] != headline.reading:
+                found = f"the headline of '{row['claim']}' is '{headline.reading}', in scorecard.csv '{row['reading']}'"
+                raise UserError(f"{judgements}: {found}. Make both again.")
+            readings = tuple(
+                ClaimReading(each.reading, each, _with_cells(survivals.get((row["claim"], each.reading))))
+                for each in judged_claim.readings
+            )
             claims.append(
                 Claim(
                     paper=spec.id,
                     **row,
-                    conditions=judged_claim.conditions,
-                    on_the_floor=judged_claim.on_the_floor,
-                    differs=judged_claim.differs,
-                    anchors=_claim_anchors(spec.id, row["where"], judged_claim, [*tables, *figures]),
-                    survival=_with_cells(survivals.get(row["claim"])),
+                    conditions=headline.conditions,
+                    on_the_floor=headline.on_the_floor,
+                    differs=headline.differs,
+                    anchors=_claim_anchors(spec.id, row["where"], judged_claim, [*declared_tables, *figures]),
+                    survival=next(each.survival for each in readings if each.name == headline.reading),
+                    readings=readings,
+                    specification=figure(_curve(spec, row["claim"])) if len(readings) > 1 else None,
                 )
             )
-    return Paper(spec, tables, figures, claims, has_scorecard=scorecard is not None, has_audit=audit.exists())
+    paths = {reading.name: Path(layout.search(spec.id, reading.name)) for reading in spec.readings if reading.searched}
+    searches = {
+        name: _checked(SearchOutcome, _read_json(path), str(path)) for name, path in paths.items() if path.exists()
+    }
+    has = {"has_scorecard": scorecard is not None, "has_audit": audit.exists()}
+    return Paper(spec, tables, figures, claims, searches, **has)
+
+
+def curve_of(claim: str) -> str:
+    """Return the key of the figure that is a claim's specification curve."""
+    return f"{CURVE}{claim}"
+
+
+def _curve(spec: PaperSpec, claim: str) -> Declared:
+    """Return the specification curve of a claim as the paper's page lists it, where it does."""
+    plain = Declared(id=curve_of(claim), where="Specification curve")
+    return next((figure for figure in spec.figures if figure.id == plain.id), plain)
 
 
 def _checked(kind: type[Checked], data: object, what: str) -> Checked:
@@ -156,26 +188,48 @@ def _read_scorecard(path: Path) -> list[dict[str, Any]] | None:
     if missing:
         expected = ", ".join(SCORECARD_COLUMNS)
         raise UserError(f"{path}: no column '{min(missing)}'; expected {expected}. Make it again.")
-    rows: list[dict[str, Any]] = [{column: line[column] or "" for column in SCORECARD_COLUMNS} for line in lines]
+    rows: list[dict[str, Any]] = [
+        {
+            **{column: line[column] or "" for column in SCORECARD_COLUMNS},
+            **{column: line.get(column) or without for column, without in LATER_COLUMNS.items()},
+        }
+        for line in lines
+    ]
     for row in rows:
         for column, known in (("verdict", OF_CLAIMS), ("audit", OF_AUDITS)):
             if row[column] not in known:
                 raise unknown_name(f"{column} of the claim '{row['claim']}' in {path}", row[column], map(str, known))
             row[column] = Verdict.of_word(row[column])
+        row["tried"] = tried_of(row, path)
     return rows
 
 
-def _by_claim(kind: type[PerClaim], path: Path, claims: Sequence[str]) -> dict[str, Any]:
-    """Return what a file says of each claim; every claim in it has to be in the scorecard."""
+def _judged_claims(path: Path, claims: Sequence[str]) -> dict[str, JudgedClaim]:
+    """Return each claim under its readings; the scorecard has to have the same claims."""
     if not path.exists():
         raise UserError(f"{path}: missing beside scorecard.csv. Make the scorecard again.")
-    by_claim = {entry.claim: entry for entry in _checked(kind, _read_json(path), str(path)).root}
-    for claim in by_claim:
+    judged = {entry.claim: entry for entry in _checked(JudgedClaims, _read_json(path), str(path)).root}
+    _require_known(path, judged, claims)
+    if unjudged := set(claims) - set(judged):
+        raise UserError(f"{path}: the claim '{min(unjudged)}' of scorecard.csv is missing. Make both again.")
+    return judged
+
+
+def _survivals(path: Path, judged: Mapping[str, JudgedClaim]) -> dict[tuple[str, str], Survival]:
+    """Return how each audited claim fared, by claim and reading; the scorecard has to have both."""
+    survivals = {(entry.claim, entry.reading): entry for entry in _checked(Survivals, _read_json(path), str(path)).root}
+    _require_known(path, dict.fromkeys(claim for claim, _ in survivals), judged)
+    for claim, reading in survivals:
+        known = [each.reading for each in judged[claim].readings]
+        if reading not in known:
+            raise unknown_name(f"reading of the claim '{claim}' in {path}", reading, known)
+    return survivals
+
+
+def _require_known(path: Path, found: Iterable[str], claims: Container[str]) -> None:
+    for claim in found:
         if claim not in claims:
             raise UserError(f"{path}: the claim '{claim}' is not in scorecard.csv. Make both again.")
-    if kind is JudgedClaims and (unjudged := set(claims) - set(by_claim)):
-        raise UserError(f"{path}: the claim '{min(unjudged)}' of scorecard.csv is missing. Make both again.")
-    return by_claim
 
 
 def _with_cells(survival: Survival | None) -> Survival | None:
@@ -193,8 +247,16 @@ def _read_json(path: Path) -> object:
 def _read_table(scale_folder: Path, paper: str, declared: Declared) -> DeclaredTable:
     path = Path(Layout(str(scale_folder)).table(paper, declared.id))
     table = _checked(Table, _read_json(path), str(path)) if path.exists() else None
-    relative = path.relative_to(scale_folder).as_posix()
-    return DeclaredTable(declared.where, f"{paper}-{declared.id}", relative, declared.caption, table)
+    return DeclaredTable(
+        id=declared.id,
+        label=declared.where,
+        anchor=f"{paper}-{declared.id}",
+        path=path.relative_to(scale_folder).as_posix(),
+        caption=declared.caption,
+        table=table,
+        of=declared.of,
+        reading=declared.reading,
+    )
 
 
 def _named_figure(scale_folder: Path, paper: str, declared: Declared) -> DeclaredFigure:
@@ -203,7 +265,7 @@ def _named_figure(scale_folder: Path, paper: str, declared: Declared) -> Declare
     return DeclaredFigure(declared.where, f"{paper}-{declared.id}", path.as_posix(), declared.caption, None)
 
 
-def _read_figure(scale_folder: Path, paper: str, declared: Declared, linked: bool) -> DeclaredFigure:
+def _read_figure(scale_folder: Path, paper: str, linked: bool, declared: Declared) -> DeclaredFigure:
     """Return a figure with its size, and where its page finds it: inside the page itself, or at its path."""
     named = _named_figure(scale_folder, paper, declared)
     path = scale_folder / named.path
@@ -223,6 +285,12 @@ def _claim_anchors(
 ) -> tuple[str, ...]:
     """Return where a claim is judged: the table or figure that it names, and every table that it compares."""
     named = [display.anchor for display in displays if display.label == where]
-    cells = [compared.cell for condition in judged.conditions for compared in condition.compared]
-    compared_tables = [f"{paper}-{cell_of(cell).table}" for cell in cells]
-    return tuple(dict.fromkeys([*named, *compared_tables])) or (paper,)
+    compared = [
+        compared
+        for reading in (judged.headline, *judged.readings)
+        for condition in reading.conditions
+        for compared in condition.compared
+    ]
+    # Versions of a table stand in the section of the declared one.
+    tables = [f"{paper}-{cell_of(each.cell).table.partition('@')[0]}" for each in compared]
+    return tuple(dict.fromkeys([*named, *tables])) or (paper,)

@@ -89,7 +89,7 @@ def _spoil_figure(folder: Path) -> None:
         (_spoil_audit, 'audit.json: 0.cells.0.worst_case: .*number.*found "low"'),
         (
             _spoil_comparison,
-            "scorecard.json: 2.conditions.0.outcome: .*'holds', 'fails', 'crosses' or 'beyond'.*found \"cross\"",
+            "2.readings.0.conditions.0.outcome: .*'holds', 'fails', 'crosses' or 'beyond'.*found \"cross\"",
         ),
         (_drop_a_column_of_the_scorecard, "scorecard.csv: no column 'margins'"),
         (_drop_the_comparisons, "scorecard.json: missing beside scorecard.csv"),
