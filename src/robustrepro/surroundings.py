@@ -72,6 +72,14 @@ def use_own_interpreter() -> None:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 
+def keep_bytecode() -> None:
+    """Let steps keep the compiled form of this library's sources, whatever the environment says.
+
+    Images of containers like to switch that off; then every job compiles sixty files again, a sixth of its time.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
 def keep_freed_memory() -> None:
     """Let steps keep the memory that they free, instead of giving it back to the system and asking for it again.
 
