@@ -1,4 +1,6 @@
-"""What a training step costs with CEM, HRM and a V-matrix, beside ERM: LeNet-5 on digits, in the real training loop.
+"""What a training step costs with CEM, HRM and a V-matrix, beside ERM, and with clipped probabilities, beside none.
+
+LeNet-5 on digits, in the real training loop.
 
 Each round trains a freshly built network for a few batches with every objective in turn; the order rotates from round
 to round. All start from the same weights and see the same whole batches. Ratios are taken within a round, so that what
@@ -26,13 +28,17 @@ from robustrepro.spec.training import TrainingSpec
 from robustrepro.training.loop import Training, train
 
 TARGET = 1.03
-"""CEM and HRM take at most this many times the step of ERM. A V-matrix needs all pairs of images, and has no target."""
+"""CEM and HRM take at most this many times the step of ERM, and each with clipped probabilities its own without.
+A V-matrix needs all pairs of images, and has no target."""
 
 DECLARATIONS: dict[str, dict[str, Any]] = {
     "erm": {"name": "erm"},
     "cem": {"name": "cem"},
     "hrm": {"name": "hrm"},
     "v_matrix": {"name": "v_matrix", "kernel": {"name": "rbf", "gamma": 0.01}, "hollow": True},
+    "erm clipped": {"name": "erm", "loss": "clipped_cross_entropy"},
+    "cem clipped": {"name": "cem", "loss": "clipped_cross_entropy"},
+    "hrm clipped": {"name": "hrm", "loss": "clipped_cross_entropy"},
 }
 NAMES = tuple(DECLARATIONS)
 
@@ -94,16 +100,18 @@ def main() -> None:
                 seconds[name].append(seconds_per_step(specs[name], inputs, labels, folder))
 
     print(f"LeNet-5, batch size {options.batch_size}, {options.rounds} rounds; processor time of a step, one thread")
-    print(f"{'objective':<10}{'median ms':>10}{'min - max':>16}{'median ratio':>14}{'(95%)':>16}{'min - max':>16}")
+    print(f"{'objective':<12}{'median ms':>10}{'min - max':>16}{'median ratio':>14}{'(95%)':>16}{'min - max':>16}  to")
     for name, values in seconds.items():
         milliseconds = [1000 * value for value in values]
-        ratios = sorted(value / base for value, base in zip(values, seconds["erm"], strict=True))
+        plain = name.removesuffix(" clipped")
+        other = plain if plain != name else "erm"
+        ratios = sorted(value / base for value, base in zip(values, seconds[other], strict=True))
         low, high = interval_of_median(ratios)
         print(
-            f"{name:<10}{statistics.median(milliseconds):>10.2f}{min(milliseconds):>8.2f} -{max(milliseconds):>6.2f}"
-            f"{statistics.median(ratios):>14.3f}{low:>8.3f} - {high:.3f}{ratios[0]:>8.3f} - {ratios[-1]:.3f}"
+            f"{name:<12}{statistics.median(milliseconds):>10.2f}{min(milliseconds):>8.2f} -{max(milliseconds):>6.2f}"
+            f"{statistics.median(ratios):>14.3f}{low:>8.3f} - {high:.3f}{ratios[0]:>8.3f} - {ratios[-1]:.3f}  {other}"
         )
-    print(f"target for cem and hrm: at most {TARGET} times the step of ERM")
+    print(f"target: at most {TARGET}, but for a V-matrix")
 
 
 if __name__ == "__main__":
