@@ -174,6 +174,20 @@ def test_a_unit_other_than_percent_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("comparisons", [1, 4])
+def test_the_names_of_bound_and_printed_margin_stand_apart_however_near_these_are(
+    tmp_path: Path, comparisons: int
+) -> None:
+    margins = [-20, 40, 5, 1][:comparisons]
+    figure = drawn(tmp_path, [reading(name, *margins, printed="20.2%") for name in ("plain", "other")])
+    figure.draw_without_rendering()
+    for axis in figure.axes[:-1]:
+        bound, printed = (
+            text.get_window_extent() for name in ("bound", "printed") for text in axis.texts if text.get_text() == name
+        )
+        assert bound.y1 <= printed.y0
+
+
+@pytest.mark.parametrize("comparisons", [1, 4])
 @pytest.mark.parametrize("count", [2, 12])
 def test_no_text_lies_over_another(tmp_path: Path, count: int, comparisons: int) -> None:
     readings = [reading("plain", *range(comparisons))]

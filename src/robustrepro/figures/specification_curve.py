@@ -238,7 +238,7 @@ def _draw_margins(axis: Axes, curve: Curve, comparison: str, apart: float) -> No
         axis.axhline(ends["printed"], color=style.GREY, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1)
     axis.margins(y=0.08)
     axis.set_ylim(axis.get_ylim())
-    style.label_ends(axis, count - 0.5, ends, colours)
+    style.label_ends(axis, count - 0.5, ends, colours, gap=1.4 * style.LABEL / 72 / CURVE)
     unit = {"%": "points", "": ""}.get(curve.units.get(comparison, ""), curve.units.get(comparison, ""))
     axis.set_ylabel(f"margin ({unit})" if unit else "margin", fontsize=style.SMALL)
     style.without_frame(axis)

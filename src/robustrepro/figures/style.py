@@ -99,7 +99,9 @@ def without_frame(axis: Axes) -> None:
     axis.tick_params(labelsize=SMALL)
 
 
-def label_ends(axis: Axes, x: float, ends: Mapping[str, float], colours: Mapping[str, str]) -> None:
+def label_ends(
+    axis: Axes, x: float, ends: Mapping[str, float], colours: Mapping[str, str], gap: float = LABEL_GAP
+) -> None:
     """Write each line's name right of its end, pushed apart where two would overlap.
 
     Parameters
@@ -112,14 +114,22 @@ def label_ends(axis: Axes, x: float, ends: Mapping[str, float], colours: Mapping
         The height of each line's end, by its name.
     colours
         The colour of each line, by its name.
+    gap
+        How far apart two names have to stand, as a share of the axis.
     """
     low, high = axis.get_ylim()
-    gap = LABEL_GAP * (high - low)
     names = sorted(ends, key=lambda name: ends[name])
     wanted = np.array([ends[name] for name in names])
-    steps = gap * np.arange(len(names))
+    steps = gap * (high - low) * np.arange(len(names))
     heights = np.maximum.accumulate(wanted - steps) + steps
     for name, height in zip(names, heights, strict=True):
         axis.annotate(
-            name, (x, height), (6, 0), textcoords="offset points", va="center", color=colours[name], fontsize=LABEL
+            name,
+            (x, height),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            color=colours[name],
+            fontsize=LABEL,
+            annotation_clip=False,  # one that was pushed beyond the axis would be left out
         )
