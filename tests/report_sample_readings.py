@@ -208,7 +208,7 @@ DECLARED: dict[str, Any] = {
             for name in ("clipped", "short-steps")
         ),
     ],
-    "figures": [],
+    "figures": [{"id": "specification-gain", "where": "Specification curve", "caption": "A gain."}],
 }
 NAMES = [{"id": PAPER, "title": DECLARED["title"]}]
 LISTED = {key: DECLARED[key] for key in ("id", "title", "authors", "tables", "figures")}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Declarations
 from figure_cases import declared_with_data, write
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
@@ -163,3 +166,41 @@ def test_a_reference_to_what_no_measurement_has_is_named(measured: Path, changed
     x = {"column": "without_gradient", "label": "x"}
     with pytest.raises(UserError, match=message):
         drawn(measured, x=x, hue="epoch", panels="epoch", series=one, references=[reference])
+
+
+# -- printed numbers -----------------------------------------------------------------------------------------
+
+
+def refer_to(declarations: Declarations, y: Any) -> None:
+    """Declare a figure over the epochs with one reference."""
+    paper = declarations.paper
+    paper["models"]["image-erm"]["checkpoints"] = [1, 2]
+    paper["measures"]["over"] = {"over_epochs": {"attack": {"name": "fgsm", "epsilon": 0.3}}}
+    figure = {
+        "name": "lines",
+        "x": {"column": "epoch", "label": "epoch"},
+        "series": [{"label": "ERM", "model": "image-erm", "measure": "over"}],
+        "references": [{"y": y, "label": "as printed", "hue": "ERM"}],
+    }
+    paper["figures"]["over"] = {"where": "Figure 2", "caption": "Over the epochs", "figure": figure}
+
+
+def test_a_reference_may_be_what_the_paper_prints_in_a_cell(declarations: Declarations) -> None:
+    refer_to(declarations, {"printed": "accuracy[hrm, pgd]"})
+    drawn = json.loads(declarations.plan().job("figure", paper="small", figure="over").spec)["figure"]
+    assert drawn["references"][0]["y"] == 56.22
+
+
+@pytest.mark.parametrize("cell", ["accuracy[hrm, nothing]", "nothing[hrm, pgd]", "distances[8, erm-hrm]", "hrm"])
+def test_a_reference_to_what_the_paper_does_not_print_is_refused(declarations: Declarations, cell: str) -> None:
+    refer_to(declarations, {"printed": cell})
+    with pytest.raises(UserError, match=re.escape(f"figures.over: references: the paper prints no number in '{cell}'")):
+        declarations.plan()
+
+
+def test_a_printed_reference_beyond_the_axis_is_refused(declarations: Declarations) -> None:
+    refer_to(declarations, {"printed": "accuracy[hrm, pgd]"})
+    y = {"column": "accuracy", "label": "accuracy", "unit": "%", "factor": 100, "limits": [0, 50]}
+    declarations.paper["figures"]["over"]["figure"]["y"] = y
+    with pytest.raises(UserError, match=r"figures\.over\.figure: .*y is 56\.22, beyond the limits of the axis"):
+        declarations.plan()

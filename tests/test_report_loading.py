@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +15,34 @@ from robustrepro.errors import UserError
 from robustrepro.report import build_report
 
 
-def _spoil_scorecard(folder: Path) -> None:
-    path = folder / "papers/hamming/scorecard.csv"
-    path.write_text(path.read_text("utf-8").replace(",reproduced,", ",reproducd,"), "utf-8")
+def _replaced(name: str, old: str, new: str) -> Callable[[Path], None]:
+    """Return what replaces a text of a file where it stands first."""
+
+    def spoil(folder: Path) -> None:
+        path = folder / name
+        text = path.read_text("utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), "utf-8")
+
+    return spoil
 
 
-def _spoil_verdict_of_the_audit(folder: Path) -> None:
-    path = folder / "papers/hamming/scorecard.csv"
-    path.write_text(path.read_text("utf-8").replace(",survives,", ",survive,"), "utf-8")
+_spoil_scorecard = _replaced("papers/hamming/scorecard.csv", ",reproduced,", ",reproducd,")
+_spoil_verdict_of_the_audit = _replaced("papers/hamming/scorecard.csv", ",survives,", ",survive,")
 
 
-def _spoil_audit(folder: Path) -> None:
-    path = folder / "papers/hrm/audit.json"
-    path.write_text(path.read_text("utf-8").replace('"worst_case": 3.4', '"worst_case": "low"'), "utf-8")
+_spoil_audit = _replaced("papers/hrm/audit.json", '"worst_case": 3.4', '"worst_case": "low"')
+_spoil_comparison = _replaced("papers/hamming/scorecard.json", '"outcome": "crosses"', '"outcome": "cross"')
 
 
-def _spoil_comparison(folder: Path) -> None:
-    path = folder / "papers/hamming/scorecard.json"
-    path.write_text(path.read_text("utf-8").replace('"outcome": "crosses"', '"outcome": "cross"'), "utf-8")
-
-
-def _drop_a_column_of_the_scorecard(folder: Path) -> None:
-    path = folder / "papers/hamming/scorecard.csv"
-    path.write_text(path.read_text("utf-8").replace("margins", "bounds"), "utf-8")
+_drop_a_column_of_the_scorecard = _replaced("papers/hamming/scorecard.csv", "margins", "bounds")
 
 
 def _drop_the_comparisons(folder: Path) -> None:
     (folder / "papers/hrm/scorecard.json").unlink()
 
 
-def _forget_an_audited_claim(folder: Path) -> None:
-    path = folder / "papers/hamming/scorecard.csv"
-    path.write_text(path.read_text("utf-8").replace(",verified,", ",certified,"), "utf-8")
+_forget_an_audited_claim = _replaced("papers/hamming/scorecard.csv", ",verified,", ",certified,")
 
 
 def _spoil_table(folder: Path) -> None:
@@ -55,9 +52,7 @@ def _spoil_table(folder: Path) -> None:
     path.write_text(json.dumps(table), "utf-8")
 
 
-def _spoil_status(folder: Path) -> None:
-    path = folder / "papers/hrm/tables/table2.json"
-    path.write_text(path.read_text("utf-8").replace('"status": "measured"', '"status": "not measured"', 1), "utf-8")
+_spoil_status = _replaced("papers/hrm/tables/table2.json", '"status": "measured"', '"status": "not measured"')
 
 
 def _forget_a_judged_claim(folder: Path) -> None:

@@ -17,8 +17,7 @@ from robustrepro.files import sha256_of, write_text
 from robustrepro.layout import Layout
 from robustrepro.measurements.store import read_origin
 from robustrepro.report import build_page, build_report, spec_in
-from robustrepro.report.loading import curve_of
-from robustrepro.scorecard.combined import read_scorecard, reading_in_words
+from robustrepro.scorecard.combined import reading_in_words
 
 COPIED = ("metrics.json", "audit.csv", "scorecard.csv")
 
@@ -88,10 +87,9 @@ def _shown(layout: Layout, paper: str, page: Mapping[str, Any]) -> Iterator[Path
         yield Path(layout.figure(paper, figure["id"]))
     verdicts = Path(layout.scorecard(paper)).with_suffix(".csv")
     yield verdicts.with_name("readings.csv")
-    yield from sorted(verdicts.with_name("searches").glob("*"))
-    if verdicts.exists():
-        for row in filter(reading_in_words, read_scorecard(verdicts)):
-            yield Path(layout.figure(paper, curve_of(row["claim"])))
+    for reading in page["paper"].get("readings", ()):
+        outcome = Path(layout.search(paper, reading["name"]))
+        yield from (outcome, outcome.with_suffix(".csv"))
 
 
 def scorecard_markdown(scorecard: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from robustrepro.losses import PerExampleLoss, clipped_cross_entropy, cross_entropy
+from robustrepro.losses import PerExampleLoss, example_loss
 from robustrepro.spec.attacks import AttackLoss
 
 
@@ -64,9 +64,5 @@ def attack_loss(name: AttackLoss, training_loss: PerExampleLoss | None = None) -
             )
             raise ValueError(message)
         return training_loss
-    return {
-        "cross_entropy": cross_entropy,
-        "clipped_cross_entropy": clipped_cross_entropy,
-        "margin": margin,
-        "log_odds": log_odds,
-    }[name]
+    of_attacks = {"margin": margin, "log_odds": log_odds}
+    return of_attacks[name] if name in of_attacks else example_loss(name)

@@ -44,6 +44,7 @@ def draw_references(
     """
     colours: dict[str, set[Any]] = {}
     for reference in references:
+        assert isinstance(reference.y, float)  # printed numbers are put in by the plan
         if reference.hue is not None and reference.hue not in look.colours:
             raise _unknown("hue", reference.hue, look.colours, figure)
         if reference.panel is not None and reference.panel not in panels:

@@ -115,7 +115,7 @@ def _read_paper(spec: PaperSpec, scale_folder: Path, figure: FigureReader) -> Pa
     judgements, audit = Path(layout.scorecard(spec.id)), Path(layout.audit(spec.id))
     scorecard = _read_scorecard(judgements.with_suffix(".csv"))
     declared_tables = [table for table in tables if not table.of]
-    curves = {curve_of(row["claim"]): row["claim"] for row in scorecard or ()}
+    curves = {declared.id: figure(declared) for declared in spec.figures if declared.id.startswith(CURVE)}
     figures = [figure(declared) for declared in spec.figures if declared.id not in curves]
     claims: list[Claim] = []
     if scorecard is not None:
@@ -141,7 +141,7 @@ def _read_paper(spec: PaperSpec, scale_folder: Path, figure: FigureReader) -> Pa
                     anchors=_claim_anchors(spec.id, row["where"], judged_claim, [*declared_tables, *figures]),
                     survival=next(each.survival for each in readings if each.name == headline.reading),
                     readings=readings,
-                    specification=figure(_curve(spec, row["claim"])) if len(readings) > 1 else None,
+                    specification=curves.get(f"{CURVE}{row['claim']}"),
                 )
             )
     paths = {reading.name: Path(layout.search(spec.id, reading.name)) for reading in spec.readings if reading.searched}
@@ -150,17 +150,6 @@ def _read_paper(spec: PaperSpec, scale_folder: Path, figure: FigureReader) -> Pa
     }
     has = {"has_scorecard": scorecard is not None, "has_audit": audit.exists()}
     return Paper(spec, tables, figures, claims, searches, **has)
-
-
-def curve_of(claim: str) -> str:
-    """Return the key of the figure that is a claim's specification curve."""
-    return f"{CURVE}{claim}"
-
-
-def _curve(spec: PaperSpec, claim: str) -> Declared:
-    """Return the specification curve of a claim as the paper's page lists it, where it does."""
-    plain = Declared(id=curve_of(claim), where="Specification curve")
-    return next((figure for figure in spec.figures if figure.id == plain.id), plain)
 
 
 def _checked(kind: type[Checked], data: object, what: str) -> Checked:

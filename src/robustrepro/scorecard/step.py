@@ -19,36 +19,10 @@ from robustrepro.scorecard.rows import read_rows, write_rows
 from robustrepro.steps import Work
 from robustrepro.verdicts import Verdict
 
-COLUMNS = [
-    "paper",
-    "claim",
-    "says",
-    "where",
-    "scale",
-    "reading",
-    "tried",
-    "under",
-    "verdict",
-    "audit",
-    "taken_down_by",
-    "differs",
-    "audit_differs",
-    "measured",
-    "why",
-    "margins",
-]
-COLUMNS_OF_READINGS = [
-    "paper",
-    "claim",
-    "reading",
-    "verdict",
-    "audit",
-    "taken_down_by",
-    "differs",
-    "audit_differs",
-    "measured",
-    "why",
-]
+VERDICTS = ["verdict", "audit", "taken_down_by", "differs", "audit_differs", "measured", "why"]
+"""What both files say of a claim under a reading."""
+COLUMNS = ["paper", "claim", "says", "where", "scale", "reading", "tried", "under", *VERDICTS, "margins"]
+COLUMNS_OF_READINGS = ["paper", "claim", "reading", *VERDICTS]
 PlainData = dict[str, Any]
 Audits = Mapping[tuple[str, str], Mapping[str, str]]
 """The rows of an audit, by claim and reading."""

@@ -48,6 +48,7 @@ def check_papers(declarations: Declarations, contents: Contents) -> None:
             if key.casefold().startswith(CURVE):
                 raise UserError(f"{file}: figures.{key}: names that begin with '{CURVE}' are those of claims' curves")
             check_figure(f"{file}: figures.{key}", figure, paper, declarations, contents)
+            contents.drawing(name, key)
         for key, claim in paper.claims.items():
             _check_claim(f"{file}: claims.{key}", claim.holds_if, paper, contents)
         for key, search in declarations.under_readings[name].searches.items():

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from robustrepro.errors import UserError
-from robustrepro.grammar import Cell, Place, order_of_values, parse_condition, parse_value
+from robustrepro.grammar import CELL, Cell, Place, cell_of, order_of_values, parse_condition, parse_value
 from robustrepro.layout import PAIR, Layout
-from robustrepro.printed import read_published
+from robustrepro.printed import parse_printed, read_published
+from robustrepro.spec.config import validated
 from robustrepro.spec.declarations import Declarations
-from robustrepro.spec.figures import Source
+from robustrepro.spec.figures import FigureKind, Lines, PrintedNumber, Source
 from robustrepro.spec.jobs import spec_of
 from robustrepro.spec.measurements import Transfer, runs_of
 from robustrepro.spec.pairing import Pairing
@@ -241,6 +243,37 @@ class Contents:
         return [{"row": row, "column": column, "text": text} for (row, column), text in cells.items()]
 
     # -- figures -------------------------------------------------------------------------------------------------
+
+    def drawing(self, paper: str, name: str) -> FigureKind:
+        """Return a figure's declaration with the numbers that it refers to as the paper prints them.
+
+        Raises
+        ------
+        UserError
+            If the paper prints no number there, or it does not fit the figure.
+        """
+        drawn = self._declarations.figure(paper, name).figure
+        if not isinstance(drawn, Lines):
+            return drawn
+        content = drawn.model_dump(mode="json")
+        for reference, written in zip(drawn.references, content["references"], strict=True):
+            if isinstance(reference.y, PrintedNumber):
+                written["y"] = self._printed_number(paper, reference.y.printed, f"figures.{name}: references")
+        return validated(Lines, content, f"papers/{paper}/paper.yaml: figures.{name}.figure")
+
+    def _printed_number(self, paper: str, text: str, where: str) -> float:
+        tables = self._declarations.papers[paper].tables
+        cell = cell_of(text) if re.fullmatch(CELL, text) else None
+        found = None
+        if cell is not None and cell.table in tables:
+            texts = {(each["row"], each["column"]): each["text"] for each in self.printed(paper, tables[cell.table])}
+            found = parse_printed(texts.get((cell.row, cell.column), "")).value
+        if found is None:
+            raise UserError(
+                f"papers/{paper}/paper.yaml: {where}: the paper prints no number in '{text}'; expected a cell such as "
+                "table2[hrm, pgd]"
+            )
+        return found
 
     def figure_models(self, paper: str, name: str) -> list[str]:
         """Return the models that a figure is drawn from, those of a table that it shows included."""

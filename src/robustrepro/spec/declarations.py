@@ -139,12 +139,10 @@ class Declarations:
 
     def is_not_run(self, name: str) -> bool:
         """Tell whether a model or measure is a variant under a declared reading that adds nothing to this run."""
-        declared, at, reading = name.partition(AT)
-        readings = self._resolved.readings.values()
-        there = {*self.models, *self.measures}
-        return (
-            bool(at) and name not in there and declared in there and any(reading in each.declared for each in readings)
-        )
+        declared, _, reading = name.partition(AT)
+        is_reading = any(reading in readings.declared for readings in self._resolved.readings.values())
+        declarations = (self.models, self.measures)
+        return is_reading and any(declared in known and name not in known for known in declarations)
 
     # -- models --------------------------------------------------------------------------------------------------
 
@@ -185,13 +183,14 @@ class Declarations:
         for variants in alike.values():
             longest = max(variants, key=lambda name: variants[name].epochs)
             for name, model in variants.items():
-                kept = model.epochs < variants[longest].epochs and model.epochs in variants[longest].kept_epochs()
-                kept = kept and {*model.kept_epochs()} <= {*variants[longest].kept_epochs()}
-                kept = kept and AT in name  # what is declared stays as it is, whatever readings there are
-                if kept and not model.test_accuracy and len(self.seeds(name)) <= len(self.seeds(longest)):
+                # What is declared has its own training, whatever readings there are.
+                if AT in name and model.is_on_the_way_of(variants[longest]) and self._has_seeds_of(longest, name):
                     change = Checkpoint(name="checkpoint", epoch=model.epochs)
                     stopped[name] = Derivation.model_validate({"from": longest, "change": change})
         return stopped
+
+    def _has_seeds_of(self, model: str, other: str) -> bool:
+        return len(self.seeds(model)) >= len(self.seeds(other))
 
     def left_out(self, name: str) -> bool:
         """Tell whether the user asked not to make a model, or what it is derived from."""

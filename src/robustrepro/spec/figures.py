@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 from pydantic import Field, model_validator
 
 from robustrepro.grammar import Place
-from robustrepro.spec.base import Declaration, Implemented, Key, Name, Number
+from robustrepro.spec.base import Declaration, Implemented, Key, Name, Number, OneLine
 
 Positive = Annotated[Number, Field(gt=0)]
 
@@ -274,14 +274,21 @@ class LineSeries(Series):
     y: str | None = None
 
 
+class PrintedNumber(Declaration):
+    """The number that the paper prints in a cell, such as ``table2[hrm, pgd]``; the plan puts it in."""
+
+    printed: OneLine
+
+
 class Reference(Declaration):
     """A horizontal line at a number to compare with, such as the one that a paper prints.
 
-    ``y`` is in the unit that the axis shows. The line has the colour of ``hue`` and lies in ``panel``, or in all panels
-    where none is named. References of one ``label`` have one entry in the legend.
+    ``y`` is in the unit that the axis shows, or a printed number (``{printed: "table2[hrm, pgd]"}``). The line has the
+    colour of ``hue`` and lies in ``panel``, or in all panels where none is named. References of one ``label`` have one
+    entry in the legend.
     """
 
-    y: Number
+    y: Annotated[Number | PrintedNumber, Field(union_mode="left_to_right")]
     label: str
     hue: Value | None = None
     panel: Value | None = None
@@ -334,6 +341,8 @@ class Lines(Comparison):
                     raise ValueError(
                         f"{where}: {role} is {value}, which no series has; expected one of {', '.join(map(str, known))}"
                     )
+            if isinstance(reference.y, PrintedNumber):
+                continue
             low, high = self.y.limits or (-inf, inf)
             if not low <= reference.y <= high:
                 raise ValueError(f"{where}: y is {reference.y:g}, beyond the limits of the axis, {low:g} and {high:g}")

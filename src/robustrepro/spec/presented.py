@@ -47,17 +47,17 @@ class PresentedJobs(JobMaker):
         """Return the job that draws a figure, or the specification curve of a claim."""
         if figure.startswith(CURVE):
             return self._curve(paper, figure.removeprefix(CURVE))
-        declared = self._declarations.figure(paper, figure)
+        declared, drawn = self._declarations.figure(paper, figure), self._contents.drawing(paper, figure)
         models = self._contents.figure_models(paper, figure)
         measures = sorted({source.measure for source in declared.figure.sources()})
         spec = spec_of(
-            [declared.figure.implementation],
+            [drawn.implementation],
             id=figure,
             paper=paper,
             where=declared.where,
             caption=declared.caption,
-            figure=declared.figure.model_dump(mode="json"),
-            declared_by=class_path(declared.figure),
+            figure=drawn.model_dump(mode="json"),
+            declared_by=class_path(drawn),
             seeds={model: len(self._declarations.seeds(model)) for model in models},
             measures={
                 name: measure_in_words(self._declarations.measure(name).model_dump(mode="json", exclude_none=True))

@@ -75,6 +75,11 @@ class TrainingSpec(Declaration):
             raise ValueError(f"checkpoints are {self.checkpoints}; expected epochs in increasing order, each once")
         return self
 
+    def is_on_the_way_of(self, longer: TrainingSpec) -> bool:
+        """Tell whether a training that differs in its epochs alone keeps all that this one makes, but its history."""
+        ours = {self.epochs, *self.kept_epochs()}
+        return self.epochs < longer.epochs and ours <= {*longer.kept_epochs()} and not self.test_accuracy
+
     def kept_epochs(self) -> list[int]:
         """Return the epochs after which the weights are kept, in order."""
         return [epoch for epoch in self.checkpoints if epoch <= self.epochs]

@@ -78,6 +78,7 @@ class UnderReadings:
         self.for_searches: set[str] = set()
         """The tables that only searches read."""
         self._names: dict[str, dict[str, str]] = {}
+        self._claims: dict[str, list[ClaimUnder]] = {}
         for reading, declared in used.items():
             concerned = declared.concerns.tables
             tables = list(paper.tables) if concerned is None else concerned
@@ -89,6 +90,11 @@ class UnderReadings:
 
     def claims(self, claim: str) -> list[ClaimUnder]:
         """Return a claim under every reading that concerns it and makes it another one, the default first."""
+        if claim not in self._claims:
+            self._claims[claim] = self._claim(claim)
+        return self._claims[claim]
+
+    def _claim(self, claim: str) -> list[ClaimUnder]:
         conditions = self._paper.claims[claim].holds_if
         found = [ClaimUnder(self.default, tuple(conditions), self._choices(self.default), ())]
         compared = {self._compared(conditions)}
