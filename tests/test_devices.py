@@ -6,6 +6,7 @@ import os
 import signal
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from robustrepro.errors import UserError
 def two_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.delenv("ROBUSTREPRO_DEVICE", raising=False)
+    monkeypatch.delenv("ROBUSTREPRO_STEPS_PER_GPU", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
 
@@ -67,6 +69,30 @@ def test_two_steps_take_different_devices_and_a_released_one_is_taken_again() ->
             assert (str(first), str(second)) == ("cuda:0", "cuda:1")
         with claimed_device() as again:
             assert again == second
+
+
+@pytest.mark.usefixtures("two_devices")
+def test_steps_that_share_devices_spread_over_all_of_them_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROBUSTREPRO_STEPS_PER_GPU", "2")
+    with ExitStack() as held:
+        devices = [str(held.enter_context(claimed_device())) for _ in range(4)]
+        assert devices == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
+        monkeypatch.setattr("robustrepro.devices.time.sleep", _refuse_to_wait)
+        with pytest.raises(BlockingIOError), claimed_device():
+            pass
+
+
+def _refuse_to_wait(seconds: float) -> None:
+    raise BlockingIOError(seconds)
+
+
+@pytest.mark.usefixtures("two_devices")
+@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5", ""])
+def test_a_share_of_a_device_is_a_number_of_steps(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("ROBUSTREPRO_STEPS_PER_GPU", given)
+    message = f"ROBUSTREPRO_STEPS_PER_GPU is '{given}'; expected a number of steps, 1 or more"
+    with pytest.raises(UserError, match=message), claimed_device():
+        pass
 
 
 @pytest.mark.usefixtures("two_devices")

@@ -1,4 +1,4 @@
-"""Which device a step computes on. Snakemake counts GPUs; the step takes a free one."""
+"""Which device a step computes on. Snakemake counts GPUs; the step takes a free one, or its share of one."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ from filelock import FileLock, Timeout
 
 from robustrepro.errors import UserError
 
+STEPS_PER_GPU = "ROBUSTREPRO_STEPS_PER_GPU"
+"""Environment variable with how many steps may share a GPU. A small network leaves most of one idle."""
+
 
 @contextmanager
 def claimed_device() -> Iterator[torch.device]:
     """Yield a CUDA device that no other step on this machine holds, or the CPU where there is none.
 
     A device is held by a lock on a file of its own, which is released when the process dies. When all are held, waits
-    for one. ``ROBUSTREPRO_DEVICE`` (``cpu`` or ``cuda``) overrides the choice.
+    for one. ``ROBUSTREPRO_DEVICE`` (``cpu`` or ``cuda``) overrides the choice; with ``ROBUSTREPRO_STEPS_PER_GPU``,
+    that many steps share a device, and those that come first spread over all devices.
 
     Raises
     ------
     UserError
-        If ``ROBUSTREPRO_DEVICE`` asks for a device that this machine lacks.
+        If ``ROBUSTREPRO_DEVICE`` asks for a device that this machine lacks, or one of the two variables has no value
+        that it can have.
     """
     wish = os.environ.get("ROBUSTREPRO_DEVICE", "")
     if wish not in {"", "cpu", "cuda"}:
@@ -37,21 +42,29 @@ def claimed_device() -> Iterator[torch.device]:
         return
     folder = Path(tempfile.gettempdir()) / f"robustrepro-devices-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    index, lock = _lock_free_device(folder)
+    index, lock = _lock_free_device(folder, _steps_per_gpu())
     try:
         yield torch.device("cuda", index)
     finally:
         lock.release()
 
 
-def _lock_free_device(folder: Path) -> tuple[int, FileLock]:
-    """Wait for a free device; return its number and its lock, which is held."""
+def _steps_per_gpu() -> int:
+    given = os.environ.get(STEPS_PER_GPU, "1")
+    if not given.isdecimal() or int(given) < 1:
+        raise UserError(f"{STEPS_PER_GPU} is '{given}'; expected a number of steps, 1 or more")
+    return int(given)
+
+
+def _lock_free_device(folder: Path, shares: int) -> tuple[int, FileLock]:
+    """Wait for a free share of a device; return the device's number and the share's lock, which is held."""
     locks = [
-        FileLock(folder / f"cuda{index}.lock", timeout=0, fallback_to_soft=False)
+        (index, FileLock(folder / f"cuda{index}-{share}.lock", timeout=0, fallback_to_soft=False))
+        for share in range(shares)
         for index in range(torch.cuda.device_count())
     ]
     while True:
-        for index, lock in enumerate(locks):
+        for index, lock in locks:
             with suppress(Timeout):
                 lock.acquire()
                 return index, lock
