@@ -72,6 +72,14 @@ def test_two_steps_take_different_devices_and_a_released_one_is_taken_again() ->
 
 
 @pytest.mark.usefixtures("two_devices")
+def test_on_a_cuda_device_libraries_give_the_same_bits_every_time_and_are_left_as_they_were() -> None:
+    assert not torch.backends.cudnn.deterministic
+    with claimed_device():
+        assert torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.deterministic
+
+
+@pytest.mark.usefixtures("two_devices")
 def test_steps_that_share_devices_spread_over_all_of_them_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROBUSTREPRO_STEPS_PER_GPU", "2")
     with ExitStack() as held:

@@ -22,6 +22,9 @@ STEPS_PER_GPU = "ROBUSTREPRO_STEPS_PER_GPU"
 def claimed_device() -> Iterator[torch.device]:
     """Yield a CUDA device that no other step on this machine holds, or the CPU where there is none.
 
+    On a CUDA device cuDNN is held to algorithms that give the same bits every time: without this, two trainings of one
+    seed part within an epoch.
+
     A device is held by a lock on a file of its own, which is released when the process dies. When all are held, waits
     for one. ``ROBUSTREPRO_DEVICE`` (``cpu`` or ``cuda``) overrides the choice; with ``ROBUSTREPRO_STEPS_PER_GPU``,
     that many steps share a device, and those that come first spread over all devices.
@@ -44,9 +47,20 @@ def claimed_device() -> Iterator[torch.device]:
     folder.mkdir(mode=0o700, exist_ok=True)
     index, lock = _lock_free_device(folder, _steps_per_gpu())
     try:
-        yield torch.device("cuda", index)
+        with _same_bits_every_time():
+            yield torch.device("cuda", index)
     finally:
         lock.release()
+
+
+@contextmanager
+def _same_bits_every_time() -> Iterator[None]:
+    was = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = was
 
 
 def _steps_per_gpu() -> int:
