@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from robustrepro.spec import sources
 from robustrepro.spec.datasets import dataset_of
 from robustrepro.spec.jobs import Job
 from robustrepro.spec.plan import Plan
+from robustrepro.spec.records import UNFINISHED
 
 ERM, HRM, CUT = "image-erm", "image-hrm", "cut-image-erm"
 KEPT, EARLY = "points-erm", "points-erm-early"
@@ -138,6 +140,13 @@ def test_a_measurement_that_is_what_the_plan_asks_for_is_adopted(plan: Plan, rec
     path = computed_elsewhere(plan, made)
     assert adopt(plan) == recorded == [path]
     assert path.exists()
+
+
+def note_unfinished(file: Path) -> None:
+    """Note that the job which makes a file is unfinished, as Snakemake does."""
+    note = UNFINISHED / urlsafe_b64encode(str(file).encode()).decode()
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text("{}")
 
 
 def retrain(model: str, seed: int) -> Callable[[Plan], object]:
@@ -341,6 +350,28 @@ def test_a_trained_model_has_checkpoints_and_a_history_too(plan: Plan, recorded:
     with pytest.raises(UserError, match=r"history\.csv is missing beside it") as caught:
         adopt(plan)
     assert str(card) in str(caught.value)
+
+
+@pytest.fixture
+def all_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adoption, "unrecorded_outputs", lambda _: [])
+
+
+@pytest.mark.usefixtures("plan", "all_are_noted")
+def test_what_was_copied_to_where_a_run_was_killed_is_adopted(plan: Plan, recorded: list[Path]) -> None:
+    files = sorted([*model_elsewhere(plan, ERM), Path(plan.layout.weights(ERM, 0))])
+    for file in files:
+        note_unfinished(file)
+    assert adopt(plan) == recorded == files
+
+
+@pytest.mark.usefixtures("plan", "all_are_noted")
+def test_what_a_killed_run_left_is_left_to_the_next_one(plan: Plan, recorded: list[Path]) -> None:
+    files = model_elsewhere(plan, ERM, code="of before")
+    for file in files:
+        note_unfinished(file)
+    assert adopt(plan) == recorded == []
+    assert all(file.exists() for file in files)
 
 
 def test_a_measurement_of_a_model_whose_name_has_an_at_is_adopted(plan: Plan, recorded: list[Path]) -> None:

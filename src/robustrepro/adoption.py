@@ -22,7 +22,7 @@ from robustrepro.datasets.manifest import MANIFEST, read_manifest
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
 from robustrepro.measurements.store import columns_digest, read_columns, read_origin
-from robustrepro.spec.records import ADOPT_VARIABLE, unrecorded_outputs
+from robustrepro.spec.records import ADOPT_VARIABLE, unfinished_outputs, unrecorded_outputs
 from robustrepro.spec.sources import require_own_sources
 
 if TYPE_CHECKING:  # every step imports this module, and the plan's declarations take long to build
@@ -43,7 +43,8 @@ DATA = re.compile(r"data/(?P<dataset>[\w.@-]+)/seed(?P<seed>\d+)/(manifest\.json
 def adopt(plan: Plan) -> list[Path]:
     """Check and record every result of the plan's scale that has no record, and return their paths.
 
-    All or nothing: when one file does not pass, nothing is changed.
+    All or nothing: when one file does not pass, nothing is changed. Of a job that a killed run has left unfinished,
+    what passes is recorded, too; what does not is left to Snakemake, which runs that job again.
 
     Raises
     ------
@@ -60,6 +61,8 @@ def adopt(plan: Plan) -> list[Path]:
             f"{len(reasons)} of {len(files)} file(s) cannot be adopted, so none was:{listed}\n"
             "Move or delete them, then adopt the rest."
         )
+    unfinished = (file for file in unfinished_outputs(folder) if _refusal(plan, file, folder) is None)
+    files = sorted([*files, *unfinished])
     if files:
         with _set_aside(files) as aside:
             _record(plan, files, aside)

@@ -14,14 +14,20 @@ UNDECLARED_SUFFIX = ".partial"
 ADOPT_VARIABLE = "ROBUSTREPRO_ADOPT"
 """Environment variable with the folder of results that were set aside for adoption."""
 
-RECORDS = (Path(".snakemake/metadata"), Path(".snakemake/incomplete"))
+FINISHED, UNFINISHED = Path(".snakemake/metadata"), Path(".snakemake/incomplete")
 """Where Snakemake notes finished jobs' outputs, and those of jobs that it knows to be unfinished (and reruns)."""
 
 
-def recorded_outputs() -> set[str]:
-    """Return every output that Snakemake has a record of, as a path relative to the working directory."""
+def recorded_outputs(*folders: Path) -> set[str]:
+    """Return every output that Snakemake has a record of, as a path relative to the working directory.
+
+    Parameters
+    ----------
+    folders
+        Which records: of finished jobs, of unfinished ones, or, without any, both.
+    """
     found = set()
-    for folder in RECORDS:
+    for folder in folders or (FINISHED, UNFINISHED):
         for directory, _, names in os.walk(folder):
             # A name too long for the file system is cut into folders, each marked with "@".
             parts = Path(directory).relative_to(folder).parts
@@ -46,6 +52,15 @@ def unrecorded_outputs(folder: Path) -> list[Path]:
             if not name.endswith(UNDECLARED_SUFFIX) and str(path) not in known:
                 found.append(path)
     return sorted(found)
+
+
+def unfinished_outputs(folder: Path) -> list[Path]:
+    """Return the files under a scale's folder that belong to a job which Snakemake would run again, sorted.
+
+    They were left by a run that was killed, or copied to where one was.
+    """
+    outputs = map(Path, recorded_outputs(UNFINISHED))
+    return sorted(path for path in outputs if folder in path.parents and path.exists())
 
 
 def require_recorded(folder: str) -> None:
