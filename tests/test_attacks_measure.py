@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import itertools
 import random
 
@@ -10,11 +11,12 @@ from attack_cases import Scaled, random_case
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from robustrepro.attacks.ascent import input_gradient
 from robustrepro.attacks.losses import classification_margin
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.threat_models import OutsideThreatModelError, ThreatModel, unit_ball_noise
 from robustrepro.errors import UserError
-from robustrepro.losses import cross_entropy
+from robustrepro.losses import clipped_cross_entropy, cross_entropy
 from robustrepro.spec.attacks import Clean, Fgsm, Pgd
 
 COUNT = 60
@@ -68,6 +70,23 @@ def test_an_images_outcome_does_not_depend_on_the_images_beside_it(case):
 def test_the_seed_changes_the_starts(case):
     first, second = (measure(*case, INDICES, declared(), seed=seed) for seed in (0, 1))
     assert not torch.equal(first.margin, second.margin)
+
+
+@pytest.mark.parametrize("random_start", [True, False])
+def test_an_image_without_a_gradient_is_attacked_no_further_with_the_same_outcome(case, random_start):
+    model, inputs, labels = case
+    saturated = nn.Sequential(model, Scaled(1000.0)).eval()
+    spec = declared(steps=20, restarts=1, loss="clipped_cross_entropy", random_start=random_start)
+    outcome = measure(saturated, inputs, labels, INDICES, spec, seed=0, keep_adversarial=True)
+    still = outcome.robust & (outcome.queries <= 3)
+    assert 0 < still.sum() < (outcome.clean_prediction == labels).sum()
+    _, gradient = input_gradient(copy.deepcopy(saturated).double(), outcome.adversarial, labels, clipped_cross_entropy)
+    without = ~gradient.flatten(1).any(1)
+    assert torch.equal(still, outcome.robust & without)
+    first = measure(
+        saturated, inputs, labels, INDICES, declared(**spec.model_dump() | {"steps": 1}), seed=0, keep_adversarial=True
+    )
+    assert torch.equal(outcome.adversarial[still], first.adversarial[still])
 
 
 @pytest.mark.parametrize("batch_size", [3, 256])

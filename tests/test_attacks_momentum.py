@@ -8,6 +8,7 @@ import torch
 from attack_cases import random_case
 from foolbox.attacks import L2MomentumIterativeFastGradientMethod, LinfMomentumIterativeFastGradientMethod
 from foolbox.attacks.gradient_descent_base import normalize_lp_norms
+from torch import Tensor, nn
 from torch.nn import functional
 
 from robustrepro.attacks.active_set import ActiveSet
@@ -163,3 +164,23 @@ def test_a_gradient_that_is_nearly_zero_still_counts_as_much_as_any_other():
     _, memory = ascent.advance(origins, origins, torch.tensor([[1e-36, 0.0]]), ascent.first_memory(origins))
     _, memory = ascent.advance(origins, origins, torch.tensor([[0.0, 5.0]]), memory)
     torch.testing.assert_close(memory[0], torch.tensor([[1.0, 1.0]]))
+
+
+class Plateau(nn.Module):
+    """Rises with the first feature up to 0.55, is flat beyond that, and errs from 0.6 on."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        first = inputs[:, 0]
+        rising = first.clamp(max=0.55) - 1
+        return torch.stack([torch.zeros_like(first), torch.where(first > 0.6, 1.0, rising)], dim=1)
+
+
+def test_what_was_accumulated_carries_across_a_plateau_where_bim_stands_still():
+    inputs, labels = torch.full((3, 2), 0.5, dtype=torch.float64), torch.zeros(3, dtype=torch.int64)
+    spec = mi_fgsm_of("linf", epsilon=0.2, steps=10, step_size=0.02)
+    bim = Bim(name="bim", **spec.model_dump(exclude={"name", "decay"}))
+    with_momentum, without = (
+        measure(Plateau().eval(), inputs, labels, INDICES[:3], each, seed=0) for each in (spec, bim)
+    )
+    assert not with_momentum.robust.any()
+    assert without.robust.all()

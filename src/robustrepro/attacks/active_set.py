@@ -3,7 +3,9 @@
 A pool of at most ``batch_size`` rows, each an image in some restart at some step, goes through the model
 once per round. That one forward pass says which rows are broken and carries the gradient of those that are
 not. Rows that are broken or out of steps leave, and their places are taken at once by the next images or
-restarts, so that batches stay full until the queue is empty.
+restarts, so that batches stay full until the queue is empty. A row whose gradient is exactly zero is out of steps,
+too: where an ascent has no memory, every further step would leave it where it is. So an image without a gradient
+costs a few passes, not one for each step.
 
 Several ascents that differ in ε and step size alone, the points of a curve, share the pool: each (image, ε)
 is a pair of its own, and no pair learns from another's verdict. An ascent that begins at the image itself
@@ -113,6 +115,9 @@ class ActiveSet:
             ascent = self._ascent_of(pool.ledger)
             pool.point, pool.memory = ascent.advance(pool.point, pool.origin, gradient, pool.memory)
             pool.ledger[:, STEP] += 1
+            if not pool.memory:
+                moves = gradient.flatten(1).any(1).cpu()
+                pool.ledger[~moves, STEP] = ascent.steps
         room = self.subject.batch_size - len(pool)
         return pool.joined_with(self._next_rows(room)) if self.waiting and room else pool
 
