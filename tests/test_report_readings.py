@@ -200,6 +200,33 @@ def test_a_reading_that_was_not_measured_was_not_tried(tmp_path: Path) -> None:
         build_page(PAGE, tmp_path)
 
 
+def test_in_short_says_where_the_printed_numbers_return_and_what_the_audit_leaves_there(tmp_path: Path) -> None:
+    write_readings(tmp_path)
+    returned, left = in_short(paper_in(tmp_path))[1:3]
+    assert returned == (
+        "The printed numbers are nearest in Table 2 under clipped (12.34 points away on average, 34.20 points under "
+        "plain)."
+    )
+    assert left.replace("\u00a0", " ") == (
+        "The most robust there falls under all attacks of the audit together: Table 2 (clipped), PGD (ε = 0.3), HRM "
+        "from 40.5% to 0.2%."
+    )
+
+
+def test_in_short_says_nothing_of_printed_numbers_where_no_two_readings_are_compared(tmp_path: Path) -> None:
+    write_sample(tmp_path)
+    sentences = in_short(read_page(page_spec("hrm"), tmp_path).paper)
+    assert not any("nearest" in sentence or "falls" in sentence for sentence in sentences)
+
+
+def test_a_table_that_no_attack_of_the_audit_was_run_on_falls_nowhere(tmp_path: Path) -> None:
+    write_readings(tmp_path)
+    changed(tmp_path, lambda entries: entries.clear(), "audit.json", AUDIT)
+    sentences = in_short(paper_in(tmp_path))
+    assert "nearest in Table 2 under clipped" in sentences[1]
+    assert not any("falls" in sentence for sentence in sentences)
+
+
 def test_in_short_counts_what_survives_under_a_reading_other_than_the_headlines(tmp_path: Path) -> None:
     write_readings(tmp_path)
     survives: dict[str, str] = {"audit": "survives"}

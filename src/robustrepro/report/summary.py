@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from robustrepro.grammar import cell_of
 from robustrepro.report.claims import AuditedCell, Claim
+from robustrepro.report.comparison import with_names
 from robustrepro.report.content import Paper
-from robustrepro.report.presentation import number
+from robustrepro.report.displays import DeclaredTable
+from robustrepro.report.presentation import distance, number
 from robustrepro.scorecard.combined import tried_in_words
 from robustrepro.verdicts import HERE, Verdict, counted
 from robustrepro.words import epsilon_in_words, norm_in_words, plural
@@ -16,8 +19,12 @@ OPEN: frozenset[Verdict] = frozenset({Verdict.INCONCLUSIVE, Verdict.UNDECIDED})
 
 
 def in_short(paper: Paper) -> list[str]:
-    """Return what became of the paper's claims, whether they survive, and how robust the best of its models is."""
-    sentences = list(_reproduced(paper))
+    """Return what became of the paper's claims, whether they survive, and how robust the best of its models is.
+
+    Where tables were read in several ways: also under which reading the printed numbers return, and what attacks leave
+    of them there.
+    """
+    sentences = [*_reproduced(paper), *_returned(paper)]
     survivals = [reading.survival for claim in paper.claims for reading in claim.readings if reading.survival]
     cells = [cell for survival in survivals for cell in survival.cells]
     audited = Counter(claim.audit for claim in paper.claims if claim.survival)
@@ -79,6 +86,45 @@ def _over_readings(claims: Sequence[Claim]) -> str:
         survives = "survives" if surviving < 2 else "survive"
         parts += [f"{surviving or 'none'} {survives} the audit under {'some' if surviving else 'any'}"]
     return f"Of {plural(len(claims), 'claim')}, {'; '.join(parts)}."
+
+
+def _returned(paper: Paper) -> Iterator[str]:
+    """Yield under which reading each table is nearest to print, and what the audit leaves of it there."""
+    nearest = [
+        (versions.declared, next(version for version in versions.all if version.id in versions.closest))
+        for versions in paper.table_versions
+        if versions.closest
+    ]
+    if not nearest:
+        return
+    places = []
+    for declared, version in nearest:
+        assert version.table is not None
+        away = f"{distance(version.table)} away on average"
+        if version is not declared and declared.table and declared.distance is not None:
+            away += f", {distance(declared.table)} under {declared.under}"
+        places.append(f"{declared.label} under {version.under} ({away})")
+    yield f"The printed numbers are nearest in {'; '.join(places)}."
+    left = [text for _, version in nearest if (text := _left_of(version, paper))]
+    if left:
+        yield f"The most robust there falls under all attacks of the audit together: {'; '.join(left)}."
+
+
+def _left_of(version: DeclaredTable, paper: Paper) -> str:
+    """Return what the audit leaves of a table's most robust cell, in words; empty where none was audited."""
+    cells = {
+        cell.cell: cell
+        for claim in paper.claims
+        for reading in claim.readings
+        if reading.survival
+        for cell in reading.survival.cells
+        if cell_of(cell.cell).table == version.id and cell.own in cell.accuracies
+    }
+    if not cells:
+        return ""
+    best = max(cells.values(), key=lambda cell: cell.accuracies[cell.own])
+    before, after = (number(value, 1, "%") for value in (best.accuracies[best.own], best.worst_case))
+    return f"{with_names(best.cell, paper)} from {before} to {after}"
 
 
 def _most_robust(cells: list[AuditedCell]) -> Iterator[str]:
