@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
+from robustrepro.spec.attacks import Bim, Fgsm, MiFgsm, Pgd
 from robustrepro.spec.base import LAZY, Implemented, Number
 
 ExampleLoss = Literal["cross_entropy", "clipped_cross_entropy"]
@@ -109,5 +110,32 @@ class VMatrix(OfRoots):
     hollow: bool
 
 
-ObjectiveSpec = Annotated[Erm | Cem | Hrm | VMatrix, Field(discriminator="name")]
+Adversary = Annotated[Fgsm | Bim | MiFgsm | Pgd, Field(discriminator="name")]
+"""An attack that a training can run in every update."""
+
+
+class Adversarial(OfLosses):
+    """Adversarial training: ``clean_weight`` is the share of the clean examples' loss, α in Equation 3 of Shaham et al.
+
+    Without ``clipped``, adversarial examples may leave the pixel range [0, 1].
+    """
+
+    implementation: ClassVar[str] = "robustrepro.objectives.adversarial:AdversarialRisk"
+    name: Literal["adversarial"]
+    adversary: Adversary
+    clean_weight: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    clipped: bool = True
+
+    @model_validator(mode="after")
+    def _adversary_suits_a_training(self) -> Self:
+        if self.adversary.precision != "float32":
+            raise ValueError(f"adversary.precision is {self.adversary.precision}; a training computes in float32")
+        if isinstance(self.adversary, Pgd) and self.adversary.restarts > 1:
+            raise ValueError(
+                f"adversary.restarts is {self.adversary.restarts}; every update attacks anew, expected restarts: 1"
+            )
+        return self
+
+
+ObjectiveSpec = Annotated[Erm | Cem | Hrm | VMatrix | Adversarial, Field(discriminator="name")]
 objective_adapter: TypeAdapter[Implemented] = TypeAdapter(ObjectiveSpec, config=LAZY)
