@@ -25,6 +25,8 @@ def network(architecture: dict[str, Any] | str) -> Network:
 MLP = network({"name": "mlp", "hidden": [16, 16, 16, 16]})
 LENET = network("lenet5")
 CONVNET = network({"name": "convnet", "channels": [48, 96, 192]})
+POOLED = network({"name": "pooled_convnet", "channels": [32, 64], "kernel": 5, "pools": [3, 2], "hidden": [200]})
+VGG = network("vgg")
 RESNET = network("resnet50")
 COLOUR = (3, 32, 32)
 
@@ -41,6 +43,8 @@ def weights_of(model: nn.Module) -> list[list[float]]:
         (LENET, (3, 32, 32), 10, 62_006),
         (CONVNET, (1, 28, 28), 10, 238_858),
         (CONVNET, (3, 32, 32), 10, 239_722),
+        (POOLED, (1, 32, 32), 10, 105_506),
+        (VGG, (3, 32, 32), 10, 14_991_946),
     ],
 )
 def test_networks_have_the_number_of_parameters_that_they_state(
@@ -105,7 +109,65 @@ def test_images_of_another_size_are_refused() -> None:
         build_network(LENET, (1, 20, 20), 10)
 
 
-@pytest.mark.parametrize("declared", [CONVNET, RESNET], ids=["convnet", "resnet50"])
+def test_the_pooled_network_is_the_plain_one_with_three_by_three_and_two_by_two_pooling() -> None:
+    model = build_network(POOLED, (1, 32, 32), 10, seed=1)
+    plain = nn.Sequential(
+        nn.Conv2d(1, 32, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(3),
+        nn.Conv2d(32, 64, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(256, 200),
+        nn.ReLU(),
+        nn.Linear(200, 10),
+    )
+    for parameter, value in zip(plain.parameters(), model.parameters(), strict=True):
+        parameter.data.copy_(value)
+    images = torch.rand(7, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(model(images), plain(images))
+
+
+def test_a_pooled_network_that_leaves_nothing_of_an_image_is_refused() -> None:
+    with pytest.raises(UserError, match=r"pooled_convnet: nothing is left of images of 14x14 after 2 convolution\(s\)"):
+        build_network(POOLED, (1, 14, 14), 10)
+
+
+def test_every_convolution_has_its_pooling() -> None:
+    with pytest.raises(ValidationError, match="pools has 1 numbers, channels 2; expected as many"):
+        network({"name": "pooled_convnet", "channels": [32, 64], "kernel": 5, "pools": [3], "hidden": [200]})
+
+
+def test_vgg_has_thirteen_normalised_convolutions_with_dropout_between_those_of_a_group() -> None:
+    model = build_network(VGG, COLOUR, 10, seed=1)
+    layers = list(model.get_submodule("features").children())
+    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    groups = "".join(
+        "P" if isinstance(layer, nn.MaxPool2d) else "C"
+        for layer in layers
+        if layer in convolutions or isinstance(layer, nn.MaxPool2d)
+    )
+    assert groups == "CCPCCPCCCPCCCPCCCP"
+    assert [layer.out_channels for layer in convolutions] == [64] * 2 + [128] * 2 + [256] * 3 + [512] * 6
+    assert [layer.p for layer in layers if isinstance(layer, nn.Dropout)] == [0.3] + [0.4] * 7
+    for place, layer in enumerate(layers):
+        if isinstance(layer, nn.Conv2d):
+            assert isinstance(layers[place + 1], nn.BatchNorm2d)
+            assert isinstance(layers[place + 2], nn.ReLU)
+            assert layer.bias.eq(0).all()
+            assert layer.weight.std().item() == pytest.approx((2 / (9 * layer.out_channels)) ** 0.5, rel=0.05)
+    assert [layer.p for layer in model.get_submodule("classifier").children() if isinstance(layer, nn.Dropout)] == [
+        0.5
+    ] * 2
+
+
+def test_a_narrow_vgg_rounds_sizes_up() -> None:
+    narrow = network({"name": "vgg", "channels": [4, 4, 8, 8, 8]})
+    assert build_network(narrow, (3, 20, 20), 10)(torch.zeros(2, 3, 20, 20)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("declared", [CONVNET, POOLED, VGG, RESNET], ids=["convnet", "pooled", "vgg", "resnet50"])
 def test_points_are_refused_where_images_are_expected(declared: Network) -> None:
     with pytest.raises(UserError, match=rf"{declared.architecture.name}: .* takes images .*, not \(2,\)"):
         build_network(declared, (2,), 2)

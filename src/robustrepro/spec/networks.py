@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from robustrepro.spec.base import Declaration, Implemented, Number
 
@@ -42,6 +42,36 @@ class ConvNet(Implemented):
     implementation: ClassVar[str] = "robustrepro.models.convnet:ConvNet"
     name: Literal["convnet"]
     channels: Annotated[list[Count], Field(min_length=1)]
+
+
+class PooledConvNet(Implemented):
+    """Valid convolutions, each with ReLU and max-pooling, then fully connected layers.
+
+    ``channels`` and ``pools`` have one number per convolution; ``kernel`` and ``pools`` are in pixels.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.models.pooled_convnet:PooledConvNet"
+    name: Literal["pooled_convnet"]
+    channels: Annotated[list[Count], Field(min_length=1)]
+    kernel: Count
+    pools: Annotated[list[Count], Field(min_length=1)]
+    hidden: list[Count]
+
+    @model_validator(mode="after")
+    def _pools_after_every_convolution(self) -> Self:
+        if len(self.pools) != len(self.channels):
+            raise ValueError(f"pools has {len(self.pools)} numbers, channels {len(self.channels)}; expected as many")
+        return self
+
+
+class Vgg(Implemented):
+    """VGG with batch normalisation and dropout; ``channels`` are the filters of each of its five groups."""
+
+    implementation: ClassVar[str] = "robustrepro.models.vgg:Vgg"
+    name: Literal["vgg"]
+    channels: Annotated[
+        list[Count], Field(min_length=5, max_length=5, default_factory=lambda: [64, 128, 256, 512, 512])
+    ]
 
 
 class Resnet50(Implemented):
@@ -89,7 +119,7 @@ def _named(declared: Any) -> Any:
 
 
 Architecture = Annotated[
-    Lenet5 | Mlp | ConvNet | Resnet50,
+    Lenet5 | Mlp | ConvNet | PooledConvNet | Vgg | Resnet50,
     Field(discriminator="name"),
     BeforeValidator(_named),
 ]
