@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,44 @@ def test_yuv_is_that_of_bt_601() -> None:
     torch.testing.assert_close(found[2], 0.615 * (red - y) / (1 - 0.299), rtol=0, atol=2e-5)
 
 
+def test_local_contrast_is_that_of_the_double_loop_over_each_window() -> None:
+    image, size, height, width = images(1, (2, 9, 6)).double(), 5, 9, 6
+    weights = {offset: math.exp(-((offset / (0.25 * size)) ** 2) / 2) for offset in range(-2, 3)}
+    total = sum(weights.values())
+
+    def around(values: Tensor, row: int, column: int) -> tuple[float, float]:
+        """Return the weighted sum of the window, and the weights that lie inside the image."""
+        inside = [
+            (weights[down] * weights[right] / total**2, values[row + down, column + right].item())
+            for down in weights
+            for right in weights
+            if 0 <= row + down < height and 0 <= column + right < width
+        ]
+        return sum(weight * value for weight, value in inside), sum(weight for weight, _ in inside)
+
+    expected, centred = image[0].clone(), image[0, 1].clone()
+    places = [(row, column) for row in range(height) for column in range(width)]
+    for row, column in places:
+        mean, inside = around(image[0, 1], row, column)
+        centred[row, column] -= mean / inside
+    for row, column in places:
+        square, inside = around(centred.square(), row, column)
+        expected[1, row, column] = centred[row, column] / (math.sqrt(square) / inside)
+    step = {"name": "local_contrast_normalisation", "channels": [1], "size": size}
+    torch.testing.assert_close(behind(step, image.float())[0], expected.float(), rtol=1e-4, atol=1e-5)
+
+
+def test_local_contrast_does_not_depend_on_brightness_or_contrast_and_is_nothing_where_an_image_is_flat() -> None:
+    step = {"name": "local_contrast_normalisation", "channels": [0, 1, 2], "size": 7}
+    found = behind(step, images(3))
+    torch.testing.assert_close(behind(step, 0.3 * images(3) + 0.2), found, rtol=1e-3, atol=1e-3)
+    flat = torch.full((1, *COLOUR), 0.5).requires_grad_()
+    seen = behind(step, flat)
+    assert seen.abs().max() < 0.5  # units in the last place of a pixel, against the least contrast
+    (gradient,) = torch.autograd.grad(seen.square().sum(), flat)
+    assert gradient.isfinite().all()
+
+
 def test_the_input_is_normalised_by_its_batch_in_training_and_by_what_it_has_seen_in_evaluation() -> None:
     model = build_network(network({"name": "input_normalisation"}), COLOUR, 10)
     layer = model.get_submodule("preprocessing.0")
@@ -147,6 +186,11 @@ def test_a_preprocessed_network_is_attacked_in_double_precision_as_well() -> Non
     [
         ({"name": "pad", "size": 16}, COLOUR, r"pad: images .* of at most 16x16 are padded, not \(3, 32, 32\)"),
         ({"name": "pad", "size": 16}, (2,), r"pad: images .* not \(2,\)"),
+        (
+            {"name": "local_contrast_normalisation", "channels": [1], "size": 7},
+            (1, 28, 28),
+            "local_contrast_normalisation: channel 1 is not one of the 1 of the images",
+        ),
         ({"name": "colour_space", "to": "yuv"}, (1, 28, 28), r"colour_space: RGB images .* not \(1, 28, 28\)"),
         ({"name": "standardise", "mean": [0.1, 0.2], "std": 1.0}, COLOUR, "mean has 2 values; .* each of 3 channels"),
         ({"name": "standardise", "mean": 0.1, "std": [1.0, 1.0]}, COLOUR, "std has 2 values; .* each of 3 channels"),
@@ -166,7 +210,12 @@ def test_examples_that_a_step_cannot_take_are_refused(
         ({"name": "standardise", "mean": [], "std": 1.0}, "at least 1 item"),
         ({"name": "standardise", "mean": "dark", "std": 1.0}, "valid number"),
         ({"name": "colour_space", "to": "hsv"}, "'yuv'"),
-        ({"name": "whiten"}, "'standardise', 'pad', 'colour_space', 'input_normalisation'"),
+        ({"name": "local_contrast_normalisation", "channels": [0], "size": 6}, "expected an odd number"),
+        ({"name": "local_contrast_normalisation", "channels": [], "size": 7}, "channels"),
+        (
+            {"name": "whiten"},
+            "'standardise', 'pad', 'colour_space', 'local_contrast_normalisation', 'input_normalisation'",
+        ),
     ],
 )
 def test_a_step_that_is_not_declared_in_full_is_refused(step: dict[str, Any], message: str) -> None:

@@ -106,6 +106,23 @@ class ColourSpace(Implemented):
     to: Literal["yuv"]
 
 
+class LocalContrastNormalisation(Implemented):
+    """Each pixel of ``channels`` (counted from 0) in units of the contrast in a window of ``size`` pixels around it."""
+
+    implementation: ClassVar[str] = (
+        "robustrepro.models.preprocessing.local_contrast_normalisation:LocalContrastNormalisation"
+    )
+    name: Literal["local_contrast_normalisation"]
+    channels: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    size: Count
+
+    @model_validator(mode="after")
+    def _window_has_a_middle(self) -> Self:
+        if self.size % 2 == 0:
+            raise ValueError(f"size is {self.size}; expected an odd number, so that the window has a middle")
+        return self
+
+
 class InputNormalisation(Implemented):
     """Batch normalisation of the input, per channel and without affine parameters."""
 
@@ -125,7 +142,9 @@ Architecture = Annotated[
 ]
 """One architecture; ``lenet5`` is short for ``{name: lenet5}``."""
 
-Preprocessing = Annotated[Standardise | Pad | ColourSpace | InputNormalisation, Field(discriminator="name")]
+Preprocessing = Annotated[
+    Standardise | Pad | ColourSpace | LocalContrastNormalisation | InputNormalisation, Field(discriminator="name")
+]
 
 
 class Network(Declaration):
