@@ -114,6 +114,14 @@ def test_a_curve_that_was_not_drawn_is_said_to_be_missing(tmp_path: Path) -> Non
     assert "was not drawn: there is no <code>papers/unsaid/figures/specification-gain.png</code>" in html
 
 
+def test_a_claim_that_was_measured_under_fewer_than_two_readings_says_why_it_has_no_curve(tmp_path: Path) -> None:
+    write_readings(tmp_path)
+    html = build_page(PAGE | {"paper": DECLARED | {"figures": []}}, tmp_path)
+    assert "There is no specification curve: it takes two readings under which the claim was measured." in html
+    assert "3 readings</span></summary>" in html
+    assert "the specification curve</span>" not in html
+
+
 @pytest.mark.parametrize(
     ("file", "entries", "change", "message"),
     [
