@@ -37,9 +37,9 @@ FAVOUR_OF_VERDICTS = [
     "indicative: holds",
     "inconclusive",
     "indicative: undecided",
-    "cannot be asked here",
     "not reproduced",
     "indicative: does not hold",
+    "cannot be asked here",
     "not measured",
 ]
 FAVOUR_OF_AUDITS = [
@@ -47,11 +47,11 @@ FAVOUR_OF_AUDITS = [
     "indicative: survives",
     "inconclusive",
     "indicative: undecided",
-    "cannot be asked here",
     "vacuous",
     "indicative: vacuous",
     "does not survive",
     "indicative: does not survive",
+    "cannot be asked here",
     "not measured",
     "not applicable",
 ]

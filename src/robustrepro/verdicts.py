@@ -182,17 +182,19 @@ _BY_FAVOUR = (
     Verdict.STILL_HOLDS,
     Verdict.INCONCLUSIVE,
     Verdict.UNDECIDED,
-    Verdict.CANNOT_BE_ASKED,
     Verdict.VACUOUS,
     Verdict.VACUOUS_HERE,
     Verdict.NOT_REPRODUCED,
     Verdict.DOES_NOT_SURVIVE,
     Verdict.DOES_NOT_HOLD,
     Verdict.NO_LONGER_HOLDS,
+    Verdict.CANNOT_BE_ASKED,
     Verdict.NOT_MEASURED,
     Verdict.NOT_APPLICABLE,
 )
-"""All verdicts, the one most favourable to the paper first: by it the readings of a claim are ranked."""
+"""All verdicts, the one most favourable to the paper first: by it the readings of a claim are ranked.
+
+A reading under which a claim cannot be asked says less of it than one under which it fails."""
 
 OF_CLAIMS = tuple(
     verdict
