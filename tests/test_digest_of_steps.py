@@ -174,6 +174,14 @@ def add_models(declared: Declarations, mirror: Path) -> None:
         **models["image-erm"],
         "network": {"architecture": convnet, "preprocessing": preprocessing},
     }
+    local = {"name": "local_contrast_normalisation", "channels": [0], "size": 3}
+    pooled = {"name": "pooled_convnet", "channels": [2], "kernel": 5, "pools": [3], "hidden": [4]}
+    models["attacked"] = {
+        **models["image-erm"],
+        "network": {"architecture": pooled, "preprocessing": [local]},
+        "objective": {"name": "adversarial", "adversary": FGSM},
+    }
+    models["deep"] = {**models["image-erm"], "network": {"architecture": {"name": "vgg", "channels": [2] * 5}}}
     change = {"name": "truncate_singular_values", "layer": "classifier.3", "percent": 50}
     models["cut"] = {"derived": {"from": "image-erm", "change": change}}
     models["image-erm"] |= {"checkpoints": [1]}
@@ -248,7 +256,9 @@ def add_tables(declared: Declarations) -> None:
     declared.published["everything.csv"] = "\n".join(",".join([row, *texts]) for row, texts in printed.items()) + "\n"
     table = {"where": "Table 4", "caption": "Everything", "published": "everything.csv"}
     tables["everything"] = {**table, "rows": rows, "columns": columns}
-    origins = {name: {"label": name, "model": name} for name in ("cut", "early", "prepared", "image-hrm")}
+    origins = {
+        name: {"label": name, "model": name} for name in ("cut", "early", "prepared", "attacked", "deep", "image-hrm")
+    }
     tables["origins"] = {
         "where": "Table 5",
         "caption": "Origins",
