@@ -99,6 +99,20 @@ def test_origin_of_a_number_opens_by_keyboard_and_shows_the_whole_sha256(hrm: Pa
     expect(panel).to_be_hidden()
 
 
+def test_the_copy_button_hands_over_the_whole_sha256_or_selects_it(hrm: Page) -> None:
+    hrm.evaluate("() => { navigator.clipboard.writeText = async (text) => { window.copied = text; }; }")
+    hrm.locator(".open-all").first.click()
+    row = hrm.locator("td.sha").first
+    row.get_by_role("button").click()
+    checksum = row.locator("code").text_content()
+    assert hrm.evaluate("window.copied") == checksum
+    assert len(checksum or "") == 64
+    hrm.evaluate("() => { navigator.clipboard.writeText = async () => { throw new Error('no clipboard'); }; }")
+    row.get_by_role("button").click()
+    expect(hrm.locator(".announcement")).to_have_text("Selected; copy it with the keyboard")
+    assert hrm.evaluate("getSelection().toString()").strip() == checksum
+
+
 def test_table_sorts_numerically_and_returns_to_the_papers_order(hamming: Page) -> None:
     table = hamming.locator("#hamming-table1 table.numbers")
     jpeg = table.locator("> thead th").nth(5)

@@ -1,4 +1,4 @@
-"""Which device a step computes on. Snakemake counts GPUs; the step takes a free one, or its share of one."""
+"""The choice of the device that a step runs on: a free GPU, a share of one, or the processor."""
 
 from __future__ import annotations
 

@@ -27,13 +27,14 @@
     document.addEventListener("click", async (event) => {
       const button = event.target.closest(".copy");
       if (!button) return;
+      const checksum = button.previousElementSibling;
       try {
-        await navigator.clipboard.writeText(button.dataset.copy);
+        await navigator.clipboard.writeText(checksum.textContent);
         button.textContent = "Copied";
         announcement.textContent = "Copied";
       } catch {
         // No clipboard here: select the whole sha256, ready for the reader's own copy.
-        getSelection().selectAllChildren(button.previousElementSibling);
+        getSelection().selectAllChildren(checksum);
         announcement.textContent = "Selected; copy it with the keyboard";
       }
       setTimeout(() => {
