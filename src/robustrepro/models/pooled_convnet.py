@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from robustrepro.models.convolution import ImageConvolution
+
 
 class PooledConvNet(nn.Module):
     """Valid convolutions with ReLU, each followed by max-pooling, then fully connected layers with ReLU between them.
@@ -50,7 +52,8 @@ class PooledConvNet(nn.Module):
         depth, height, width = input_shape
         features: list[nn.Module] = []
         for depth_out, pool in zip(channels, pools, strict=True):
-            features += [nn.Conv2d(depth, depth_out, kernel), nn.MaxPool2d(pool), nn.ReLU()]
+            convolution = ImageConvolution(depth_out, kernel) if depth == 1 else nn.Conv2d(depth, depth_out, kernel)
+            features += [convolution, nn.MaxPool2d(pool), nn.ReLU()]
             depth, height, width = depth_out, (height - kernel + 1) // pool, (width - kernel + 1) // pool
             if min(height, width) < 1:
                 shape = "x".join(map(str, input_shape[1:]))

@@ -1,0 +1,94 @@
+"""The convolution of grey images: PyTorch's own, with a gradient with respect to the images of our own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.autograd import gradcheck, gradgradcheck
+
+from robustrepro.models.convolution import ImageConvolution
+from robustrepro.models.pooled_convnet import PooledConvNet
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
+
+
+def _twins(filters: int = 4, kernel: int = 3) -> tuple[ImageConvolution, nn.Conv2d]:
+    """Return our convolution and PyTorch's, with the same weights."""
+    torch.manual_seed(0)
+    ours, theirs = ImageConvolution(filters, kernel), nn.Conv2d(1, filters, kernel)
+    theirs.load_state_dict(ours.state_dict())
+    return ours, theirs
+
+
+def _call(convolution: nn.Module) -> object:
+    def responses(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        called: Tensor = torch.func.functional_call(convolution, {"weight": weight, "bias": bias}, inputs)
+        return called
+
+    return responses
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("kernel", [1, 2, 5])
+def test_its_responses_and_its_gradients_are_those_of_pytorch(kernel: int, memory_format: torch.memory_format) -> None:
+    ours, theirs = _twins(kernel=kernel)
+    images = torch.randn(3, 1, 9, 7).to(memory_format=memory_format)
+    weights = torch.randn(3, 4, 9 - kernel + 1, 7 - kernel + 1)
+    gradients = []
+    for convolution in (ours, theirs):
+        variable = images.clone().requires_grad_(True)
+        responses = convolution(variable)
+        inputs = (variable, convolution.weight, convolution.bias)
+        gradients.append((responses, *torch.autograd.grad((responses * weights).sum(), inputs)))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_the_gradient_with_respect_to_the_images_alone_needs_none_of_the_weights() -> None:
+    ours, theirs = _twins()
+    images = torch.randn(2, 1, 6, 6, requires_grad=True)
+    for convolution in (ours, theirs):
+        convolution.requires_grad_(False)
+    (one,) = torch.autograd.grad(ours(images).square().sum(), images)
+    (other,) = torch.autograd.grad(theirs(images).square().sum(), images)
+    torch.testing.assert_close(one, other)
+
+
+def test_its_gradients_can_be_differentiated_forward_and_backward() -> None:
+    ours = _twins()[0].double()
+    images = torch.randn(2, 1, 5, 5, dtype=torch.float64, requires_grad=True)
+    inputs = (images, ours.weight, ours.bias)
+    assert gradcheck(_call(ours), inputs, check_forward_ad=True)
+    assert gradgradcheck(_call(ours), inputs)
+
+
+def test_it_can_be_mapped_over_examples_and_has_a_hessian() -> None:
+    ours, theirs = _twins()
+    image = torch.randn(1, 5, 5)
+    hessians = [torch.func.hessian(lambda x, of=one: of(x[None]).tanh().sum())(image) for one in (ours, theirs)]
+    torch.testing.assert_close(*hessians)
+    per_image = torch.func.vmap(torch.func.grad(lambda x: ours(x[None]).tanh().sum()))(torch.stack([image, -image]))
+    torch.testing.assert_close(per_image[1], torch.func.grad(lambda x: theirs(x[None]).tanh().sum())(-image))
+
+
+def test_it_searches_in_lower_precision_and_returns_gradients_in_that_of_the_images() -> None:
+    ours, theirs = _twins()
+    images = torch.randn(2, 1, 6, 6, requires_grad=True)
+    gradients = []
+    for convolution in (ours, theirs):
+        with torch.autocast("cpu", torch.bfloat16):
+            responses = convolution(images)
+        gradients.append(torch.autograd.grad(responses.float().sum(), (images, convolution.weight)))
+    for one, other in zip(*gradients, strict=True):
+        assert one.dtype == torch.float32
+        torch.testing.assert_close(one, other, rtol=0.05, atol=0.05)
+
+
+def test_networks_begin_with_it_on_grey_images_alone() -> None:
+    first = {
+        depth: PooledConvNet((depth, 28, 28), 10, channels=[2], kernel=5, pools=[3], hidden=[4]).features[0]
+        for depth in (1, 3)
+    }
+    assert type(first[1]) is ImageConvolution
+    assert type(first[3]) is nn.Conv2d
