@@ -214,7 +214,7 @@ AROUND_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     "the audit's transfer is by what cannot attack the models": (
         both(claim_on_points, audit({"name": "autoattack"}, "transfer")),
         [
-            "workflow/audit.yaml: transfer: autoattack needs images with pixels in [0, 1]; found shape (2,)",
+            "workflow/audit.yaml: transfer: autoattack needs images; found shape (2,)",
             "it is to attack points-erm, on whose data papers/small/paper.yaml claims robustness",
         ],
     ),

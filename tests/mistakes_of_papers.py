@@ -381,14 +381,6 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         ),
         [f"{EXTRA} cannot attack points-erm on two_moons: autoattack needs images"],
     ),
-    "an attack on images of examples without a box": (
-        both(dataset("adversarial", box=None), shown({"attack": AUTOATTACK, "data": "other"})),
-        [f"{EXTRA} cannot attack {ERM} on other: autoattack needs images", "whose values have no bounds"],
-    ),
-    "a data set by an attack on images, without their box": (
-        dataset("adversarial", box=None, attacks=[FGSM, AUTOATTACK]),
-        ["datasets.other: adversarial.attacks[1]: autoattack needs images with pixels in [0, 1]", "no bounds"],
-    ),
     "more shards than the first examples": (
         shown({"attack": FGSM, "examples": 3, "shards": 4}),
         [f"{EXTRA} has 4 shards, but 3 examples of digits to share"],
@@ -679,7 +671,7 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     ),
     "a box around points": (
         dataset("adversarial", model="points-erm"),
-        ["datasets.other: adversarial.box: the points of two_moons have no unit box; expected null"],
+        ["datasets.other: adversarial.clipped: the points of two_moons have no range to be clipped to; expected false"],
     ),
     "a model that is trained on a test split": (
         both(dataset("generated"), put("other", "models", ERM, "dataset")),

@@ -231,7 +231,7 @@ HRM = dict(zip(ATTACKS, (71.4, 39.9, 30.2, 3.47, 44.04), strict=True)) | {COPY: 
 ERM = dict(zip(ATTACKS, (23.1, 3.4, 1.2, 0.0, 20.0), strict=True))
 SOME = {"one step beats many": [0.1, 0.1, 0.12], "zero gradients": [0.268, 0.15, 0.3]}
 NONE = {"one step beats many": [0.1, 0.1, 0.1], "zero gradients": [0.0, 0.0, 0.0]}
-L2 = {"norm": "l2", "epsilon": 1}
+L2 = {"norm": "l2", "epsilon": 1, "clipped": False}
 AUDITED = [
     {
         "paper": "hrm",

@@ -34,7 +34,7 @@ def ball(norm: Norm = "linf", **more: dict[str, Any]) -> AuditBall:
             "noises": 2,
         }
     )
-    return ball_of(audit, norm, EPSILON, Inputs((1, 8, 8), 4, bounded=True))
+    return ball_of(audit, norm, EPSILON, Inputs((1, 8, 8), 4))
 
 
 @pytest.fixture

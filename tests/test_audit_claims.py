@@ -45,7 +45,7 @@ BALL = ball_of(
     ),
     "linf",
     EPSILON,
-    Inputs((1, 28, 28), 10, bounded=True),
+    Inputs((1, 28, 28), 10),
 )
 CLAIM = ["table[defended, own] >= table[plain, own] + 20"]
 DEFENDED, PLAIN = Cell("table", "defended", "own"), Cell("table", "plain", "own")

@@ -22,7 +22,16 @@ from robustrepro.steps import Work
 IMAGES = 10
 BALL = ("linf", 0.3)
 OTHER_BALLS = [("linf", 0.1), ("l2", 0.3)]
-CELL = {"model": "defended", "norm": "linf", "epsilon": 0.3, "measure": "pgd", "measures": ["pgd", "fgsm"]}
+CELL = {
+    "model": "defended",
+    "norm": "linf",
+    "epsilon": 0.3,
+    "clipped": True,
+    "measure": "pgd",
+    "measures": ["pgd", "fgsm"],
+    "battery": "audit-linf-0.3",
+    "transfer": "audit-transfer-small",
+}
 SOURCES = {"defended": 2, "plain": 1}
 OWN_ATTACK = {"name": "pgd", "steps": 40, "epsilon": 0.3}
 OWN_ORIGIN = {"spec": {"measure": {"kind": "attack", "attack": OWN_ATTACK, "split": "test"}}}
@@ -97,7 +106,7 @@ def write_transfer(path: Path, resisting: Resisting, target: tuple[str, int], *,
 @pytest.fixture
 def files(tmp_path: Path) -> AttackFiles:
     """The measurements of the model ``defended`` with seed 0: its tables', the audit's, and transfer to it."""
-    paths = AttackFiles.of(Layout(str(tmp_path)), "audit-transfer-small", CELL, SOURCES, 0)
+    paths = AttackFiles.of(Layout(str(tmp_path)), CELL, SOURCES, 0)
     write_measurement(paths.tables["pgd"], columns(range(9), count=20), OWN_ORIGIN)
     write_measurement(paths.tables["fgsm"], columns(range(10)), OWN_ORIGIN)
     write_battery(paths.battery, {"margin": range(7), "noise": range(1, 10)})
@@ -112,8 +121,8 @@ def test_the_ensemble_of_the_library_is_known_by_its_name_and_not_by_its_key(fil
 
 
 def test_a_papers_audit_reads_its_own_battery_ball_by_ball_and_its_own_transfer() -> None:
-    cell = {**CELL, "norm": "l2", "epsilon": 0.5, "measures": ["pgd-l2"]}
-    files = AttackFiles.of(Layout("results/quick"), "audit-transfer-small", cell, SOURCES, 1)
+    cell = {**CELL, "battery": "audit-l2-0.5", "measures": ["pgd-l2"]}
+    files = AttackFiles.of(Layout("results/quick"), cell, SOURCES, 1)
     folder = Path("results/quick/measurements")
     assert files.tables == {"pgd-l2": folder / "pgd-l2/defended/seed1.parquet"}
     assert files.battery == folder / "audit-l2-0.5/defended/seed1.parquet"
@@ -245,7 +254,7 @@ def write_measurements(folder: Path, targets: Collection[str] = tuple(OWN)) -> N
     layout = Layout(str(folder))
     for model, by_seed in OWN.items():
         for seed, resisting in enumerate(by_seed):
-            files = AttackFiles.of(layout, "audit-transfer-small", audited_cell(model), SEEDS, seed)
+            files = AttackFiles.of(layout, audited_cell(model), SEEDS, seed)
             write_measurement(files.tables["pgd"], columns(resisting, clean=range(9)), OWN_ORIGIN)
             # The margin leaves the defended model the images 0 to 3, and transfer takes image 0, or 1 and 2.
             # An alarm brings more on seed 1, which changes nothing.
@@ -272,8 +281,7 @@ def run_audit(
     spec = {"paper": "small", "folder": str(folder), "scale": "quick", "claims": claims, "tables": tables}
     details = Path(Layout(str(folder)).audit("small"))
     outputs = (details, details.with_name("audit.csv"))
-    transfers = dict.fromkeys(seeds, "audit-transfer-small")
-    run(Work({**spec, "seeds": seeds, "sources": dict.fromkeys(seeds, SEEDS), "transfers": transfers}, "", {}, outputs))
+    run(Work({**spec, "seeds": seeds, "sources": dict.fromkeys(seeds, SEEDS)}, "", {}, outputs))
     return outputs
 
 
@@ -313,7 +321,7 @@ def test_a_paper_without_a_claim_about_robustness_has_an_empty_audit(tmp_path: P
     outputs = (tmp_path / "audit.json", tmp_path / "audit.csv")
     run(
         Work(
-            {**spec, "seeds": {}, "sources": {}, "transfers": {}},
+            {**spec, "seeds": {}, "sources": {}},
             "",
             {},
             outputs,
@@ -352,8 +360,8 @@ def test_the_details_have_every_attack_with_its_mean_over_seeds(
     assert plain["accuracies"] == {"pgd": 10.0, **more, "transfer from every other model": 75.0}
     assert defended["only_seeds"] == plain["only_seeds"] == {"audit: more": [1]}
     assert defended["words"]["audit: more"] == "PGD, 40 steps, 10 restarts, on the margin"
-    shown = ("cell", "model", "norm", "epsilon", "images", "seeds", "own")
-    assert [defended[key] for key in shown] == ["robust[defended, pgd]", "defended", *BALL, IMAGES, 2, "pgd"]
+    shown = ("cell", "model", "norm", "epsilon", "clipped", "images", "seeds", "own")
+    assert [defended[key] for key in shown] == ["robust[defended, pgd]", "defended", *BALL, True, IMAGES, 2, "pgd"]
 
 
 def test_alarms_are_counted_over_seeds_and_told_seed_by_seed(judged: tuple[dict[str, str], dict[str, Any]]) -> None:
@@ -389,7 +397,7 @@ def audit_of_readings(folder: Path, *readings: Mapping[str, Any]) -> tuple[list[
     write_table(folder, "robust@clipped")
     write_measurements(folder, [*OWN, CLIPPED])
     for seed in range(2):
-        files = AttackFiles.of(Layout(str(folder)), "audit-transfer-small", clipped_cell(), SEEDS, seed)
+        files = AttackFiles.of(Layout(str(folder)), clipped_cell(), SEEDS, seed)
         write_measurement(files.tables["pgd@clipped"], columns(range(9), clean=range(9)), OWN_ORIGIN)
         write_battery(files.battery, {"margin": range(9)}, clean=range(9))
     claims = [{"key": "robust", "readings": list(readings)}]

@@ -121,7 +121,7 @@ def test_each_row_lies_in_the_ball_of_the_attack_that_it_names(baseline: Baselin
 
 def test_pixels_stay_in_the_unit_box_unless_there_is_none(baseline: Baseline, tmp_path: Path):
     baseline.make(tmp_path / "clipped", declared_set(LINF))
-    baseline.make(tmp_path / "unclipped", declared_set(LINF, box=None))
+    baseline.make(tmp_path / "unclipped", declared_set(LINF, clipped=False))
     clipped, unclipped = load(tmp_path / "clipped", "test"), load(tmp_path / "unclipped", "test")
     assert (float(clipped.inputs.min()), clipped.box) == (0.0, (0.0, 1.0))
     assert float(unclipped.inputs.min()) < -0.05
@@ -130,10 +130,10 @@ def test_pixels_stay_in_the_unit_box_unless_there_is_none(baseline: Baseline, tm
 
 def test_examples_in_the_plane_need_to_be_declared_without_a_box(on_points: Baseline, tmp_path: Path):
     attack = {"name": "fgsm", "epsilon": 0.5}
-    with pytest.raises(UserError, match=r"datasets\.fooling: the inputs of 'two_moons' have no unit box; box: null"):
+    with pytest.raises(UserError, match=r"datasets\.fooling: .* 'two_moons' have no range of pixels; clipped: false"):
         on_points.make(tmp_path / "out", declared_set(attack))
     assert not (tmp_path / "out").exists()
-    on_points.make(tmp_path / "out", declared_set(attack, box=None))
+    on_points.make(tmp_path / "out", declared_set(attack, clipped=False))
     made = load(tmp_path / "out", "test")
     assert not right(on_points.network(), made.inputs, made.labels).any()
 

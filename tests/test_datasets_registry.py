@@ -67,7 +67,10 @@ def test_every_declaration_names_code_that_exists(kind: type[GeneratedDataset]):
         ({"held_out": {"from": "mnist"}}, r"datasets\.x\.held_out: examples: this key is missing"),
         ({"held_out": {"from": "mnist", "examples": 9, "seed": 1}}, r"seed: unknown key \(known: examples, from"),
         ({"adversarial": {"model": "m", "attacks": []}}, r"datasets\.x\.adversarial: attacks: .*at least 1 item"),
-        ({"adversarial": {"model": "m", "attacks": [FGSM], "boxes": None}}, r"boxes: unknown key; did you mean 'box'"),
+        (
+            {"adversarial": {"model": "m", "attacks": [FGSM], "clip": False}},
+            r"clip: unknown key; did you mean 'clipped'",
+        ),
         (
             {"adversarial": {"model": "m", "attacks": [FGSM, FGSM | {"loss": "training"}]}},
             r"attacks\[1\]\.loss is 'training'; name the loss itself",

@@ -14,7 +14,7 @@ datasets:
   plain: {generated: {from: digits, by: *noise}}
   validation: {held_out: {from: mnist, examples: 5000}}
   plain-validation: {held_out: {from: digits, examples: 100}}
-  fooling: {adversarial: {model: small-erm, attacks: [{name: fgsm, epsilon: 0.3}], box: null}}
+  fooling: {adversarial: {model: small-erm, attacks: [{name: fgsm, epsilon: 0.3}], clipped: false}}
 models:
 """
 FILES = {

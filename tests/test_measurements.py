@@ -278,7 +278,22 @@ def test_a_clean_measurement_is_the_models_own_prediction(digits: Path, tmp_path
     assert columns["index"] == list(range(len(split.labels)))
     assert columns["prediction"] == columns["clean_prediction"] == logits.argmax(1).tolist()
     assert set(columns["linf"] + columns["l2"]) == {0.0}
-    assert origin["spec"]["measure"] == {"kind": "attack", "split": "test", "attack": {"name": "clean"}}
+    declared = {"kind": "attack", "split": "test", "clipped": True, "attack": {"name": "clean"}}
+    assert origin["spec"]["measure"] == declared
+
+
+@pytest.mark.parametrize("kind", ["attack", "curve"])
+def test_unless_it_is_clipped_an_attack_leaves_the_range_of_pixels_and_breaks_more(
+    digits: Path, tmp_path: Path, kind: str
+) -> None:
+    fgsm = {"name": "fgsm", "epsilon": 0.1}
+    declared = {"attack": {"attack": fgsm}, "curve": {"curve": {"epsilons": [0.1], "attack": {"name": "fgsm"}}}}[kind]
+    clipped, _ = attacked(digits, tmp_path, declared)
+    free, _ = attacked(digits, tmp_path, {**declared, "clipped": False})
+    assert np.less_equal(free["margin"], np.add(clipped["margin"], 1e-6)).mean() > 0.9
+    assert np.mean(free["margin"]) < np.mean(clipped["margin"])
+    if kind == "attack":  # black pixels went below 0
+        assert np.mean(free["l2"]) > 1.2 * np.mean(clipped["l2"])
 
 
 def test_an_attacked_image_stays_within_its_ball(digits: Path, tmp_path: Path) -> None:

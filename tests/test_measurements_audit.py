@@ -31,9 +31,7 @@ Rows = list[dict[str, Any]]
 def ball(norm: Any, epsilon: float) -> AuditBall:
     """Return a ball with the small audit's attacks, two smaller ε, and one more attack for when an alarm goes off."""
     smaller = {**AUDIT["smaller"], "shares": SMALLER}
-    return ball_of(
-        Audit.model_validate({**AUDIT, "smaller": smaller}), norm, epsilon, Inputs((1, 28, 28), 10, bounded=True)
-    )
+    return ball_of(Audit.model_validate({**AUDIT, "smaller": smaller}), norm, epsilon, Inputs((1, 28, 28), 10))
 
 
 def trained_checkpoint(folder: Path, data: Path, *, factor: float = 1.0) -> tuple[Path, nn.Module]:

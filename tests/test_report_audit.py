@@ -90,7 +90,7 @@ def test_folded_attacks_open_by_keyboard_with_the_most_harmful_and_the_papers_ow
 def test_cells_in_different_balls_each_name_theirs_and_their_own_attack(hamming: Page) -> None:
     claim = hamming.locator("#hamming-audit-all-adversaries")
     expect(claim).to_contain_text("ℓ∞ (8/255): ℓ∞, ε = 0.3, 1,000 images, 3 seeds.")
-    expect(claim).to_contain_text("ℓ2 (1.0): ℓ2, ε = 1, 1,000 images, 3 seeds.")
+    expect(claim).to_contain_text("ℓ2 (1.0): ℓ2, ε = 1, unclipped, 1,000 images, 3 seeds.")
     expect(claim.locator(".own")).to_have_text(["the paper's own for ℓ∞ (8/255)", "the paper's own for ℓ2 (1.0)"])
 
 

@@ -275,7 +275,7 @@ def test_in_short_counts_both_verdicts_and_says_how_robust_the_best_model_is(tmp
     assert sentences[2].endswith("1 survives every attack of the audit and 1 is about a constant predictor.")
     assert sentences[3] == "Of those that held under the paper's own attack, the audit took down none."
     assert sentences[4].endswith(
-        "40.1% of the images in ℓ2, ε = 1 (cifar10-ours); 39.5% of the images in ℓ∞, ε = 0.3 (cifar10-ours)."
+        "40.1% of the images in ℓ2, ε = 1, unclipped (cifar10-ours); 39.5% of the images in ℓ∞, ε = 0.3 (cifar10-ours)."
     )
 
 

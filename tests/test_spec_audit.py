@@ -25,7 +25,7 @@ AUDIT: dict[str, Any] = {
     "smaller": {"shares": [0.25, 0.5], "attack": {"name": "pgd", "steps": 5, "relative_step": 0.5}},
     "noises": 2,
 }
-IMAGES = Inputs((1, 28, 28), 10, bounded=True)
+IMAGES = Inputs((1, 28, 28), 10)
 
 
 def audit(**changes: Any) -> Audit:
@@ -105,8 +105,7 @@ def test_a_mistake_is_refused_with_its_place(changes: dict[str, Any], message: s
     [
         ("linf", IMAGES, True),
         ("l1", IMAGES, True),
-        ("linf", Inputs((2,), 10, bounded=False), False),
-        ("linf", IMAGES._replace(bounded=False), False),
+        ("linf", Inputs((2,), 10), False),
         ("linf", IMAGES._replace(classes=3), False),
         ("linf", IMAGES._replace(shape=(1, 4, 8)), True),
         ("l2", IMAGES._replace(shape=(1, 4, 8)), False),
@@ -165,3 +164,28 @@ def test_a_claim_on_a_computed_cell_is_audited_on_the_cells_that_it_is_computed_
         ("half", "this[pgd] / 2"),
         ("quarter", "this[half] / 2"),
     ]
+
+
+def test_what_is_not_clipped_is_audited_in_a_ball_of_its_own_by_attacks_that_do_not_clip(
+    declarations: Declarations,
+) -> None:
+    declarations.paper["measures"]["free"] = {**declarations.paper["measures"]["pgd"], "clipped": False}
+    table = declarations.paper["tables"]["accuracy"]
+    del table["published"]
+    table["columns"]["free"] = {"label": "Unclipped", "measure": "free"}
+    both = ["accuracy[hrm, free] >= accuracy[erm, free]", "accuracy[hrm, pgd] >= accuracy[erm, pgd]"]
+    declarations.paper["claims"]["hrm-is-better"] |= {"holds_if": both}
+    plan = declarations.plan()
+    (claim,) = json.loads(plan.job("audit", paper="small").spec)["claims"]
+    (reading,) = claim["readings"]
+    cells = {cell["cell"]: cell for cell in reading["cells"]}
+    free, clipped = cells["accuracy[hrm, free]"], cells["accuracy[hrm, pgd]"]
+    assert (free["clipped"], free["measures"]) == (False, ["free"])
+    assert (free["battery"], free["transfer"]) == ("audit-linf-0.3-unclipped", "audit-transfer-small-unclipped")
+    assert (clipped["clipped"], clipped["measures"]) == (True, ["pgd"])
+    assert (clipped["battery"], clipped["transfer"]) == ("audit-linf-0.3", "audit-transfer-small")
+    for cell in (free, clipped):
+        for kind in ("battery", "transfer"):
+            subject = "image-hrm" if kind == "battery" else "image-erm"
+            job = json.loads(plan.job("measure", measure=cell[kind], subject=subject, seed=0).spec)
+            assert job["measure"]["clipped"] == cell["clipped"]

@@ -190,8 +190,10 @@ def test_what_refers_to_a_changed_model_is_changed(declarations: Declarations) -
 def test_a_model_is_attacked_by_those_of_its_own_reading(declarations: Declarations) -> None:
     plan = with_readings(declarations, clipped=CLIPPED).plan()
     audit = spec(plan, "audit", paper="small")
-    assert audit["transfers"]["image-hrm"] == "audit-transfer-small"
-    assert audit["transfers"]["image-hrm@clipped"] == "audit-transfer-small@clipped"
+    cells = [cell for claim in audit["claims"] for reading in claim["readings"] for cell in reading["cells"]]
+    transfers = {cell["model"]: cell["transfer"] for cell in cells}
+    assert transfers["image-hrm"] == "audit-transfer-small"
+    assert transfers["image-hrm@clipped"] == "audit-transfer-small@clipped"
     assert set(audit["sources"]["image-hrm"]) == {"image-erm", "image-hrm"}
     assert set(audit["sources"]["image-hrm@clipped"]) == {"image-erm@clipped", "image-hrm@clipped"}
     job = plan.job("measure", measure="audit-transfer-small@clipped", subject="image-erm@clipped", seed=0)

@@ -121,6 +121,8 @@ def test_a_transfer_says_which_model_its_examples_are_made_for() -> None:
             "FGSM, ε = 0.3, on the first 500 training examples of svhn",
         ),
         ({"data": "svhn"}, "FGSM, ε = 0.3, on svhn"),
+        ({"data": "svhn", "clipped": False}, "FGSM, ε = 0.3, unclipped, on svhn"),
+        ({"clipped": True}, "FGSM, ε = 0.3"),
     ],
 )
 def test_a_measure_says_on_which_examples_it_is_taken(options: dict[str, Any], text: str) -> None:

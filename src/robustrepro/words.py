@@ -32,6 +32,8 @@ OPTIONS_IN_WORDS = {"name", "version", "square_queries", "steps", "draws", "rest
 BALL_OPTIONS = {"epsilon", "norm"}
 EXAMPLES_OPTIONS = {"data", "split", "examples", "shards"}
 """Options of a measure that say on what, not what, is measured."""
+WITH_WORDS = {"kind", "clipped"} | EXAMPLES_OPTIONS
+"""Options of a measure that have words of their own, whichever measure has them."""
 
 
 def epsilon_in_words(epsilon: float) -> str:
@@ -56,6 +58,11 @@ def plural(count: int, noun: str) -> str:
 def norm_in_words(norm: str) -> str:
     """Return ``ℓ∞``, ``ℓ2`` or ``ℓ1``; any other norm by its name."""
     return NORM_SYMBOLS.get(norm, norm)
+
+
+def ball_in_words(norm: str, epsilon: float, *, clipped: bool) -> str:
+    """Return where an adversary may go: ``ℓ∞, ε = 8/255``, and ``unclipped`` where it may leave the pixel range."""
+    return f"{norm_in_words(norm)}, ε = {epsilon_in_words(epsilon)}{'' if clipped else ', unclipped'}"
 
 
 def attack_in_words(attack: Mapping[str, Any], *, with_epsilon: bool = True) -> str:
@@ -124,10 +131,10 @@ def measure_in_words(measure: Mapping[str, Any]) -> str:
         case "transfer":
             what = transfer_in_words(measure)
         case kind:
-            options = {key: value for key, value in measure.items() if key not in {"kind"} | EXAMPLES_OPTIONS}
+            options = {key: value for key, value in measure.items() if key not in WITH_WORDS}
             what = ", ".join([str(kind).replace("_", " "), *_as_declared(options)])
-    examples = _examples_in_words(measure)
-    return f"{what}, {examples}" if examples else what
+    parts = [what, "" if measure.get("clipped", True) else "unclipped", _examples_in_words(measure)]
+    return ", ".join(filter(None, parts))
 
 
 def _attack_and_effort(attack: Mapping[str, Any]) -> Iterator[str]:

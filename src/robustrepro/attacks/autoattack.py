@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pyautoattack  # type: ignore[import-untyped]
 import torch
@@ -16,35 +17,72 @@ from robustrepro.attacks.losses import classification_margin
 from robustrepro.attacks.norms import NORMS
 from robustrepro.attacks.outcome import AttackOutcome
 from robustrepro.attacks.subject import Subject, on_device, require_finite
-from robustrepro.attacks.threat_models import UNIT_BOX, ThreatModel
+from robustrepro.attacks.threat_models import ThreatModel
 from robustrepro.errors import UserError
 from robustrepro.precision import true_float32
 from robustrepro.seeds import derive_seed
 from robustrepro.spec.attacks import AutoAttack
 
+ROOM = 1.01
+"""How many ε the library's range goes beyond the images' own, where nothing is clipped: rounding shall not matter."""
 LIBRARY_NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 
 # Without a handler of its own, logging would print the library's warnings; whoever sets logging up still gets them.
 logging.getLogger("auto-attack").addHandler(logging.NullHandler())
 
 
-class _CountedModel(nn.Module):
-    """The model, and how many rows have gone through it."""
+@dataclass(frozen=True)
+class _Scale:
+    """How the library sees an image: it moves pixels in [0, 1] alone, which stand for ``low`` + ``width`` · pixel.
 
-    def __init__(self, subject: Subject) -> None:
+    Where nothing is clipped, this is so wide that no point of a ball comes near its ends.
+    """
+
+    low: float
+    width: float
+
+    @classmethod
+    def of(cls, subject: Subject, epsilon: float) -> _Scale:
+        """Return the scale of the subject's images for a ball: no pixel moves by more than ε, whatever the norm."""
+        if subject.box is not None:
+            return cls(subject.box[0], subject.box[1] - subject.box[0])
+        low, high = (float(end) for end in subject.inputs.aminmax())
+        room = ROOM * epsilon
+        return cls(low - room, high - low + 2 * room)
+
+    def seen(self, images: Tensor) -> Tensor:
+        """Return images as the library sees them."""
+        return images if self.is_plain else (images - self.low) / self.width
+
+    def meant(self, seen: Tensor) -> Tensor:
+        """Return the images that it means."""
+        return seen if self.is_plain else self.low + self.width * seen
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the library sees the images as they are."""
+        return (self.low, self.width) == (0.0, 1.0)
+
+
+class _CountedModel(nn.Module):
+    """The model as the library sees it, and how many rows have gone through it."""
+
+    def __init__(self, subject: Subject, scale: _Scale) -> None:
         super().__init__()
-        self.subject = subject
+        self.subject, self.scale = subject, scale
         self.rows = 0
 
     def forward(self, points: Tensor) -> Tensor:
         """Return the logits, and count."""
         self.rows += len(points)
-        logits: Tensor = self.subject.model(on_device(points, self.subject.device))
+        logits: Tensor = self.subject.model(on_device(self.scale.meant(points), self.subject.device))
         return logits
 
 
 def autoattack(subject: Subject, spec: AutoAttack, outcome: AttackOutcome, progress: Progress | None) -> None:
     """Attack the images that the model gets right, one attack of the ensemble after the other.
+
+    The library clips to [0, 1]. Where nothing is to be clipped, or to another range, it sees the images rescaled.
 
     Only images that still resist go on to the next attack. Every point that the library returns must lie in the threat
     model, and an image counts as broken only if the model, asked again, errs on its point. Here ``restart`` is the
@@ -78,17 +116,22 @@ def autoattack(subject: Subject, spec: AutoAttack, outcome: AttackOutcome, progr
         progress(len(outcome.label) - len(standing))
     if len(standing) == 0:
         return
-    counted = _CountedModel(subject)
+    scale = _Scale.of(subject, spec.epsilon)
+    counted, threat = _CountedModel(subject, scale), ThreatModel(spec.norm, spec.epsilon, subject.box)
     ensemble = _ensemble(counted, subject, spec)
     with true_float32(), _global_state_kept():
         for number, attack in enumerate(tuple(ensemble.attacks_to_run)):
             ensemble.attacks_to_run = [attack]
             images, labels = subject.inputs[standing.to(subject.inputs.device)].cpu(), subject.labels[standing]
             counted.rows = 0
-            returned, _ = ensemble.run_standard_evaluation(images, labels, batch_size=subject.batch_size)
+            seen = scale.seen(images)
+            found, _ = ensemble.run_standard_evaluation(seen, labels, batch_size=subject.batch_size)
+            moved = (found != seen).flatten(1).any(1)
+            # There and back again is a rounding error away from an image, and from the edge of its ball.
+            returned = found if scale.is_plain else threat.project(scale.meant(found), images)
+            returned[~moved] = images[~moved]
             outcome.queries[standing] += round(counted.rows / len(standing))
-            ThreatModel(spec.norm, spec.epsilon, subject.box).check(returned, images, f"{spec.name} ({attack})")
-            moved = (returned != images).flatten(1).any(1)
+            threat.check(returned, images, f"{spec.name} ({attack})")
             broken = torch.zeros_like(moved)
             broken[moved] = _record(subject, outcome, standing[moved], returned[moved], images[moved], number)
             standing = standing[~broken]
@@ -103,11 +146,8 @@ def autoattack(subject: Subject, spec: AutoAttack, outcome: AttackOutcome, progr
 def _ensemble(counted: _CountedModel, subject: Subject, spec: AutoAttack) -> pyautoattack.AutoAttack:
     """Return the library's ensemble, set up for the model at hand, or say why it cannot attack it."""
     shape = tuple(subject.inputs.shape[1:])
-    if len(shape) != 3 or subject.box != UNIT_BOX:
-        pixels = "unbounded" if subject.box is None else f"in [{subject.box[0]:g}, {subject.box[1]:g}]"
-        raise UserError(
-            f"attack '{spec.name}' needs images with pixels in [0, 1]; found shape {shape}, values {pixels}"
-        )
+    if len(shape) != 3:
+        raise UserError(f"attack '{spec.name}' needs images; found shape {shape}")
     if spec.norm != "linf" and shape[1] < spec.LEAST_HEIGHT:
         raise UserError(
             f"attack '{spec.name}' with norm {spec.norm} needs images of height {spec.LEAST_HEIGHT} at least; found "
@@ -124,7 +164,7 @@ def _ensemble(counted: _CountedModel, subject: Subject, spec: AutoAttack) -> pya
     ensemble = pyautoattack.AutoAttack(
         counted,
         norm=LIBRARY_NORMS[spec.norm],
-        eps=spec.epsilon,
+        eps=spec.epsilon / counted.scale.width,
         seed=derive_seed(subject.seed, "autoattack"),
         device=subject.device,
         version=spec.version,

@@ -20,6 +20,9 @@ from robustrepro.precision import true_float32
 from robustrepro.spec.attacks import AscentAttack, BallAttack, GradientAttack, Pgd
 from robustrepro.spec.audit import AuditBall
 
+IMAGES = 4
+"""The dimensions of a batch of images: (N, channels, height, width)."""
+
 GREY = 0.5
 """The largest distance of a pixel in [0, 1] from the middle."""
 
@@ -60,7 +63,7 @@ class Battery:
     seed
         The seed that the user sees, of the attacks' random starts.
     box
-        Range of valid pixels.
+        Range of valid pixels; None where nothing is clipped.
     """
 
     def __init__(self, model: nn.Module, images: Tensor, labels: Tensor, *, seed: int, box: Box) -> None:
@@ -69,6 +72,7 @@ class Battery:
         self.indices = torch.arange(len(labels))
         self.device = next((weight.device for weight in model.parameters()), images.device)
         self.clean = predictions(model, images, self.device)
+        self._of_images = images.ndim == IMAGES
 
     @true_float32()
     def run(self, ball: AuditBall) -> BallOutcome:
@@ -110,8 +114,8 @@ class Battery:
             {name: self._accuracy(outcome.predictions[name]) for name in ("fgsm", "pgd")},
             zero_gradients=zero_gradient_share(self.model, images, self.labels[correct].to(self.device)),
             noise=self._accuracy(self._attacked(ball.noise, outcome)),
-            # Points of the plane have no box, so no ε within which all of them can be made the same.
-            far=self._accuracy(self._attacked(self._pgd_across_the_box(ball), outcome)) if self.box else 0.0,
+            # Points of the plane have no range, so no ε within which all of them can be made the same.
+            far=self._accuracy(self._attacked(self._pgd_across_the_box(ball), outcome)) if self._of_images else 0.0,
             largest_class=float(self.labels.bincount().max()) / len(self.labels),
         )
 

@@ -87,10 +87,10 @@ class AttackedCells:
         """Return the worst case of an audited cell with each of its model's seeds."""
         cell, model = _cell(audited), audited["model"]
         if cell not in self._read:
-            transfer, sources = self._spec["transfers"][model], self._spec["sources"][model]
+            sources = self._spec["sources"][model]
             self._read[cell] = {
                 seed: read_worst_case(
-                    audited, seed, AttackFiles.of(self._layout, transfer, audited, sources, seed), self._transfers
+                    audited, seed, AttackFiles.of(self._layout, audited, sources, seed), self._transfers
                 )
                 for seed in range(self._spec["seeds"][model])
             }
@@ -132,7 +132,7 @@ def _detail(audited: Mapping[str, Any], cases: Mapping[int, WorstCase]) -> dict[
     seeds = {attack: [seed for seed, case in cases.items() if attack in case.resisted] for attack in shown}
     first = next(iter(cases.values()))
     return {
-        **{key: audited[key] for key in ("cell", "model", "norm", "epsilon")},
+        **{key: audited[key] for key in ("cell", "model", "norm", "epsilon", "clipped")},
         "images": first.images,
         "seeds": len(cases),
         "own": first.own,

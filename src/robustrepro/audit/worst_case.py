@@ -96,19 +96,16 @@ class AttackFiles:
     transfer: Mapping[str, Path]
 
     @classmethod
-    def of(
-        cls, layout: Layout, transfer: str, cell: Mapping[str, Any], sources: Mapping[str, int], seed: int
-    ) -> AttackFiles:
+    def of(cls, layout: Layout, cell: Mapping[str, Any], sources: Mapping[str, int], seed: int) -> AttackFiles:
         """Return where the measurements lie.
 
         Parameters
         ----------
         layout
             The scale's.
-        transfer
-            The measure under which models are tried on one another.
         cell
-            ``model``, ``norm``, ``epsilon``, and ``measures``: the tables' that are in this ball.
+            ``model``, and the measures in its ball: ``measures``, those of the tables, ``battery``, and ``transfer``,
+            under which models are tried on one another.
         sources
             The models whose examples were tried on this one, each with its number of seeds.
         seed
@@ -122,9 +119,9 @@ class AttackFiles:
         others = [(source, other) for source, seeds in sources.items() for other in range(seeds)]
         return cls(
             {measure: measurement(measure, model, seed) for measure in cell["measures"]},
-            measurement(f"audit-{cell['norm']}-{cell['epsilon']:g}", model, seed),
+            measurement(cell["battery"], model, seed),
             {
-                f"{source}, seed {other}": measurement(transfer, source, other)
+                f"{source}, seed {other}": measurement(cell["transfer"], source, other)
                 for source, other in others
                 if (source, other) != (model, seed)
             },

@@ -43,10 +43,10 @@ def make(declared: AdversarialDataset, ingredients: Ingredients) -> MadeDataset:
     if folder is None or attacked is None:
         raise ValueError(f"'{declared.name}' is made from a model; its checkpoint or its data set is missing")
     original, split = read_manifest(folder), load(folder, declared.split)
-    box = UNIT_BOX if declared.box == "unit" else None
+    box = UNIT_BOX if declared.clipped else None
     if box is not None and split.box is None:
-        message = f"datasets.{declared.name}: the inputs of '{original.name}' have no unit box; box: null is expected"
-        raise UserError(message)
+        unclipped = f"the inputs of '{original.name}' have no range of pixels; clipped: false is expected"
+        raise UserError(f"datasets.{declared.name}: {unclipped}")
     with claimed_device() as device:
         network = Network.model_validate(attacked.network, strict=False)
         model = load_network(attacked.weights, network, tuple(split.inputs.shape[1:]), split.classes).to(device)

@@ -24,7 +24,7 @@ def measure(trained: Trained, declared: Attack, progress: Progress) -> Columns:
     the image was moved, in pixel units), ``queries`` (forward and backward passes) and ``restart`` (which one broke it;
     -1 for none). Of an attack without a bound, there are no margins and restarts, and a failure is infinitely far.
     """
-    examples = trained.examples(declared.split, declared.examples)
+    examples = trained.examples(declared.split, declared.examples, declared.clipped)
     progress.expect(len(examples.labels))
     images = (trained.network, examples.inputs, examples.labels, examples.index)
     if isinstance(declared.attack, MinimalDistanceAttack):

@@ -19,7 +19,7 @@ def measure(trained: Trained, declared: AuditOfBall, _progress: Progress) -> Mea
     ``index``, ``label``, ``clean_prediction`` and ``prediction``; in the notes ``ball``, as declared, and ``alarms``.
     """
     ball = declared.ball
-    examples = trained.examples("test", declared.examples)
+    examples = trained.examples("test", declared.examples, declared.clipped)
     battery = Battery(trained.network, examples.inputs, examples.labels, seed=trained.seed, box=examples.box)
     outcome = battery.run(ball)
     shared = {

@@ -16,7 +16,7 @@ def measure(trained: Trained, declared: CurveOfAttacks, progress: Progress) -> C
     -------
     ``index``, ``label``, ``epsilon``, ``clean_prediction``, ``prediction``, ``margin`` and ``queries``.
     """
-    examples = trained.examples(declared.split, declared.examples)
+    examples = trained.examples(declared.split, declared.examples, declared.clipped)
     progress.expect(len(examples.labels) * len(declared.curve.epsilons))
     outcome = measure_curve(
         trained.network,

@@ -30,7 +30,7 @@ def measure(trained: Trained, declared: OverEpochs, progress: Progress) -> Colum
     ``epoch``, ``index`` in its split, ``label``, ``clean_prediction``, ``prediction`` (of the adversarial image) and,
     but for a measure without an attack, ``without_gradient``: see :func:`lack_gradient`.
     """
-    examples, attack = trained.examples(declared.split, declared.examples), declared.attack
+    examples, attack = trained.examples(declared.split, declared.examples, declared.clipped), declared.attack
     progress.expect(len(trained.kept_epochs))
     parts: list[dict[str, Any]] = []
     for epoch in trained.kept_epochs:

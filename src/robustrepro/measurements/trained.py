@@ -35,7 +35,7 @@ class Examples:
     labels, index
         int64, shape (N,): classes, and places in the split.
     box
-        The range of valid pixels; None for points and for images that were never clipped.
+        The range of valid pixels; None for points, for images that were never clipped, and where none are to be.
     """
 
     inputs: Tensor
@@ -90,13 +90,16 @@ class Trained:
             self._splits[name] = load(self._data, name)
         return self._splits[name]
 
-    def examples(self, name: Literal["train", "test"], count: int | None = None) -> Examples:
-        """Return the first ``count`` examples of a split, all when not said; of these only the job's own share."""
+    def examples(self, name: Literal["train", "test"], count: int | None = None, clipped: bool = True) -> Examples:
+        """Return the first ``count`` examples of a split, all when not said; of these only the job's own share.
+
+        Unless they are to be ``clipped`` they have no box, whatever the data set's own range of valid pixels.
+        """
         split = self.split(name)
         total = min(count or len(split.labels), len(split.labels))
         number, shards = self._shard or (0, 1)
         index = torch.arange(number * total // shards, (number + 1) * total // shards)
-        return Examples(as_float(split.inputs[index]), split.labels[index], index, split.box)
+        return Examples(as_float(split.inputs[index]), split.labels[index], index, split.box if clipped else None)
 
     @cached_property
     def network(self) -> nn.Module:

@@ -16,13 +16,13 @@ from robustrepro.steps import Progress
 
 def measure(trained: Trained, declared: Transfer, progress: Progress) -> Columns:
     """Make adversarial examples for one model by one attack and try them on others; see :func:`transferred`."""
-    examples = trained.examples(declared.split, declared.examples)
+    examples = trained.examples(declared.split, declared.examples, declared.clipped)
     return transferred(trained, examples, [declared.attack], progress)
 
 
 def measure_all(trained: Trained, declared: AuditTransfer, progress: Progress) -> Columns:
     """Make adversarial examples for one model in several balls and try them on others; see :func:`transferred`."""
-    examples = trained.examples(declared.split, declared.examples)
+    examples = trained.examples(declared.split, declared.examples, declared.clipped)
     return transferred(trained, examples, declared.attacks, progress)
 
 

@@ -51,6 +51,7 @@ class AuditedCell(Content):
     model: str
     norm: str
     epsilon: float
+    clipped: bool = True
     images: int
     seeds: int
     own: str
@@ -172,11 +173,12 @@ class Survival(Content):
         return {attack: words for cell in self.cells for attack, words in cell.words.items()}
 
     @property
-    def balls(self) -> dict[tuple[str, float, int, int], list[str]]:
-        """The cells by norm, ε, number of images and number of seeds."""
-        balls: dict[tuple[str, float, int, int], list[str]] = {}
+    def balls(self) -> dict[tuple[str, float, bool, int, int], list[str]]:
+        """The cells by norm, ε, whether pixels are clipped, number of images and number of seeds."""
+        balls: dict[tuple[str, float, bool, int, int], list[str]] = {}
         for cell in self.cells:
-            balls.setdefault((cell.norm, cell.epsilon, cell.images, cell.seeds), []).append(cell.cell)
+            where = (cell.norm, cell.epsilon, cell.clipped, cell.images, cell.seeds)
+            balls.setdefault(where, []).append(cell.cell)
         return balls
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 from robustrepro.report.claims import AlarmOverSeeds, AuditedCell
 from robustrepro.report.table import Cell, Table
 from robustrepro.verdicts import Verdict
-from robustrepro.words import epsilon_in_words, norm_in_words, plural
+from robustrepro.words import ball_in_words, plural
 
 MINUS = "\u2212"
 NO_BREAK = "\u00a0"
@@ -146,9 +146,10 @@ def rank(verdict: Verdict) -> int:
     return list(Verdict).index(verdict)
 
 
-def ball(norm: str, epsilon: float, images: int, seeds: int) -> str:
+def ball(norm: str, epsilon: float, clipped: bool, images: int, seeds: int) -> str:
     """Return in words where and on how much a model was attacked."""
-    return f"{norm_in_words(norm)}, ε = {epsilon_in_words(epsilon)}, {plural(images, 'image')}, {plural(seeds, 'seed')}"
+    where = ball_in_words(norm, epsilon, clipped=clipped)
+    return f"{where}, {plural(images, 'image')}, {plural(seeds, 'seed')}"
 
 
 def alarm_values(alarm: AlarmOverSeeds, cell: AuditedCell) -> str:

@@ -13,7 +13,7 @@ from robustrepro.report.displays import DeclaredTable
 from robustrepro.report.presentation import distance, number
 from robustrepro.scorecard.combined import tried_in_words
 from robustrepro.verdicts import HERE, Verdict, counted
-from robustrepro.words import epsilon_in_words, norm_in_words, plural
+from robustrepro.words import ball_in_words, plural
 
 OPEN: frozenset[Verdict] = frozenset({Verdict.INCONCLUSIVE, Verdict.UNDECIDED})
 
@@ -129,11 +129,11 @@ def _left_of(version: DeclaredTable, paper: Paper) -> str:
 
 def _most_robust(cells: list[AuditedCell]) -> Iterator[str]:
     """Yield the largest accuracy in the worst case in each ball, with its model."""
-    balls: dict[tuple[str, float], list[AuditedCell]] = {}
+    balls: dict[tuple[str, float, bool], list[AuditedCell]] = {}
     for cell in cells:
-        balls.setdefault((cell.norm, cell.epsilon), []).append(cell)
-    for (norm, epsilon), inside in sorted(balls.items()):
+        balls.setdefault((cell.norm, cell.epsilon, cell.clipped), []).append(cell)
+    for (norm, epsilon, clipped), inside in sorted(balls.items()):
         best = max(inside, key=lambda cell: cell.worst_case)
         kept = number(best.worst_case, 1, "%")
         whose = f" ({best.model})" if best.worst_case > 0 else ""
-        yield f"{kept} of the images in {norm_in_words(norm)}, ε = {epsilon_in_words(epsilon)}{whose}"
+        yield f"{kept} of the images in {ball_in_words(norm, epsilon, clipped=clipped)}{whose}"

@@ -23,11 +23,10 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Inputs(NamedTuple):
-    """What an attack is to change: the shape of an example, the classes, and whether pixels stay in [0, 1]."""
+    """What an attack is to change: the shape of an example, and the classes."""
 
     shape: tuple[int, ...]
     classes: int
-    bounded: bool
 
 
 class Attack(Implemented):
@@ -170,9 +169,8 @@ class AutoAttack(BallAttack):
 
     def unfit(self, inputs: Inputs) -> str | None:
         """Return why this attack cannot run on such inputs; None where it can."""
-        if len(inputs.shape) != 3 or not inputs.bounded:
-            pixels = "" if inputs.bounded else ", whose values have no bounds"
-            return f"autoattack needs images with pixels in [0, 1]; found shape {inputs.shape}{pixels}"
+        if len(inputs.shape) != 3:
+            return f"autoattack needs images; found shape {inputs.shape}"
         if self.norm != "linf" and inputs.shape[1] < self.LEAST_HEIGHT:
             return (
                 f"autoattack in {self.norm} needs images of height {self.LEAST_HEIGHT} at least; found shape "

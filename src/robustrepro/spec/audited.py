@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import cached_property
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -25,8 +26,23 @@ from robustrepro.spec.paper import Row, Table
 from robustrepro.spec.resolution import AUDIT_FILE, RESERVED
 from robustrepro.spec.strict_yaml import Tree
 
-Ball = tuple[Norm, float]
-"""A norm and ε: where an adversary may go."""
+UNCLIPPED = "-unclipped"
+"""What the names of measures in balls without a range of valid pixels have."""
+
+
+class Ball(NamedTuple):
+    """Where an adversary may go: within ε in a norm and, where it is clipped, in the range of valid pixels."""
+
+    norm: Norm
+    epsilon: float
+    clipped: bool
+
+
+class Transfers(NamedTuple):
+    """Which models a measure of transfer is tried on: those audited under a reading, in clipped balls or in others."""
+
+    reading: str
+    clipped: bool
 
 
 class PaperAudit:
@@ -66,8 +82,8 @@ class PaperAudit:
         """Return the measure of a model under every attack in a ball."""
         audit = self._declarations.audit
         try:
-            attacks = ball_of(audit, *ball, self._inputs(model))
-            transfer = attack_at(audit.transfer, *ball) if "step_size" in audit.transfer else None
+            attacks = ball_of(audit, ball.norm, ball.epsilon, self._inputs(model))
+            transfer = attack_at(audit.transfer, ball.norm, ball.epsilon) if "step_size" in audit.transfer else None
         except ValidationError as error:
             raise self._not_in(ball, error) from None
         for part, templates in (("attacks", audit.attacks), ("escalation", audit.escalation)):
@@ -75,24 +91,25 @@ class PaperAudit:
                 if "step_size" in templates[key]:  # else it follows from ε
                     require_lengths_within(f"{AUDIT_FILE}: {part}.{key}", attack, self._inputs(model).shape)
         require_lengths_within(f"{AUDIT_FILE}: transfer", transfer, self._inputs(model).shape)
-        return AuditOfBall(kind="audit", ball=attacks, examples=audit.examples)
+        return AuditOfBall(kind="audit", ball=attacks, clipped=ball.clipped, examples=audit.examples)
 
     @cached_property
-    def transfer_measures(self) -> dict[str, str]:
-        """The measures under which the models of a reading attack those that are audited under it, and their readings.
+    def transfer_measures(self) -> dict[str, Transfers]:
+        """The measures under which the models of a reading attack those that are audited under it.
 
         A model is audited by transfer under the first reading that shows it.
         """
-        readings = dict.fromkeys(map(self._under.reading_of, self.balls))
-        return {self._transfer_measure(reading): reading for reading in readings}
+        return {
+            self.transfer_measure(target, ball): Transfers(self._under.reading_of(target), ball.clipped)
+            for target, balls in self.balls.items()
+            for ball in balls
+        }
 
-    def transfer_measure(self, target: str) -> str:
-        """Return the measure under which the other models attack an audited one."""
-        return self._transfer_measure(self._under.reading_of(target))
-
-    def _transfer_measure(self, reading: str) -> str:
+    def transfer_measure(self, target: str, ball: Ball) -> str:
+        """Return the measure under which the other models attack an audited one in a ball."""
+        reading = self._under.reading_of(target)
         end = "" if reading == self._under.default else f"{AT}{reading}"
-        return f"{RESERVED}transfer-{self.paper}{end}"
+        return f"{RESERVED}transfer-{self.paper}{'' if ball.clipped else UNCLIPPED}{end}"
 
     def transfer(self, measure: str, source: str) -> AuditTransfer:
         """Return the declaration of a model's attack on those that are audited on the same data.
@@ -105,9 +122,11 @@ class PaperAudit:
             If the audit's attack cannot run on this model; the message names its key.
         """
         audit = self._declarations.audit
-        balls = sorted({ball for target in self._targets_of(measure, source) for ball in self.balls[target]})
+        balls = sorted(
+            {ball for target in self._targets_of(measure, source) for ball in self._balls_of(measure, target)}
+        )
         try:
-            attacks = [attack_at(audit.transfer, *ball) for ball in balls]
+            attacks = [attack_at(audit.transfer, ball.norm, ball.epsilon) for ball in balls]
         except ValidationError as error:
             raise self._not_in(balls[0], error) from None
         for attack in attacks:
@@ -119,7 +138,8 @@ class PaperAudit:
                     f"{AUDIT_FILE}: transfer.loss: expected a loss that every model has, found 'training'; the weights "
                     f"of {source} are given, and {self._named(source)}"
                 )
-        return AuditTransfer.model_validate({"kind": "audit_transfer", "attacks": attacks, "examples": audit.examples})
+        declared = {"attacks": attacks, "clipped": balls[0].clipped, "examples": audit.examples}
+        return AuditTransfer.model_validate({"kind": "audit_transfer", **declared})
 
     def check(self) -> None:
         """Refuse what could not be audited.
@@ -132,8 +152,8 @@ class PaperAudit:
         for model, balls in self.balls.items():
             for ball in balls:
                 self.battery(ball, model)
-            for source in self.sources(model):
-                self.transfer(self.transfer_measure(model), source)
+                for source in self.sources(model):
+                    self.transfer(self.transfer_measure(model, ball), source)
 
     def _inputs(self, model: str) -> Inputs:
         """Return what an attack on a model is to change."""
@@ -145,9 +165,8 @@ class PaperAudit:
 
     def _not_in(self, ball: Ball, error: ValidationError) -> UserError:
         """Return the error for a ball that an attack of the audit cannot search."""
-        norm, epsilon = ball
         why = explain(error, CraftingSpec, AUDIT_FILE)
-        return UserError(f"papers/{self.paper}/paper.yaml: claims in the {norm} ball of {epsilon:g}: {why}")
+        return UserError(f"papers/{self.paper}/paper.yaml: claims in the {ball.norm} ball of {ball.epsilon:g}: {why}")
 
     def transfer_targets(self, measure: str, source: str, seed: int) -> list[Seeded]:
         """Return the models, with their seeds, that a model's examples are tried on: all audited ones but itself."""
@@ -164,7 +183,7 @@ class PaperAudit:
         return [{**asdict(cell), "value": value} for cell, value in values.items()]
 
     def claim_cells(self, conditions: Iterable[str]) -> list[Tree]:
-        """Return the cells of a claim that are under attack: model, ball, and the tables' measures in this ball.
+        """Return the cells of a claim that are under attack: model, ball, and the measures in this ball.
 
         Of a computed cell, those that it is computed from.
         """
@@ -174,9 +193,10 @@ class PaperAudit:
                 **asdict(cell),
                 "model": model,
                 "measure": measure,
-                "norm": ball[0],
-                "epsilon": ball[1],
+                **ball._asdict(),
                 "measures": [name for name in self._measures_of(model) if self._ball(name) == ball],
+                "battery": battery_measure(ball),
+                "transfer": self.transfer_measure(model, ball),
             }
             for cell, model, measure, ball in self._attacked_cells(conditions)
         ]
@@ -198,18 +218,17 @@ class PaperAudit:
         files: dict[str, None] = {}
         for conditions in self._conditions():
             for cell in self.claim_cells(conditions):
-                battery = battery_measure((cell["norm"], cell["epsilon"]))
                 for seed in self._declarations.seeds(cell["model"]):
-                    names = [*cell["measures"], battery]
+                    names = [*cell["measures"], cell["battery"]]
                     files |= dict.fromkeys(layout.measurement(name, cell["model"], seed) for name in names)
-        for target in self.balls:
-            measure = self.transfer_measure(target)
-            for source, seeds in self.sources(target).items():
-                files |= dict.fromkeys(
-                    layout.measurement(measure, source, seed)
-                    for seed in range(seeds)
-                    if self.transfer_targets(measure, source, seed)
-                )
+        for target, balls in self.balls.items():
+            for measure in dict.fromkeys(self.transfer_measure(target, ball) for ball in balls):
+                for source, seeds in self.sources(target).items():
+                    files |= dict.fromkeys(
+                        layout.measurement(measure, source, seed)
+                        for seed in range(seeds)
+                        if self.transfer_targets(measure, source, seed)
+                    )
         return list(files)
 
     def _possible_sources(self, target: str) -> list[str]:
@@ -219,9 +238,15 @@ class PaperAudit:
 
     def _targets_of(self, measure: str, source: str) -> list[str]:
         """Return the audited models on the same data set as a model that a measure of transfer is of."""
-        dataset, reading = self._declarations.dataset_of(source), self.transfer_measures[measure]
+        dataset, reading = self._declarations.dataset_of(source), self.transfer_measures[measure].reading
         of_reading = [model for model in self.balls if self._under.reading_of(model) == reading]
-        return [model for model in of_reading if self._declarations.dataset_of(model) == dataset]
+        on_the_same_data = [model for model in of_reading if self._declarations.dataset_of(model) == dataset]
+        return [model for model in on_the_same_data if self._balls_of(measure, model)]
+
+    def _balls_of(self, measure: str, target: str) -> list[Ball]:
+        """Return the balls of an audited model that a measure of transfer is in."""
+        clipped = self.transfer_measures[measure].clipped
+        return [ball for ball in self.balls[target] if ball.clipped == clipped]
 
     def _conditions(self) -> Iterator[tuple[str, ...]]:
         """Yield the conditions of every claim under every reading."""
@@ -244,7 +269,7 @@ class PaperAudit:
             if row.model is None or len(column.measures) != 1 or not self._contents.statistic(column).accuracy:
                 continue
             ball = self._ball(column.measures[0])
-            if ball and ball[1] > 0:
+            if ball and ball.epsilon > 0:
                 yield cell, row.model, column.measures[0], ball
 
     def _values_and_cells(self, conditions: Iterable[str]) -> tuple[dict[Cell, str], list[Cell]]:
@@ -272,7 +297,7 @@ class PaperAudit:
         if not isinstance(declared, Attack) or declared.split != "test" or declared.data is not None:
             return None
         norm, epsilon = getattr(declared.attack, "norm", None), getattr(declared.attack, "epsilon", None)
-        return None if norm is None or epsilon is None else (norm, epsilon)
+        return None if norm is None or epsilon is None else Ball(norm, epsilon, declared.clipped)
 
     def _measures_of(self, model: str) -> list[str]:
         """Return the measures that the paper's tables have of a model, in the tables' order."""
@@ -287,7 +312,7 @@ class PaperAudit:
 
 def battery_measure(ball: Ball) -> str:
     """Return the name of the measure of a model under every attack in a ball."""
-    return f"{RESERVED}{ball[0]}-{ball[1]:g}"
+    return f"{RESERVED}{ball.norm}-{ball.epsilon:g}{'' if ball.clipped else UNCLIPPED}"
 
 
 def balls_of_audits(audits: Iterable[PaperAudit]) -> dict[str, tuple[PaperAudit, Ball]]:
@@ -305,5 +330,7 @@ def balls_of_audits(audits: Iterable[PaperAudit]) -> dict[str, tuple[PaperAudit,
             for ball in of_model:
                 _, same = balls.setdefault(battery_measure(ball), (audit, ball))
                 if same != ball:
-                    raise UserError(f"epsilons {same[1]} and {ball[1]} differ by less than their names show; use one")
+                    raise UserError(
+                        f"epsilons {same.epsilon} and {ball.epsilon} differ by less than their names show; use one"
+                    )
     return balls

@@ -17,7 +17,6 @@ from robustrepro.spec.datasets import AdversarialDataset, CountedDataset, Datase
 from robustrepro.spec.extensions import load_extensions
 from robustrepro.spec.figures import Figure
 from robustrepro.spec.layers import NOT_OF_THE_WEIGHTS, lineage_of, making_of, seed_count
-from robustrepro.spec.lengths import IMAGE_DIMENSIONS
 from robustrepro.spec.measurements import Measurement
 from robustrepro.spec.models import (
     Checkpoint,
@@ -216,9 +215,8 @@ class Declarations:
 
     def inputs(self, dataset: str) -> Inputs:
         """Return what an attack on a data set is to change."""
-        form, declared = self.form(dataset), self.datasets[dataset]
-        clipped = not (isinstance(declared, AdversarialDataset) and declared.box is None)
-        return Inputs(form.input_shape, form.classes, clipped and len(form.input_shape) == IMAGE_DIMENSIONS)
+        form = self.form(dataset)
+        return Inputs(form.input_shape, form.classes)
 
     def examples(self, dataset: str, split: str) -> int | None:
         """Return how many examples a split of a data set has; None where that is not known before it is made."""

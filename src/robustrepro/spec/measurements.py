@@ -13,7 +13,14 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from robustrepro.errors import UserError, unknown_name
-from robustrepro.spec.attacks import AttackSpec, Clean, CraftingSpec, Curve, GradientOrCleanSpec, MinimalDistanceAttack
+from robustrepro.spec.attacks import (
+    AttackSpec,
+    Clean,
+    CraftingSpec,
+    Curve,
+    GradientOrCleanSpec,
+    MinimalDistanceAttack,
+)
 from robustrepro.spec.audit import AuditBall
 from robustrepro.spec.base import Implemented, Name
 from robustrepro.spec.config import validated
@@ -108,7 +115,13 @@ class OfExamples(Measurement):
     cost: ClassVar[Cost] = Cost(gpu=1, memory_mb=3000)
 
 
-class Attack(OfExamples):
+class UnderAttack(OfExamples):
+    """A model under attack; unless ``clipped``, adversarial examples may leave the range of valid pixels."""
+
+    clipped: bool = True
+
+
+class Attack(UnderAttack):
     """A model under one attack, image by image."""
 
     implementation: ClassVar[str] = "robustrepro.measurements.attack:measure"
@@ -126,7 +139,7 @@ class Attack(OfExamples):
         return _with_objective(self.attack)
 
 
-class CurveOfAttacks(OfExamples):
+class CurveOfAttacks(UnderAttack):
     """A model under one attack at many ε, image by image."""
 
     implementation: ClassVar[str] = "robustrepro.measurements.curve:measure"
@@ -144,7 +157,7 @@ class CurveOfAttacks(OfExamples):
         return _with_objective(self.curve.attack)
 
 
-class OverEpochs(OfExamples):
+class OverEpochs(UnderAttack):
     """A model under one attack with the weights after each epoch that its training keeps, image by image.
 
     The attack follows a gradient, which the column ``without_gradient`` is about, or is none at all. One without a
@@ -171,7 +184,7 @@ class OverEpochs(OfExamples):
         return _with_objective(self.attack) | {"checkpoints"}
 
 
-class Crafted(OfExamples):
+class Crafted(UnderAttack):
     """Adversarial examples that are made for one model, the source, and tried on others.
 
     A target is never asked for a gradient, so that masking its own gradients is no defence. Targets were trained
@@ -248,6 +261,7 @@ class AuditOfBall(Measurement):
     implementation: ClassVar[str] = "robustrepro.measurements.audit:measure"
     kind: Literal["audit"]
     ball: AuditBall
+    clipped: bool = True
     examples: int = Field(ge=1)
 
     cost: ClassVar[Cost] = Cost(gpu=1, memory_mb=3000, minutes=120)

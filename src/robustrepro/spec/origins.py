@@ -216,13 +216,13 @@ def _check_adversarial(
     name = origin_of(dataset.model, models).dataset
     if dataset.split == "train" and not has_training_split(datasets[name]):
         raise UserError(f"{where}.split: {dataset.model} is of {name}, which has no split 'train'")
-    if dataset.box == "unit" and len(form_of(name, models, datasets).input_shape) != 3:
-        raise UserError(f"{where}.box: the points of {name} have no unit box; expected null")
+    if dataset.clipped and len(form_of(name, models, datasets).input_shape) != 3:
+        raise UserError(f"{where}.clipped: the points of {name} have no range to be clipped to; expected false")
     form = form_of(name, models, datasets)
     for number, attack in enumerate(dataset.attacks):
-        if why := attack.unfit(Inputs(form.input_shape, form.classes, bounded=dataset.box == "unit")):
+        if why := attack.unfit(Inputs(form.input_shape, form.classes)):
             raise UserError(f"{where}.attacks[{number}]: {why}")
-    if dataset.box == "unit":
+    if dataset.clipped:
         require_lengths_within(f"{where}.attacks", dataset, form_of(name, models, datasets).input_shape)
 
 

@@ -116,7 +116,6 @@ class PresentedJobs(JobMaker):
             tables=self._tables_of(paper),
             seeds={model: len(self._declarations.seeds(model)) for model in audit.balls},
             sources={model: audit.sources(model) for model in audit.balls},
-            transfers={model: audit.transfer_measure(model) for model in audit.balls},
         )
         return Job("audit", spec, found_by_name([*self.tables_of(paper), *audit.files(self._layout)]))
 

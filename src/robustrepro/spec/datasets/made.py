@@ -83,8 +83,8 @@ class HeldOutDataset(DerivedDataset):
 class AdversarialDataset(Dataset):
     """Every image of a split that a model gets right, attacked in each way, and kept where that fools the model.
 
-    The images are those of the model's own data set. ``box`` is the range of valid pixels: the unit box, or none
-    (``null``), where nothing is clipped. The data set belongs to a scale and a seed, and has a test split only.
+    The images are those of the model's own data set. Unless ``clipped``, the examples may leave the range of valid
+    pixels. The data set belongs to a scale and a seed, and has a test split only.
     """
 
     implementation: ClassVar[str] = "robustrepro.datasets.adversarial:make"
@@ -92,7 +92,7 @@ class AdversarialDataset(Dataset):
     model: Name
     attacks: Annotated[list[CraftingSpec], Field(min_length=1)]
     split: Literal["train", "test"] = "test"
-    box: Literal["unit"] | None = "unit"
+    clipped: bool = True
 
     @model_validator(mode="after")
     def _losses_need_no_objective(self) -> AdversarialDataset:
