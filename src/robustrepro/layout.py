@@ -24,6 +24,10 @@ class Layout:
         """Return the weights after the epochs that a training keeps."""
         return f"{self.folder}/models/{model}/seed{seed}/checkpoints.safetensors"
 
+    def history(self, model: str, seed: int | str) -> str:
+        """Return the record of a training, epoch by epoch."""
+        return f"{self.folder}/models/{model}/seed{seed}/history.csv"
+
     def measurement(self, measure: str, subject: str, seed: int | str) -> str:
         """Return a measurement; its subject is a model, or two models joined by ``PAIR``."""
         return f"{self.folder}/measurements/{measure}/{subject}/seed{seed}.parquet"

@@ -1,7 +1,7 @@
 """
 Measure the models, whatever the kind of measurement. Nothing here draws.
 
-reads    weights, of a measure over epochs the checkpoints, and the manifest of the data set that is measured on
+reads    weights, of measures over epochs the checkpoints or the history, and the manifest of the data set that is measured on
 writes   results/{scale}/measurements/{measure}/{subject}/seed{seed}.parquet; the subject is a model, or two joined by "+"
          results/{scale}/shards/{measure}/{subject}/seed{seed}/{shard}-of-{shards}.parquet where rows are split over jobs
 """

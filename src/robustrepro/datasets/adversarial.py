@@ -51,7 +51,7 @@ def make(declared: AdversarialDataset, ingredients: Ingredients) -> MadeDataset:
         network = Network.model_validate(attacked.network, strict=False)
         model = load_network(attacked.weights, network, tuple(split.inputs.shape[1:]), split.classes).to(device)
         target = _Target(f"datasets.{declared.name}: {attacked.model}", model, box, attacked.attack_seed)
-        test, attacks = _fooling(target, as_float(split.inputs), split.labels, declared.attacks)
+        test, attacks = _fooling(target, split.inputs, split.labels, declared.attacks)
         record = _model_record(attacked, device_name(device))
     log.info("%s: %d examples, each of which fools %s", declared.name, len(test.labels), attacked.model)
     made_from = MadeFrom(
@@ -87,7 +87,7 @@ class _Target:
 
 
 def _fooling(
-    target: _Target, images: Tensor, labels: Tensor, attacks: list[BallAttack]
+    target: _Target, stored: Tensor, labels: Tensor, attacks: list[BallAttack]
 ) -> tuple[Examples, tuple[AttackRecord, ...]]:
     """Return the adversarial examples that fool the model, and how many each attack gave.
 
@@ -95,11 +95,12 @@ def _fooling(
     ----------
     target
         The model under attack.
-    images, labels
-        The split, float32, shape (N, ...), and int64, shape (N,).
+    stored, labels
+        The split as it is stored, uint8 or float32, shape (N, ...), and int64, shape (N,).
     attacks
         The attacks, each on every image that the model gets right.
     """
+    images = as_float(stored)
     candidates = target.gets_right(images, labels, torch.arange(len(labels))).nonzero().flatten()
     if len(candidates) == 0:
         raise UserError(f"{target.called} gets no image of the split right, so none can be attacked. Train it longer")
@@ -114,7 +115,7 @@ def _fooling(
         log.info("attack %d (%s): %d of %d images fool the model", number, attack.name, int(fooled.sum()), len(fooled))
     index, kept = torch.cat(indices), torch.cat(points)
     _require_all_wrong(target, kept, labels[index], index)
-    origins = Origins(index.numpy(), torch.cat(numbers).numpy())
+    origins = Origins(index.numpy(), torch.cat(numbers).numpy(), stored[index].numpy())
     return Examples(kept.numpy(), labels[index].numpy(), origins), tuple(records)
 
 

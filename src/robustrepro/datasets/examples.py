@@ -74,10 +74,13 @@ class Origins:
         Index of the image in its split, int64, shape (N,).
     attack
         Which attack, by its place in the declared list, int64, shape (N,); −1 where there was none.
+    inputs
+        The images that were attacked, as their split has them; None where there was no attack.
     """
 
     index: NDArray[np.int64]
     attack: NDArray[np.int64]
+    inputs: NDArray[np.uint8] | NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,8 @@ def _store(examples: Examples, path: Path) -> TensorFile:
     if examples.origins is not None:
         tensors["origin_index"] = torch.tensor(examples.origins.index)
         tensors["origin_attack"] = torch.tensor(examples.origins.attack)
+        if examples.origins.inputs is not None:
+            tensors["origin_inputs"] = torch.tensor(examples.origins.inputs).contiguous()
     content = to_safetensors(tensors)
     with atomic_path(path) as partial:
         partial.write_bytes(content)

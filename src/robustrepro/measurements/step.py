@@ -40,7 +40,8 @@ def run(work: Work) -> None:
     ----------
     work
         Spec: ``measure``, ``declared_by``, ``subjects``, ``targets``, ``shard``. Inputs: ``data`` (a manifest),
-        ``weights`` (of subjects, then targets) and, where the kind asks for them, ``checkpoints`` of the subject.
+        ``weights`` (of subjects, then targets) and, where the kind asks for them, ``checkpoints`` and ``history`` of
+        the subject.
         Output: a parquet file.
     """
     usage = provenance.Usage()
@@ -56,6 +57,8 @@ def run(work: Work) -> None:
             result = measure(trained, declared, progress)
         used = device_name(device)
     columns, notes = result if isinstance(result, Measured) else (result, {})
+    if "index" in columns:
+        columns = {**columns, **trained.origins_of(torch.as_tensor(columns["index"]))}
     arrays = {name: values.numpy() if isinstance(values, Tensor) else values for name, values in columns.items()}
     write_measurement(output, arrays, _origin(work, trained, usage, used) | ({"notes": notes} if notes else {}))
 
@@ -68,8 +71,8 @@ def _trained(work: Work, device: torch.device) -> Trained:
     shard = work.spec.get("shard")
     first, *others = zip(described, work.inputs["weights"], strict=True)
     beside = [Trained(other, weights, folder, device) for other, weights in others]
-    checkpoints = next(iter(work.inputs.get("checkpoints", [])), None)
-    return Trained(*first, folder, device, tuple(shard) if shard else None, beside, checkpoints)
+    checkpoints, history = (next(iter(work.inputs.get(role, [])), None) for role in ("checkpoints", "history"))
+    return Trained(*first, folder, device, tuple(shard) if shard else None, beside, checkpoints, history)
 
 
 def _origin(work: Work, trained: Trained, usage: provenance.Usage, device: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -63,6 +64,8 @@ class Trained:
         The models beside it: the second of a pair, or the targets of its adversarial examples.
     checkpoints
         The weights after the epochs that its training keeps; None where the kind of measurement asks for none.
+    history
+        The record of its training; None where the kind of measurement asks for none.
     """
 
     def __init__(
@@ -74,11 +77,12 @@ class Trained:
         shard: tuple[int, int] | None = None,
         others: Sequence[Trained] = (),
         checkpoints: Path | None = None,
+        history: Path | None = None,
     ) -> None:
         self.model: str = described["model"]
         self.seed: int = described["seed"]
         self.weights, self.device, self.others = weights, device, others
-        self.checkpoints = checkpoints
+        self.checkpoints, self.history = checkpoints, history
         self._described, self._data, self._shard = described, data, shard
         self._splits: dict[str, Split] = {}
 
@@ -89,6 +93,28 @@ class Trained:
         if name not in self._splits:
             self._splits[name] = load(self._data, name)
         return self._splits[name]
+
+    def origins_of(self, index: Tensor) -> dict[str, Any]:
+        """Return where examples of an adversarial test split come from, as columns; none for any other data set.
+
+        Parameters
+        ----------
+        index
+            Their places in the split, int64, shape (N,).
+
+        Returns
+        -------
+        ``origin_index``, the image's index in the split that was attacked, ``origin_norm`` and ``origin_epsilon``.
+        """
+        origins = next((split.origins for split in self._splits.values() if split.origins is not None), None)
+        if origins is None:
+            return {}
+        attacks = [origins.attacks[number] for number in origins.attack[index].tolist()]
+        return {
+            "origin_index": origins.index[index],
+            "origin_norm": np.array([attack.norm for attack in attacks]),
+            "origin_epsilon": np.array([attack.epsilon for attack in attacks]),
+        }
 
     def examples(self, name: Literal["train", "test"], count: int | None = None, clipped: bool = True) -> Examples:
         """Return the first ``count`` examples of a split, all when not said; of these only the job's own share.

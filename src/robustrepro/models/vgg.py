@@ -6,21 +6,18 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-CONVOLUTIONS = (2, 2, 3, 3, 3)
-"""How many each group has."""
-
 STABILITY = 1e-3
 """What batch normalisation of convolutions adds to the variance."""
 
 
 class Vgg(nn.Module):
-    """Thirteen 3x3 convolutions in five groups, each with batch normalisation and ReLU, and two fully connected layers.
+    """Five groups of 3x3 convolutions, each with batch normalisation and ReLU, and two fully connected layers.
 
     Max-pooling halves height and width after each group, rounding up. Dropout of 0.3 follows the first convolution, of
     0.4 every other one that is not the last of its group, and of 0.5 stands in front of both fully connected layers.
     Filters start from a normal distribution of variance 2 / (9 · filters), biases of convolutions from 0.
 
-    14,991,946 parameters with the default channels on a 3x32x32 image with ten classes.
+    By default thirteen convolutions and 14,991,946 parameters on a 3x32x32 image with ten classes.
 
     Parameters
     ----------
@@ -30,6 +27,8 @@ class Vgg(nn.Module):
         Number of logits.
     channels
         Number of filters of each group's convolutions; the last one is the width of the hidden layer, too.
+    convolutions
+        How many each group has.
 
     References
     ----------
@@ -37,13 +36,15 @@ class Vgg(nn.Module):
     on CIFAR-10 in Torch", 2015, whose network Shaham et al. (2018) train in Section 5.2.
     """
 
-    def __init__(self, input_shape: tuple[int, ...], classes: int, channels: Sequence[int]) -> None:
+    def __init__(
+        self, input_shape: tuple[int, ...], classes: int, channels: Sequence[int], convolutions: Sequence[int]
+    ) -> None:
         super().__init__()
         if len(input_shape) != 3:
             raise ValueError(f"VGG takes images (channels, height, width), not {input_shape}")
         depth, height, width = input_shape
         features: list[nn.Module] = []
-        for count, filters in zip(CONVOLUTIONS, channels, strict=True):
+        for count, filters in zip(convolutions, channels, strict=True):
             for number in range(count):
                 dropout = 0.4 if features else 0.3
                 features += [nn.Conv2d(depth, filters, 3, padding=1), nn.BatchNorm2d(filters, STABILITY), nn.ReLU()]

@@ -99,7 +99,7 @@ class _TableCheck:
         named += ["index"] if len(column.measures) > 1 else []
         for name in column.measures:
             measure = self._declarations.measure(name)
-            check_columns(where, name, named, measure.known_columns())
+            check_columns(where, name, named, self._declarations.known_columns(measure))
             self._check_chosen_rows(where, column, name)
 
     def _check_chosen_rows(self, where: str, column: Column, name: str, kept_epochs: Sequence[int] = ()) -> None:

@@ -136,6 +136,8 @@ class ComputedJobs(JobMaker):
         if "checkpoints" in declared.parts():
             stopped = self._declarations.stopped.get(subject)  # its training is another one's, which keeps the weights
             inputs.append(("checkpoints", self._layout.checkpoints(stopped.source if stopped else subject, number)))
+        if "history" in declared.parts():
+            inputs.append(("history", self._layout.history(subject, number)))
         if declared.reads_data:
             inputs.insert(0, ("data", self.manifest(self._declarations.dataset_of_measure(declared, names[0]), number)))
         return Job("measure", spec, tuple(inputs), tuple(models), declared.cost)
@@ -177,6 +179,8 @@ class ComputedJobs(JobMaker):
             return origin.network
         if not isinstance(origin, TrainedModel):
             raise UserError(f"{model} was not trained here, so that nothing is known of its {part}")
+        if part == "history":
+            return origin.test_accuracy
         return origin.objective if part == "objective" else origin
 
     def _subject(self, model: str, seed: int, parts: Iterable[Part]) -> Tree:

@@ -17,7 +17,7 @@ from robustrepro.spec.datasets import AdversarialDataset, CountedDataset, Datase
 from robustrepro.spec.extensions import load_extensions
 from robustrepro.spec.figures import Figure
 from robustrepro.spec.layers import NOT_OF_THE_WEIGHTS, lineage_of, making_of, seed_count
-from robustrepro.spec.measurements import Measurement
+from robustrepro.spec.measurements import ORIGIN, Measurement
 from robustrepro.spec.models import (
     Checkpoint,
     ChosenModel,
@@ -124,6 +124,17 @@ class Declarations:
         """Return a measure's declaration at this scale."""
         return _known(self.measures, name, "measure")
 
+    def known_columns(self, measure: Measurement) -> frozenset[str] | None:
+        """Return the columns that a measure will have, with those of its data; None where they are not known."""
+        known = measure.known_columns()
+        if known is None or "index" not in known or measure.data is None:
+            return known
+        return known | ORIGIN if isinstance(self._data_of(measure), AdversarialDataset) else known
+
+    def _data_of(self, measure: Measurement) -> DatasetSpec | None:
+        """Return the data set that a measure names, or what stands in for it; None where it names none."""
+        return self.datasets.get(self.scale.datasets.get(measure.data, measure.data)) if measure.data else None
+
     def dataset(self, name: str) -> DatasetSpec:
         """Return a data set's declaration."""
         return _known(self.datasets, name, "data set")
@@ -202,7 +213,7 @@ class Declarations:
 
     def data_left_out(self, measure: Measurement) -> str | None:
         """Return the model that is left out and from which a measure's data set would have to be made, if any."""
-        dataset = self.datasets.get(self.scale.datasets.get(measure.data, measure.data)) if measure.data else None
+        dataset = self._data_of(measure)
         return dataset.model if isinstance(dataset, AdversarialDataset) and self.left_out(dataset.model) else None
 
     def dataset_of_measure(self, measure: Measurement, model: str) -> str:

@@ -81,6 +81,28 @@ class DecisionBoundaries(PanelPerModel):
     columns: int | None = Field(default=None, ge=1)
 
 
+class AdversarialSamples(FigureKind):
+    """Images and, below each, the adversarial example that was made of it; ``measure`` is of the kind samples.
+
+    With ``circled`` the pixel that changed most is circled.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.figures.adversarial_samples:draw"
+    name: Literal["adversarial_samples"]
+    model: Name
+    measure: Name
+    seed: int = Field(default=0, ge=0)
+    circled: bool = False
+
+    def sources(self) -> Iterator[Source]:
+        """Yield the one measurement."""
+        yield Source(self.model, self.measure, self.seed)
+
+    def kinds(self) -> Mapping[str, str]:
+        """Return the kind that the measure has to be of."""
+        return {self.measure: "samples"}
+
+
 class TrainingGradients(PanelPerModel):
     """Directions of the gradients in each model's training; ``measure`` is of the kind training_path."""
 
@@ -416,7 +438,8 @@ class SpecificationCurve(FigureKind):
 
 
 Drawing = Annotated[
-    DecisionBoundaries
+    AdversarialSamples
+    | DecisionBoundaries
     | GradientPair
     | TrainingGradients
     | TrainingPaths

@@ -20,21 +20,25 @@ from robustrepro.spec.attacks import (
     Curve,
     GradientOrCleanSpec,
     MinimalDistanceAttack,
+    Norm,
 )
 from robustrepro.spec.audit import AuditBall
 from robustrepro.spec.base import Implemented, Name
 from robustrepro.spec.config import validated
 from robustrepro.spec.strict_yaml import Tree
 
-Part = Literal["network", "objective", "training", "checkpoints"]
+Part = Literal["network", "objective", "training", "checkpoints", "history"]
 """What a measurement may need to know of a model beside its weights; it runs again when one of these changes.
 
-``checkpoints`` are the epochs after which a training keeps its weights; the measurement reads their file as well.
+``checkpoints`` are the epochs after which a training keeps its weights, and ``history`` is whether it looks at the test
+images after every epoch; the measurement reads these files as well.
 """
 
 
 EXAMPLE = frozenset({"index", "label", "prediction"})
 """The columns of every measurement with a row per example."""
+ORIGIN = frozenset({"origin_index", "origin_norm", "origin_epsilon"})
+"""Those that come with them where the examples are adversarial: which image, and in which ball, each was made of."""
 ATTACKED = EXAMPLE | {"clean_prediction", "linf", "l2", "queries"}
 """Those of every attack."""
 
@@ -277,6 +281,30 @@ class Losses(OfExamples):
     columns: ClassVar[frozenset[str] | None] = EXAMPLE | {"loss"}
 
 
+class Samples(Measurement):
+    """Adversarial examples beside the images that they were made of, pixel by pixel, and what a model says of both.
+
+    The measure's ``data`` are made from a model. Shown are ``count`` of the examples that fool the measured model, at
+    even distances in the data set; with a ``norm``, of those that were made in its ball.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.measurements.samples:measure"
+    kind: Literal["samples"]
+    count: int = Field(default=8, ge=1, le=16)
+    norm: Norm | None = None
+
+    columns: ClassVar[frozenset[str] | None] = ORIGIN | {
+        "sample",
+        "part",
+        "label",
+        "prediction",
+        "channel",
+        "y",
+        "x",
+        "value",
+    }
+
+
 class DecisionBoundary(Measurement):
     """A model of points in the plane on a grid with ``resolution`` points per side, and on its training points."""
 
@@ -302,6 +330,19 @@ class TrainingPath(Measurement):
         return frozenset({"training"})
 
 
+class History(Measurement):
+    """What a training recorded after every epoch; the accuracy on the test images if the model declares it."""
+
+    implementation: ClassVar[str] = "robustrepro.measurements.history:measure"
+    kind: Literal["history"]
+
+    reads_data: ClassVar[bool] = False
+
+    def parts(self) -> frozenset[Part]:
+        """Return the record."""
+        return frozenset({"history"})
+
+
 class ParameterDistance(Measurement):
     """How far apart the parameters of two models with the same seed are."""
 
@@ -323,9 +364,11 @@ KINDS: dict[str, type[Measurement]] = {
     "attack": Attack,
     "curve": CurveOfAttacks,
     "decision_boundary": DecisionBoundary,
+    "history": History,
     "losses": Losses,
     "over_epochs": OverEpochs,
     "parameter_distance": ParameterDistance,
+    "samples": Samples,
     "training_path": TrainingPath,
     "transfer": Transfer,
 }

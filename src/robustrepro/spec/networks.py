@@ -65,13 +65,14 @@ class PooledConvNet(Implemented):
 
 
 class Vgg(Implemented):
-    """VGG with batch normalisation and dropout; ``channels`` are the filters of each of its five groups."""
+    """VGG with batch normalisation and dropout, in five groups of ``convolutions`` with so many ``channels`` each."""
 
     implementation: ClassVar[str] = "robustrepro.models.vgg:Vgg"
     name: Literal["vgg"]
     channels: Annotated[
         list[Count], Field(min_length=5, max_length=5, default_factory=lambda: [64, 128, 256, 512, 512])
     ]
+    convolutions: Annotated[list[Count], Field(min_length=5, max_length=5, default_factory=lambda: [2, 2, 3, 3, 3])]
 
 
 class Resnet50(Implemented):

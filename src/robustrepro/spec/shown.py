@@ -122,7 +122,7 @@ def _check_sources(where: str, figure: Figure, declarations: Declarations) -> No
 
 def _check_series(where: str, series: Series, figure: Comparison, declarations: Declarations) -> None:
     measure = declarations.measure(series.measure)
-    own = measure.known_columns()
+    own = declarations.known_columns(measure)
     # A series has its label, a seed for each of its rows, and columns of its own, which take precedence.
     known = None if own is None else own | series.columns.keys() | {"label", "seed"}
     if known is not None and isinstance(figure, Lines) and known >= {"label", "prediction"}:

@@ -65,6 +65,24 @@ class Share(Statistic):
         return self
 
 
+class Count(Statistic):
+    """The number of rows."""
+
+    implementation: ClassVar[str] = "robustrepro.tables.statistics:count"
+    decimals: ClassVar[int] = 0
+    name: Literal["count"] = "count"
+
+
+class Settled(Statistic):
+    """The epoch from which on a column stays ``within`` a distance of its value after the last epoch."""
+
+    implementation: ClassVar[str] = "robustrepro.tables.statistics:settled"
+    decimals: ClassVar[int] = 0
+    name: Literal["settled"]
+    column: str
+    within: Annotated[Number, Field(gt=0)]
+
+
 class Total(Statistic):
     """The sum of a column."""
 
@@ -94,7 +112,7 @@ class Maximum(Statistic):
 
 
 AnyStatistic = Annotated[
-    Accuracy | Mean | Median | Share | Total | RootOfSum | Maximum,
+    Accuracy | Mean | Median | Share | Count | Settled | Total | RootOfSum | Maximum,
     Field(discriminator="name"),
 ]
 """One line per statistic: this union is their registry."""

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.spec.attacks import Attack
+from robustrepro.spec.datasets import AdversarialDataset
 from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.lengths import require_lengths_within
-from robustrepro.spec.measurements import DecisionBoundary, Measurement, OfExamples, TrainingPath, Transfer, walk
+from robustrepro.spec.measurements import (
+    DecisionBoundary,
+    Measurement,
+    OfExamples,
+    Samples,
+    TrainingPath,
+    Transfer,
+    walk,
+)
 from robustrepro.spec.models import ChosenModel, DerivedModel, GivenModel
 from robustrepro.spec.origins import require_checkpoints
 from robustrepro.spec.paper import Column
@@ -65,6 +74,8 @@ def check_subject(where: str, model: str, name: str, declarations: Declarations)
         )
     if "training" in parts and isinstance(declared, DerivedModel):
         raise UserError(f"{where}: {name} needs the training of {model}, which is derived from another model")
+    if "history" in parts and not declarations.is_trained(model):
+        raise UserError(f"{where}: {name} needs the history of {model}, which has no training of its own")
     if "checkpoints" in parts:
         require_checkpoints(f"{where}: {name}", model, declarations.models)
     _check_data(where, model, name, declarations)
@@ -86,6 +97,8 @@ def _check_data(where: str, model: str, name: str, declarations: Declarations) -
     require_lengths_within(f"{where}: {name}", measure, theirs.input_shape)
     if isinstance(measure, DecisionBoundary) and theirs.input_shape != POINTS:
         raise UserError(f"{where}: {name} is for points of the plane; {model} is of {read}")
+    if isinstance(measure, Samples) and not isinstance(declarations.dataset(read), AdversarialDataset):
+        raise UserError(f"{where}: {name} shows adversarial examples; expected 'data' made from a model, not {read}")
     if _reads_training_split(measure) and not declarations.has_training_split(read):
         raise UserError(f"{where}: {name} reads the training images of {read}, which has a test split only")
     if isinstance(measure, OfExamples):

@@ -130,6 +130,29 @@ def share(
     return _proportion(rows[column].to_numpy(), "rows")
 
 
+def count(rows: pd.DataFrame) -> Sample:
+    """Return the number of rows."""
+    return Sample(float(len(rows)), len(rows))
+
+
+def settled(rows: pd.DataFrame, column: str, within: float) -> Sample:
+    """Return the epoch from which on a column stays within a distance of its value after the last epoch.
+
+    Parameters
+    ----------
+    rows
+        One per epoch, with the column ``epoch``.
+    column
+        Of numbers.
+    within
+        The distance, in the column's unit.
+    """
+    by_epoch = rows.assign(epoch=_numbers(rows, "epoch"), value=_numbers(rows, column)).sort_values("epoch")
+    far = (by_epoch["value"] - by_epoch["value"].iloc[-1]).abs() > within
+    unsettled = int(far.to_numpy().nonzero()[0].max(initial=-1))
+    return Sample(float(by_epoch["epoch"].iloc[unsettled + 1]), len(by_epoch))
+
+
 def total(rows: pd.DataFrame, column: str) -> Sample:
     """Return the sum of a column."""
     numbers = _numbers(rows, column)

@@ -1,0 +1,75 @@
+"""Images and the adversarial examples made of them: what was changed, and what the model says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from robustrepro.figures import style
+from robustrepro.figures.data import FigureData
+from robustrepro.spec.figures import AdversarialSamples
+from robustrepro.words import norm_in_words
+
+PARTS = ("original", "adversarial")
+RING = 110
+"""Area of a circle around a pixel, in square points."""
+RGB = 3
+
+
+def draw(declared: AdversarialSamples, data: FigureData) -> Figure:
+    """Draw the originals in a row and, below each, its adversarial example; over each what the model takes it for.
+
+    Raises
+    ------
+    UserError
+        If there are no samples, or one of them is the same before and after.
+    """
+    file = data.file(declared.model, declared.measure, declared.seed)
+    rows = data.frame(declared.model, declared.measure, declared.seed)
+    samples = [of_one for _, of_one in rows.groupby("sample")]
+    if not samples:
+        raise data.unusable("samples", file, "there are none")
+    figure, axes = style.panels(2 * len(samples), columns=len(samples))
+    for column, sample in enumerate(samples):
+        pictures = {part: pixels(sample[sample["part"] == part]) for part in PARTS}
+        change = np.abs(pictures["adversarial"] - pictures["original"]).sum(axis=-1)
+        if not change.any():
+            raise data.unusable(f"sample {column}", file, "it is the same before and after the attack")
+        for row, part in enumerate(PARTS):
+            axis = axes[row * len(samples) + column]
+            _draw_image(axis, pictures[part])
+            axis.set_title(str(sample.loc[sample["part"] == part, "prediction"].iloc[0]), fontsize=style.LABEL, pad=3)
+        if declared.circled:
+            y, x = np.unravel_index(change.argmax(), change.shape)
+            axes[len(samples) + column].scatter(
+                [x], [y], s=RING, facecolors="none", edgecolors=style.VERMILLION, linewidths=1.4, clip_on=False
+            )
+        axes[len(samples) + column].set_xlabel(norm_in_words(sample["origin_norm"].iloc[0]), fontsize=style.SMALL)
+    for row, name in enumerate(PARTS):
+        axes[row * len(samples)].set_ylabel(name, fontsize=style.LABEL)
+    remarks = [f"seed {declared.seed}", f"over each image what {declared.model} takes it for"]
+    if rows["value"].min() < 0 or rows["value"].max() > 1:
+        remarks.append("pixels below 0 and above 1 are drawn as 0 and 1")
+    style.note(figure, data.scale, *remarks)
+    return figure
+
+
+def pixels(rows: pd.DataFrame) -> NDArray[np.float64]:
+    """Return an image, shape (height, width, channels), from its rows ``channel``, ``y``, ``x`` and ``value``."""
+    shape = tuple(int(rows[name].max()) + 1 for name in ("y", "x", "channel"))
+    image = np.zeros(shape)
+    image[rows["y"], rows["x"], rows["channel"]] = rows["value"]
+    return image
+
+
+def _draw_image(axis: Axes, image: NDArray[np.float64]) -> None:
+    shown = image.clip(0, 1)
+    if shown.shape[-1] == RGB:
+        axis.imshow(shown)
+    else:
+        axis.imshow(shown[..., 0], cmap="gray", vmin=0, vmax=1)
+    axis.set_xticks([])
+    axis.set_yticks([])
