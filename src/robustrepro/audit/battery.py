@@ -23,9 +23,6 @@ from robustrepro.spec.audit import AuditBall
 IMAGES = 4
 """The dimensions of a batch of images: (N, channels, height, width)."""
 
-GREY = 0.5
-"""The largest distance of a pixel in [0, 1] from the middle."""
-
 
 @dataclass
 class BallOutcome:
@@ -120,11 +117,16 @@ class Battery:
         )
 
     def _pgd_across_the_box(self, ball: AuditBall) -> Pgd:
-        """Return the ball's PGD at the ε where every pixel can be moved to the middle: all images become the same."""
+        """Return the ball's PGD at the ε where every pixel can be moved to the middle: all images become the same.
+
+        The middle is that of the box or, without one, of the images.
+        """
         pgd = ball.attacks["pgd"]
         assert isinstance(pgd, Pgd)
         features = self.images[0].numel()
-        reach = {"linf": GREY, "l2": GREY * math.sqrt(features), "l1": GREY * features}[ball.norm]
+        low, high = self.box or (float(end) for end in self.images.aminmax())
+        grey = (high - low) / 2
+        reach = {"linf": grey, "l2": grey * math.sqrt(features), "l1": grey * features}[ball.norm]
         return pgd.model_copy(update={"epsilon": reach, "step_size": pgd.step_size * reach / ball.epsilon})
 
     def _escalate(self, attacks: Mapping[str, BallAttack], outcome: BallOutcome) -> None:

@@ -44,18 +44,28 @@ def make(declared: GeneratedDataset, ingredients: Ingredients) -> MadeDataset:
             raise UserError(message)
         return Examples(_changed(images, declared, split), examples.labels.numpy())
 
+    test = changed("test")
     return MadeDataset(
         train=changed("train") if declared.split == "both" else None,
-        test=changed("test"),
+        test=test,
         classes=original.classes,
         source=f"{original.source}, changed by {declared.by.name}",
         differing=original.differing,
-        made_from=MadeFrom(dataset=original.name, manifest_sha256=sha256_of(folder / MANIFEST)),
+        made_from=MadeFrom(
+            dataset=original.name,
+            manifest_sha256=sha256_of(folder / MANIFEST),
+            clipped=test.inputs.dtype == np.uint8,
+        ),
     )
 
 
-def _changed(images: NDArray[np.uint8], declared: GeneratedDataset, split: str) -> NDArray[np.uint8]:
-    """Return the images after the generator; each has a random stream of its own, by its index in its split."""
+def _changed(
+    images: NDArray[np.uint8], declared: GeneratedDataset, split: str
+) -> NDArray[np.uint8] | NDArray[np.float32]:
+    """Return the images after the generator; each has a random stream of its own, by its index in its split.
+
+    They are of 8 bits, or float32 where they have no range of valid pixels any more.
+    """
     generate, options = resolve(declared.by.implementation), options_of(declared.by)
     purpose = f"{declared.by.name} {split} image"
     batches = []

@@ -16,6 +16,8 @@ from robustrepro.words import norm_in_words
 PARTS = ("original", "adversarial")
 RING = 110
 """Area of a circle around a pixel, in square points."""
+LARGEST, NARROWEST = 1.3, 3.6
+"""Width of one image and of the figure, in inches."""
 RGB = 3
 
 
@@ -33,6 +35,8 @@ def draw(declared: AdversarialSamples, data: FigureData) -> Figure:
     if not samples:
         raise data.unusable("samples", file, "there are none")
     figure, axes = style.panels(2 * len(samples), columns=len(samples))
+    side = min(LARGEST, style.WIDTH / len(samples))
+    figure.set_size_inches(max(NARROWEST, side * len(samples)), 2 * side + 0.9)
     for column, sample in enumerate(samples):
         pictures = {part: pixels(sample[sample["part"] == part]) for part in PARTS}
         change = np.abs(pictures["adversarial"] - pictures["original"]).sum(axis=-1)
@@ -40,7 +44,7 @@ def draw(declared: AdversarialSamples, data: FigureData) -> Figure:
             raise data.unusable(f"sample {column}", file, "it is the same before and after the attack")
         for row, part in enumerate(PARTS):
             axis = axes[row * len(samples) + column]
-            _draw_image(axis, pictures[part])
+            _draw_image(axis, scaled(pictures[part], pictures["original"]))
             axis.set_title(str(sample.loc[sample["part"] == part, "prediction"].iloc[0]), fontsize=style.LABEL, pad=3)
         if declared.circled:
             y, x = np.unravel_index(change.argmax(), change.shape)
@@ -51,7 +55,10 @@ def draw(declared: AdversarialSamples, data: FigureData) -> Figure:
     for row, name in enumerate(PARTS):
         axes[row * len(samples)].set_ylabel(name, fontsize=style.LABEL)
     remarks = [f"seed {declared.seed}", f"over each image what {declared.model} takes it for"]
-    if rows["value"].min() < 0 or rows["value"].max() > 1:
+    originals = rows.loc[rows["part"] == "original", "value"]
+    if not originals.between(0, 1).all():
+        remarks.append("every channel is drawn from the least value of the original to its largest")
+    elif not rows["value"].between(0, 1).all():
         remarks.append("pixels below 0 and above 1 are drawn as 0 and 1")
     style.note(figure, data.scale, *remarks)
     return figure
@@ -65,11 +72,28 @@ def pixels(rows: pd.DataFrame) -> NDArray[np.float64]:
     return image
 
 
+def scaled(image: NDArray[np.float64], original: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return an image as it is drawn, in [0, 1].
+
+    What is not in this range is clipped. An image whose original is not in it, since it was preprocessed, is stretched
+    channel by channel from the original's least value to its largest.
+
+    Parameters
+    ----------
+    image, original
+        Shape (height, width, channels).
+    """
+    if original.min() >= 0 and original.max() <= 1:
+        return image.clip(0, 1)
+    low, high = original.min((0, 1)), original.max((0, 1))
+    stretched: NDArray[np.float64] = (image - low) / np.maximum(high - low, np.finfo(np.float64).tiny)
+    return stretched.clip(0, 1)
+
+
 def _draw_image(axis: Axes, image: NDArray[np.float64]) -> None:
-    shown = image.clip(0, 1)
-    if shown.shape[-1] == RGB:
-        axis.imshow(shown)
+    if image.shape[-1] == RGB:
+        axis.imshow(image)
     else:
-        axis.imshow(shown[..., 0], cmap="gray", vmin=0, vmax=1)
+        axis.imshow(image[..., 0], cmap="gray", vmin=0, vmax=1)
     axis.set_xticks([])
     axis.set_yticks([])

@@ -12,6 +12,7 @@ from robustrepro.spec.attacks import CraftingSpec
 from robustrepro.spec.base import Implemented, Name, Number
 from robustrepro.spec.datasets.base import Dataset
 from robustrepro.spec.messages import explain
+from robustrepro.spec.networks import Preprocessing
 
 
 def _within_the_range(deviation: float) -> float:
@@ -28,8 +29,19 @@ class GaussianNoise(Implemented):
     standard_deviation: Annotated[Number, Field(gt=0), AfterValidator(_within_the_range)]
 
 
-Generator = GaussianNoise
-"""How images may be changed; a second way makes this a union, discriminated by ``name``."""
+class PreprocessedOnce(Implemented):
+    """What a network would do to images before it looks at them, done beforehand, so that an adversary changes that.
+
+    ``steps`` are those of a network's preprocessing. What they lead to has no range that it could be clipped to.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.datasets.preprocessed:preprocessed"
+    name: Literal["preprocessing"]
+    steps: Annotated[list[Preprocessing], Field(min_length=1)]
+
+
+Generator = Annotated[GaussianNoise | PreprocessedOnce, Field(discriminator="name")]
+"""How images may be changed."""
 
 
 class DerivedDataset(Dataset):
@@ -45,7 +57,7 @@ class DerivedDataset(Dataset):
 
 
 class GeneratedDataset(DerivedDataset):
-    """Images of another data set, each changed with random numbers of its own.
+    """Images of another data set, each changed by itself, with random numbers of its own if any.
 
     ``split`` says what is made: the test images alone, as corruption benchmarks are, or both splits.
     """
