@@ -65,7 +65,7 @@ def jobs_for(plan: Plan, files: list[str], planned: dict[str, Job] | None = None
     """Yield the first output and the job of all that these files need, inputs first, each once."""
     planned = {} if planned is None else planned
     for needed in files:
-        file = needed.replace("checkpoints.safetensors", "weights.safetensors")  # a training's first output
+        file = re.sub(r"(checkpoints\.safetensors|history\.csv)$", "weights.safetensors", needed)  # a training's first
         if file in planned:
             continue
         step, names = step_and_names(plan, file)

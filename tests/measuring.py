@@ -66,11 +66,13 @@ def measure(
     targets: Sequence[Model] = (),
     shard: tuple[int, int] | None = None,
     checkpoints: Path | None = None,
+    history: Path | None = None,
 ) -> Path:
     """Run the step on a data set's folder and return its output."""
     inputs = {"weights": [weights for _, weights in (*subjects, *targets)]}
-    if checkpoints is not None:
-        inputs["checkpoints"] = [checkpoints]
+    for role, file in (("checkpoints", checkpoints), ("history", history)):
+        if file is not None:
+            inputs[role] = [file]
     if data is not None:
         inputs["data"] = [data / "manifest.json"]
     step.run(Work(spec_of(declared, subjects, targets, shard), CODE, inputs, [output]))

@@ -381,6 +381,17 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         ),
         [f"{EXTRA} cannot attack points-erm on two_moons: autoattack needs images"],
     ),
+    "samples of images that nobody attacked": (
+        both(shown({"samples": {}}), put("count", *EXTRA_COLUMN, "statistic")),
+        [f"{EXTRA} shows adversarial examples; expected 'data' made from a model, not digits"],
+    ),
+    "the history of a model without a training of its own": (
+        both(
+            both(put({"derived": CUT}, "models", "cut"), shown({"history": {}}, "cut")),
+            put("count", *EXTRA_COLUMN, "statistic"),
+        ),
+        [f"{EXTRA} needs the history of cut, which has no training of its own"],
+    ),
     "more shards than the first examples": (
         shown({"attack": FGSM, "examples": 3, "shards": 4}),
         [f"{EXTRA} has 4 shards, but 3 examples of digits to share"],

@@ -171,6 +171,11 @@ def test_the_far_attack_can_turn_every_image_grey(
     Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(declared)
     far = [attack for attack in attacks if attack.epsilon != EPSILON]
     assert far[0].epsilon == reach
+    attacks.clear()
+    low, high = float(images.min()), float(images.max())
+    Battery(model, images, labels, seed=0, box=None).run(declared)
+    unclipped = [attack for attack in attacks if attack.epsilon != EPSILON]
+    assert unclipped[0].epsilon == pytest.approx(reach * (high - low))
     assert far[0].step_size / far[0].epsilon == pytest.approx(declared.attacks["pgd"].step_size / EPSILON)
 
 

@@ -93,6 +93,7 @@ def test_the_model_is_wrong_on_every_example_and_right_on_its_original(baseline:
     assert made.origins is not None
     origins = as_float(original.inputs)[made.origins.index]
     assert torch.equal(made.labels, original.labels[made.origins.index])
+    assert torch.equal(made.origins.inputs, original.inputs[made.origins.index])
     assert not right(model, made.inputs, made.labels).any()
     assert right(model, origins, made.labels).all()
     outcome = measure(model, made.inputs, made.labels, torch.arange(len(made.labels)), Clean(), seed=0, box=made.box)

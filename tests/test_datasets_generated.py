@@ -15,10 +15,12 @@ from robustrepro.datasets.gaussian_noise import gaussian_noise
 from robustrepro.datasets.manifest import read_manifest
 from robustrepro.datasets.prepare import prepare
 from robustrepro.datasets.step import run
-from robustrepro.datasets.tensors import load
+from robustrepro.datasets.tensors import as_float, load
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
+from robustrepro.models.build import build_network
 from robustrepro.spec.datasets import Dataset, GeneratedDataset, dataset_of, dataset_spec
+from robustrepro.spec.networks import Network
 from robustrepro.steps import Work
 
 
@@ -140,6 +142,39 @@ def test_what_is_made_from_unverified_files_is_unverified(grey: Path, tmp_path: 
 def test_more_classes_than_a_byte_can_tell_apart_are_stored(tmp_path: Path):
     prepare(Grey(images=300, classes=300), tmp_path)
     assert load(tmp_path, "test").labels.tolist() == list(range(300))
+
+
+PREPARATION = [
+    {"name": "local_contrast_normalisation", "channels": [0], "size": 5},
+    {"name": "standardise", "mean": 0.2, "std": 0.5},
+]
+
+
+def prepared(steps: list[dict[str, Any]], **options: object) -> GeneratedDataset:
+    by = {"name": "preprocessing", "steps": steps}
+    declared = dataset_of("prepared", {"generated": {"from": "digits", "by": by, **options}}, "datasets.prepared")
+    assert isinstance(declared, GeneratedDataset)
+    return declared
+
+
+def test_preprocessed_images_are_what_a_network_would_make_of_them_and_have_no_range(digits: Path, tmp_path: Path):
+    data_step(prepared(PREPARATION, split="both"), tmp_path / "prepared", source=digits / "manifest.json")
+    network = build_network(
+        Network.model_validate({"architecture": "lenet5", "preprocessing": PREPARATION}, strict=False), (1, 28, 28), 10
+    ).eval()
+    for split in ("train", "test"):
+        original, changed = load(digits, split), load(tmp_path / "prepared", split)
+        with torch.no_grad():
+            expected = network.get_submodule("preprocessing")(as_float(original.inputs))
+        torch.testing.assert_close(changed.inputs, expected)
+        assert torch.equal(changed.labels, original.labels)
+        assert changed.inputs.dtype == torch.float32
+        assert changed.box is None
+
+
+def test_preprocessing_that_changes_the_shape_is_left_to_networks(digits: Path, tmp_path: Path):
+    with pytest.raises(UserError, match="its steps turn images of 1x28x28 into 1x32x32; expected the same shape"):
+        prepare(prepared([{"name": "pad", "size": 32}]), tmp_path / "prepared", original=digits)
 
 
 def test_points_are_refused(moons: Path, tmp_path: Path):

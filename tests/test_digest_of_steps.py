@@ -181,6 +181,7 @@ def add_models(declared: Declarations, mirror: Path) -> None:
         "network": {"architecture": pooled, "preprocessing": [local]},
         "objective": {"name": "adversarial", "adversary": FGSM},
     }
+    models["beforehand"] = {**models["image-erm"], "dataset": "prepared-once"}
     models["deep"] = {**models["image-erm"], "network": {"architecture": {"name": "vgg", "channels": [2] * 5}}}
     change = {"name": "truncate_singular_values", "layer": "classifier.3", "percent": 50}
     models["cut"] = {"derived": {"from": "image-erm", "change": change}}
@@ -196,6 +197,13 @@ def add_models(declared: Declarations, mirror: Path) -> None:
         "noisy": {"generated": {"from": "digits", "by": {"name": "gaussian_noise", "standard_deviation": 0.1}}},
         "validation": {"held_out": {"from": "digits", "examples": 100}},
         "fooling": {"adversarial": {"model": "image-erm", "attacks": [FGSM]}},
+        "prepared-once": {
+            "generated": {
+                "from": "digits",
+                "split": "both",
+                "by": {"name": "preprocessing", "steps": [{"name": "standardise", "mean": 0.1, "std": 0.3}]},
+            }
+        },
         "points-validation": {"held_out": {"from": "two_moons", "examples": 20}},
     }
     declared.scales["quick"] |= {"seeds": 1, "models": {}}
@@ -230,6 +238,8 @@ def add_measures(declared: Declarations) -> None:
         "on-noisy": {"attack": {"name": "clean"}, "data": "noisy", **SMALL},
         "on-held-out": {"attack": {"name": "clean"}, "data": "validation", **SMALL},
         "on-fooling": {"attack": {"name": "clean"}, "data": "fooling", "examples": 2},
+        "samples": {"samples": {"count": 2}, "data": "fooling"},
+        "history": {"history": {}},
     }
 
 
@@ -248,6 +258,9 @@ def add_tables(declared: Declarations) -> None:
     }
     for name in ("mean", "median", "total", "maximum"):
         columns[name] = {"label": name, "measure": "losses", "statistic": {name: "loss"}}
+    columns["count"] = {"label": "count", "measure": "losses", "statistic": "count"}
+    settled = {"settled": {"column": "loss", "within": 0.1}}
+    columns["settled"] = {"label": "settled", "measure": "history", "statistic": settled}
     share = {"share": {"column": "loss", "below": 1}}
     columns["share"] = {"label": "share", "measure": "losses", "statistic": share}
     rows = {**tables["accuracy"]["rows"], "other": {"label": "Other", "published_only": True}}
@@ -257,7 +270,8 @@ def add_tables(declared: Declarations) -> None:
     table = {"where": "Table 4", "caption": "Everything", "published": "everything.csv"}
     tables["everything"] = {**table, "rows": rows, "columns": columns}
     origins = {
-        name: {"label": name, "model": name} for name in ("cut", "early", "prepared", "attacked", "deep", "image-hrm")
+        name: {"label": name, "model": name}
+        for name in ("cut", "early", "prepared", "attacked", "beforehand", "deep", "image-hrm")
     }
     tables["origins"] = {
         "where": "Table 5",
@@ -301,6 +315,7 @@ def add_figures(declared: Declarations) -> None:
         {"name": "lines", "x": {"column": "epsilon", "label": "ε"}, "series": curves, "clean_at": 0},
         {"name": "histogram", "x": x, "series": losses},
         {"name": "scatter", "x": x, "y": {"column": "index", "label": "index"}, "series": losses},
+        {"name": "adversarial_samples", "model": "image-erm", "measure": "samples"},
         {"name": "table_scatter", "table": "accuracy", "x": "clean", "y": "pgd"},
     ]
     for key, figure in {

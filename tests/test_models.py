@@ -167,6 +167,14 @@ def test_a_narrow_vgg_rounds_sizes_up() -> None:
     assert build_network(narrow, (3, 20, 20), 10)(torch.zeros(2, 3, 20, 20)).shape == (2, 10)
 
 
+def test_the_groups_of_a_vgg_have_as_many_convolutions_as_declared() -> None:
+    declared = network({"name": "vgg", "channels": [2, 2, 4, 4, 6], "convolutions": [1, 2, 1, 1, 1]})
+    convolutions = [
+        layer for layer in build_network(declared, (3, 32, 32), 10).modules() if isinstance(layer, nn.Conv2d)
+    ]
+    assert [layer.out_channels for layer in convolutions] == [2, 2, 2, 4, 4, 6]
+
+
 @pytest.mark.parametrize("declared", [CONVNET, POOLED, VGG, RESNET], ids=["convnet", "pooled", "vgg", "resnet50"])
 def test_points_are_refused_where_images_are_expected(declared: Network) -> None:
     with pytest.raises(UserError, match=rf"{declared.architecture.name}: .* takes images .*, not \(2,\)"):

@@ -22,6 +22,7 @@ from robustrepro.tables.statistics import (
     accuracy,
     accuracy_interval,
     binomial_interval,
+    count,
     estimate_over,
     interval_of_mean,
     maximum,
@@ -30,6 +31,7 @@ from robustrepro.tables.statistics import (
     over_seeds,
     root_of_sum,
     seeds_to_decide,
+    settled,
     share,
     total,
     worst_case,
@@ -210,6 +212,32 @@ def test_a_statistic_of_a_column(statistic: Any, options: dict[str, Any], value:
     rows = pd.DataFrame({"x": [0.0, 1.0, 2.0, 7.0], "parameters": [3, 3, 3, 3]})
     sample = statistic(rows, "x", **options)
     assert (sample.value, sample.count) == (value, count)
+
+
+def test_rows_are_counted_as_they_are() -> None:
+    sample = count(pd.DataFrame({"x": [0.0, 1.0, 1.0]}))
+    assert (sample.value, sample.count, sample.interval()) == (3.0, 3, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "epoch"),
+    [
+        ([0.5, 0.9, 0.91, 0.9], 2),
+        ([0.5, 0.9, 0.7, 0.9], 4),
+        ([0.9, 0.9, 0.9, 0.9], 1),
+        ([0.1, 0.2, 0.3, 0.9], 4),
+        ([0.9], 1),
+    ],
+)
+def test_a_column_settles_where_it_stays_near_its_last_value(values: list[float], epoch: int) -> None:
+    rows = pd.DataFrame({"epoch": range(1, len(values) + 1), "test_accuracy": values})
+    assert settled(rows, "test_accuracy", within=0.02).value == epoch
+    assert settled(rows[::-1], "test_accuracy", within=0.02).value == epoch
+
+
+def test_what_has_no_epochs_cannot_settle() -> None:
+    with pytest.raises(UserError, match="there is no column 'epoch'"):
+        settled(pd.DataFrame({"loss": [1.0]}), "loss", within=0.1)
 
 
 def test_a_share_is_of_truth_or_of_a_word_too() -> None:
