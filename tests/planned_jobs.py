@@ -36,7 +36,7 @@ def jobs_of(plan: Plan) -> dict[str, Job]:
     jobs: dict[str, Job] = {}
     waiting = [f"{plan.folder}/scorecard.csv", plan.layout.report, *map(plan.layout.page, plan.papers)]
     while waiting:
-        file = waiting.pop().replace("checkpoints.safetensors", "weights.safetensors")  # of one training
+        file = re.sub(r"(checkpoints\.safetensors|history\.csv)$", "weights.safetensors", waiting.pop())
         if file in jobs:
             continue
         found = ((step, re.fullmatch(text, file)) for step, texts in patterns.items() for text in texts)
