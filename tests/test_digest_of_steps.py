@@ -181,7 +181,8 @@ def add_models(declared: Declarations, mirror: Path) -> None:
         "network": {"architecture": pooled, "preprocessing": [local]},
         "objective": {"name": "adversarial", "adversary": FGSM},
     }
-    models["beforehand"] = {**models["image-erm"], "dataset": "prepared-once"}
+    torch7 = {"name": "torch7_sgd", "learning_rate": 0.01, "momentum": 0.9}
+    models["beforehand"] = {**models["image-erm"], "dataset": "prepared-once", "optimizer": torch7}
     models["deep"] = {**models["image-erm"], "network": {"architecture": {"name": "vgg", "channels": [2] * 5}}}
     change = {"name": "truncate_singular_values", "layer": "classifier.3", "percent": 50}
     models["cut"] = {"derived": {"from": "image-erm", "change": change}}

@@ -41,9 +41,6 @@ GIVEN: dict[str, Any] = {
 }
 
 
-MOMENTUM = {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9}
-
-
 def truncation(percent: float, layer: str = "layers.3") -> dict[str, Any]:
     return {"from": "source", "change": {"name": "truncate_singular_values", "layer": layer, "percent": percent}}
 
@@ -255,10 +252,6 @@ def test_declarations_give_the_plain_data_that_their_steps_read() -> None:
         (
             {**TRAINED, "optimizer": {"name": "sgd", "learning_rate": 0.1, "nesterov": True}},
             "optimizer: nesterov is true, but momentum is 0",
-        ),
-        (
-            {**TRAINED, "optimizer": MOMENTUM | {"nesterov": True, "dampening": 0.9}},
-            "optimizer: nesterov is true, but dampening is 0.9; expected no dampening",
         ),
         (
             {**TRAINED, "optimizer": {"name": "adam", "learning_rate": {"name": "ramps"}}},

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from robustrepro.errors import UserError
-from robustrepro.models.build import build_preprocessing
+from robustrepro.implementations import made
 from robustrepro.spec.networks import Preprocessing
 
 
@@ -41,13 +41,17 @@ def preprocessed(
     UserError
         If a step cannot take such images, or changes their shape.
     """
-    modules, shape = build_preprocessing(steps, images.shape[1:])
-    if shape != images.shape[1:]:
-        before, after = ("x".join(map(str, each)) for each in (images.shape[1:], shape))
+    try:
+        modules = [made(step, images.shape[1:]) for step in steps]
+    except ValueError as error:
+        raise UserError(f"preprocessing of a data set: {error}") from error
+    # In evaluation mode, as every network that is measured.
+    outputs = nn.Sequential(*modules).eval()(torch.from_numpy(images).float() / 255)
+    if outputs.shape != images.shape:
+        before, after = ("x".join(map(str, each)) for each in (images.shape[1:], outputs.shape[1:]))
         raise UserError(
             f"preprocessing of a data set: its steps turn images of {before} into {after}; expected the same shape. "
             "Leave the step that changes it to the network"
         )
-    # In evaluation mode, as every network that is measured.
-    outputs: NDArray[np.float32] = nn.Sequential(*modules).eval()(torch.from_numpy(images).float() / 255).numpy()
-    return outputs
+    preprocessed_images: NDArray[np.float32] = outputs.numpy()
+    return preprocessed_images

@@ -29,14 +29,11 @@ class Origins:
         Which of the attacks made it, int64, shape (N,).
     attacks
         The attacks, with their norms and radii.
-    inputs
-        The images as they were before, uint8 or float32, shape (N, ...).
     """
 
     index: Tensor
     attack: Tensor
     attacks: tuple[AttackRecord, ...]
-    inputs: Tensor
 
 
 @dataclass(frozen=True)
@@ -124,8 +121,7 @@ def _checked_bytes(path: Path, described: TensorFile) -> bytes:
 def _origins(manifest: Manifest, tensors: dict[str, Tensor]) -> Origins | None:
     if manifest.made_from is None or manifest.made_from.attacks is None:
         return None
-    index, attack, inputs = (tensors[f"origin_{name}"] for name in ("index", "attack", "inputs"))
-    return Origins(index, attack, manifest.made_from.attacks, inputs)
+    return Origins(tensors["origin_index"], tensors["origin_attack"], manifest.made_from.attacks)
 
 
 def as_float(inputs: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from robustrepro.attacks.subject import predictions
-from robustrepro.datasets.tensors import Origins, as_float
+from robustrepro.datasets.tensors import Origins
 from robustrepro.errors import UserError
 from robustrepro.measurements.step import Columns
 from robustrepro.measurements.store import stacked
@@ -35,7 +35,7 @@ def measure(trained: Trained, declared: Samples, _progress: Progress) -> Columns
     split = trained.split("test")
     if split.origins is None:
         raise UserError(f"{split.name}: these are no adversarial examples, so they have no originals to stand beside")
-    pixels = {"original": as_float(split.origins.inputs), "adversarial": split.inputs}
+    pixels = {"original": trained.originals(), "adversarial": split.inputs}
     said = {part: predictions(trained.network, images, trained.device) for part, images in pixels.items()}
     chosen = _chosen(split.origins, said["adversarial"] != split.labels, declared)
     if len(chosen) == 0:

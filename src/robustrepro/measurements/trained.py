@@ -116,6 +116,14 @@ class Trained:
             "origin_epsilon": np.array([attack.epsilon for attack in attacks]),
         }
 
+    def originals(self) -> Tensor:
+        """Return the images that an adversarial test split was made of, float32 in [0, 1] or as stored, (N, ...)."""
+        if self._data is None:
+            raise ValueError("this kind of measurement says that it reads no data")
+        from robustrepro.datasets.originals import load_originals
+
+        return as_float(load_originals(self._data))
+
     def examples(self, name: Literal["train", "test"], count: int | None = None, clipped: bool = True) -> Examples:
         """Return the first ``count`` examples of a split, all when not said; of these only the job's own share.
 

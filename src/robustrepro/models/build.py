@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -38,31 +38,17 @@ def build_network(network: Network, input_shape: tuple[int, ...], classes: int, 
     UserError
         If the architecture or a step of the preprocessing cannot take such examples.
     """
+    steps: list[nn.Module] = []
+    shape = input_shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights"))
-        steps, shape = build_preprocessing(network.preprocessing, input_shape)
+        for declared in network.preprocessing:
+            steps.append(_made_for(declared, "preprocessing", shape))
+            shape = _shape_after(steps[-1], shape)
         model = _made_for(network.architecture, "architecture", shape, classes)
     if steps:
         model = Preprocessed(steps, model)
     return model.to(memory_format=torch.channels_last) if len(input_shape) == 3 else model
-
-
-def build_preprocessing(
-    declared: Iterable[Preprocessing], input_shape: tuple[int, ...]
-) -> tuple[list[nn.Module], tuple[int, ...]]:
-    """Build the steps of a preprocessing for examples of a shape, and return the shape that they come to.
-
-    Raises
-    ------
-    UserError
-        If a step cannot take such examples.
-    """
-    steps: list[nn.Module] = []
-    shape = input_shape
-    for step in declared:
-        steps.append(_made_for(step, "preprocessing", shape))
-        shape = _shape_after(steps[-1], shape)
-    return steps, shape
 
 
 def _made_for(declared: Architecture | Preprocessing, what: str, shape: tuple[int, ...], *arguments: int) -> nn.Module:

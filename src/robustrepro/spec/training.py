@@ -23,16 +23,13 @@ class Adam(Implemented):
 class Sgd(Implemented):
     """Stochastic gradient descent; ``weight_decay`` λ adds λθ to the gradient.
 
-    The momentum μ is v ← μv + (1 − τ)g with the ``dampening`` τ: 0 in PyTorch, while Torch7's was μ unless told
-    otherwise, so that its learning rate is that of the step itself. ``nesterov`` looks ahead along the momentum
-    (Sutskever et al. 2013).
+    ``nesterov`` looks ahead along the momentum (Sutskever et al. 2013).
     """
 
     implementation: ClassVar[str] = "robustrepro.training.optimizers:sgd"
     name: Literal["sgd"]
     learning_rate: Rate
     momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.0
-    dampening: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     nesterov: bool = False
     weight_decay: Annotated[Number, Field(ge=0)] = 0.0
 
@@ -40,12 +37,23 @@ class Sgd(Implemented):
     def _nesterov_has_momentum(self) -> Sgd:
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov is true, but momentum is 0; expected a momentum above 0")
-        if self.nesterov and self.dampening:
-            raise ValueError(f"nesterov is true, but dampening is {self.dampening:g}; expected no dampening")
         return self
 
 
-Optimizer = Annotated[Adam | Sgd, Field(discriminator="name")]
+class Torch7Sgd(Implemented):
+    """Stochastic gradient descent with Torch7's momentum μ: v ← μv + (1 − μ)g, where PyTorch has v ← μv + g.
+
+    Its steps are shorter than PyTorch's by 1 − μ at the same learning rate. ``weight_decay`` λ adds λθ to the gradient.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.training.torch7_sgd:torch7_sgd"
+    name: Literal["torch7_sgd"]
+    learning_rate: Rate
+    momentum: Annotated[Number, Field(ge=0, lt=1)]
+    weight_decay: Annotated[Number, Field(ge=0)] = 0.0
+
+
+Optimizer = Annotated[Adam | Sgd | Torch7Sgd, Field(discriminator="name")]
 
 
 class CropAndFlip(Implemented):

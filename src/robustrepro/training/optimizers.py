@@ -20,24 +20,13 @@ def adam(parameters: Iterable[nn.Parameter], learning_rate: Schedule) -> torch.o
 
 
 def sgd(
-    parameters: Iterable[nn.Parameter],
-    learning_rate: Schedule,
-    momentum: float,
-    dampening: float,
-    nesterov: bool,
-    weight_decay: float,
+    parameters: Iterable[nn.Parameter], learning_rate: Schedule, momentum: float, nesterov: bool, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """Return stochastic gradient descent: v ← μv + (1 − τ)g, θ ← θ − ηv, where v begins as the first gradient.
-
-    References
-    ----------
-    Torch7's package ``optim``, ``sgd.lua``, whose dampening τ is the momentum μ.
-    """
+    """Return stochastic gradient descent, with momentum as PyTorch has it: v ← μv + g, θ ← θ − ηv."""
     return torch.optim.SGD(
         parameters,
         lr=value_at(learning_rate, 0),
         momentum=momentum,
-        dampening=dampening,
         nesterov=nesterov,
         weight_decay=weight_decay,
         fused=True,
