@@ -17,6 +17,7 @@ EARLY = {"from": ERM, "change": {"name": "checkpoint", "epoch": 1}}
 OVER_EPOCHS: dict[str, Any] = {"over_epochs": {"attack": {"name": "fgsm", "epsilon": "8/255"}}}
 GIVEN = {"file": "erm.safetensors", "sha256": "0" * 64}
 NOISE = {"name": "gaussian_noise", "standard_deviation": 0.1}
+STANDARDISED = {"name": "preprocessing", "steps": [{"name": "standardise", "mean": 0.1, "std": 0.3}]}
 AUTOATTACK = {"name": "autoattack", "epsilon": "8/255"}
 FGSM = {"name": "fgsm", "epsilon": "8/255"}
 
@@ -385,6 +386,44 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         both(shown({"samples": {}}), put("count", *EXTRA_COLUMN, "statistic")),
         [f"{EXTRA} shows adversarial examples; expected 'data' made from a model, not digits"],
     ),
+    "samples of a norm that made none of them": (
+        both(
+            dataset("adversarial"),
+            both(shown({"samples": {"norm": "l1"}, "data": "other"}), put("count", *EXTRA_COLUMN, "statistic")),
+        ),
+        [f"{EXTRA} shows the norm l1; other has linf"],
+    ),
+    "clipped adversarial training on images without a range": (
+        both(
+            dataset("generated", split="both", by=STANDARDISED, **{"from": "digits"}),
+            both(
+                put("other", "models", ERM, "dataset"),
+                put({"name": "adversarial", "adversary": FGSM}, "models", ERM, "objective"),
+            ),
+        ),
+        [f"models.{ERM}: objective.clipped: the images of other have no range to be clipped to; expected false"],
+    ),
+    "a clipped attack on images without a range": (
+        both(
+            dataset("generated", split="both", by=STANDARDISED, **{"from": "digits"}),
+            shown({"attack": FGSM, "data": "other"}),
+        ),
+        [f"{EXTRA} clips to the range of pixels, which other has none of; add 'clipped: false'"],
+    ),
+    "a clipped data set of images without a range": (
+        both(
+            dataset("generated", split="both", by=STANDARDISED, **{"from": "digits"}),
+            both(
+                put("other", "models", HRM, "dataset"),
+                put({"adversarial": {"model": HRM, "attacks": [FGSM]}}, "datasets", "fooling"),
+            ),
+        ),
+        ["datasets.fooling: adversarial.clipped: the examples of other have no range to be clipped to; expected false"],
+    ),
+    "preprocessing once with what only a training learns": (
+        dataset("generated", by={"name": "preprocessing", "steps": [{"name": "input_normalisation"}]}),
+        ["datasets.other.generated", "steps: input_normalisation learns from batches"],
+    ),
     "the history of a model without a training of its own": (
         both(
             both(put({"derived": CUT}, "models", "cut"), shown({"history": {}}, "cut")),
@@ -682,7 +721,10 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     ),
     "a box around points": (
         dataset("adversarial", model="points-erm"),
-        ["datasets.other: adversarial.clipped: the points of two_moons have no range to be clipped to; expected false"],
+        [
+            "datasets.other: adversarial.clipped: the examples of two_moons have no range to be clipped to",
+            "expected false",
+        ],
     ),
     "a model that is trained on a test split": (
         both(dataset("generated"), put("other", "models", ERM, "dataset")),

@@ -84,6 +84,25 @@ def test_without_a_box_it_searches_all_of_the_ball(case, norm):
     assert not (outcome.robust & ~measure(model, images, labels, INDICES, pgd, seed=0, box=None).robust).any()
 
 
+def test_an_image_that_rounding_alone_breaks_counts_as_broken():
+    # Margins below the rounding error of an image that is rescaled and back: the library may see it broken already.
+    torch.manual_seed(0)
+    linear = nn.Linear(64, 4, bias=False)
+    model = nn.Sequential(nn.Flatten(), linear).eval()
+    images = torch.rand(200, 1, 8, 8)
+    with torch.no_grad():
+        first, second = linear.weight[0], linear.weight[1]
+        normal = (first - second) / (first - second).norm()
+        flat = images.flatten(1)
+        images = (flat - (flat @ normal)[:, None] * normal).reshape(images.shape).clamp(0, 1)
+        linear.weight[2:] = -10
+    labels = model(images).argmax(1)
+    tiny = declared(epsilon=0.05, steps=5)
+    outcome = measure(model, images, labels, torch.arange(200), tiny, seed=0, box=None)
+    pgd = Pgd(name="pgd", epsilon=0.05, steps=5, step_size=0.02)
+    assert not (outcome.robust & ~measure(model, images, labels, torch.arange(200), pgd, seed=0, box=None).robust).any()
+
+
 def test_images_of_another_range_are_attacked_as_if_they_were_in_the_unit_box(case):
     model, inputs, labels = case
 

@@ -53,6 +53,14 @@ def test_the_parts_are_disjoint_and_together_the_whole_training_split(made: Path
     assert torch.cat([train, test]).sort().values.tolist() == list(range(40))
 
 
+def test_what_is_held_out_of_images_without_a_range_has_none(digits: Path, tmp_path: Path) -> None:
+    by = {"name": "preprocessing", "steps": [{"name": "standardise", "mean": 0.1, "std": 0.3}]}
+    prepared = dataset_of("prepared", {"generated": {"from": "digits", "by": by, "split": "both"}}, "datasets.prepared")
+    prepare(prepared, tmp_path / "prepared", original=digits)
+    prepare(held_out(12, "prepared"), tmp_path / "validation", original=tmp_path / "prepared")
+    assert load(tmp_path / "validation", "test").box is None
+
+
 @pytest.mark.parametrize("original", ["digits", "moons"])
 def test_examples_are_unchanged_and_in_their_order(
     original: str, request: pytest.FixtureRequest, tmp_path: Path

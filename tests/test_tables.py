@@ -162,6 +162,13 @@ def test_a_missing_measurement_is_named(spec: dict[str, Any], tmp_path: Path) ->
     assert not (tmp_path / "tables").exists()
 
 
+def test_none_is_a_number_of_rows(spec: dict[str, Any], tmp_path: Path) -> None:
+    none = measured("erm", "more", ["pgd"], ERM, 1) | {"statistic": {"name": "count"}}
+    none["samples"] = [{"seed": 0, "subject_seed": 0, "rows": {"index": 7}}]
+    cell = cell_of(made(with_column(spec, none), tmp_path), "erm", "more")
+    assert (cell["status"], cell["mean"]) == ("measured", 0.0)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -235,6 +235,19 @@ def test_a_column_settles_where_it_stays_near_its_last_value(values: list[float]
     assert settled(rows[::-1], "test_accuracy", within=0.02).value == epoch
 
 
+def test_a_column_that_is_just_so_far_from_its_end_has_settled() -> None:
+    for last in np.arange(0.5, 0.9, 0.01):
+        rows = pd.DataFrame({"epoch": [1, 2, 3], "test_accuracy": [0.1, last - 0.02, last]})
+        assert settled(rows, "test_accuracy", within=0.02).value == 2
+
+
+def test_several_rows_per_epoch_and_values_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(UserError, match="more than one row per epoch"):
+        settled(pd.DataFrame({"epoch": [1, 1], "loss": [1.0, 2.0]}), "loss", within=0.1)
+    with pytest.raises(UserError, match="column 'loss' is not finite"):
+        settled(pd.DataFrame({"epoch": [1, 2], "loss": [1.0, math.nan]}), "loss", within=0.1)
+
+
 def test_what_has_no_epochs_cannot_settle() -> None:
     with pytest.raises(UserError, match="there is no column 'epoch'"):
         settled(pd.DataFrame({"loss": [1.0]}), "loss", within=0.1)

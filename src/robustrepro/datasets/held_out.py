@@ -46,7 +46,11 @@ def make(declared: HeldOutDataset, ingredients: Ingredients) -> MadeDataset:
         classes=original.classes,
         source=f"{original.source}, {count:,} of its {size:,} training examples held out",
         differing=original.differing,
-        made_from=MadeFrom(dataset=original.name, manifest_sha256=sha256_of(folder / MANIFEST)),
+        made_from=MadeFrom(
+            dataset=original.name,
+            manifest_sha256=sha256_of(folder / MANIFEST),
+            clipped=original.made_from is None or original.made_from.clipped,
+        ),
     )
 
 

@@ -37,6 +37,7 @@ def draw(declared: AdversarialSamples, data: FigureData) -> Figure:
     figure, axes = style.panels(2 * len(samples), columns=len(samples))
     side = min(LARGEST, style.WIDTH / len(samples))
     figure.set_size_inches(max(NARROWEST, side * len(samples)), 2 * side + 0.9)
+    in_range = bool(rows.loc[rows["part"] == PARTS[0], "value"].between(0, 1).all())
     for column, sample in enumerate(samples):
         pictures = {part: pixels(sample[sample["part"] == part]) for part in PARTS}
         change = np.abs(pictures["adversarial"] - pictures["original"]).sum(axis=-1)
@@ -44,7 +45,7 @@ def draw(declared: AdversarialSamples, data: FigureData) -> Figure:
             raise data.unusable(f"sample {column}", file, "it is the same before and after the attack")
         for row, part in enumerate(PARTS):
             axis = axes[row * len(samples) + column]
-            _draw_image(axis, scaled(pictures[part], pictures["original"]))
+            _draw_image(axis, pictures[part].clip(0, 1) if in_range else stretched(pictures[part], pictures[PARTS[0]]))
             axis.set_title(str(sample.loc[sample["part"] == part, "prediction"].iloc[0]), fontsize=style.LABEL, pad=3)
         if declared.circled:
             y, x = np.unravel_index(change.argmax(), change.shape)
@@ -55,8 +56,7 @@ def draw(declared: AdversarialSamples, data: FigureData) -> Figure:
     for row, name in enumerate(PARTS):
         axes[row * len(samples)].set_ylabel(name, fontsize=style.LABEL)
     remarks = [f"seed {declared.seed}", f"over each image what {declared.model} takes it for"]
-    originals = rows.loc[rows["part"] == "original", "value"]
-    if not originals.between(0, 1).all():
+    if not in_range:
         remarks.append("every channel is drawn from the least value of the original to its largest")
     elif not rows["value"].between(0, 1).all():
         remarks.append("pixels below 0 and above 1 are drawn as 0 and 1")
@@ -72,22 +72,21 @@ def pixels(rows: pd.DataFrame) -> NDArray[np.float64]:
     return image
 
 
-def scaled(image: NDArray[np.float64], original: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return an image as it is drawn, in [0, 1].
-
-    What is not in this range is clipped. An image whose original is not in it, since it was preprocessed, is stretched
-    channel by channel from the original's least value to its largest.
+def stretched(image: NDArray[np.float64], original: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a preprocessed image as it is drawn: each channel from the original's least value to its largest, clipped.
 
     Parameters
     ----------
     image, original
         Shape (height, width, channels).
+
+    Returns
+    -------
+    Values in [0, 1], of the same shape.
     """
-    if original.min() >= 0 and original.max() <= 1:
-        return image.clip(0, 1)
     low, high = original.min((0, 1)), original.max((0, 1))
-    stretched: NDArray[np.float64] = (image - low) / np.maximum(high - low, np.finfo(np.float64).tiny)
-    return stretched.clip(0, 1)
+    relative: NDArray[np.float64] = (image - low) / np.maximum(high - low, np.finfo(np.float64).tiny)
+    return relative.clip(0, 1)
 
 
 def _draw_image(axis: Axes, image: NDArray[np.float64]) -> None:

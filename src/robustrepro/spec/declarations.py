@@ -28,7 +28,14 @@ from robustrepro.spec.models import (
     TrainedModel,
 )
 from robustrepro.spec.networks import Network
-from robustrepro.spec.origins import check_models, example_count, form_of, has_training_split, origin_of
+from robustrepro.spec.origins import (
+    check_models,
+    example_count,
+    form_of,
+    has_pixel_range,
+    has_training_split,
+    origin_of,
+)
 from robustrepro.spec.paper import Paper, Table
 from robustrepro.spec.resolution import Resolution
 from robustrepro.spec.strict_yaml import Tree, read_yaml, require_text_keys
@@ -228,6 +235,10 @@ class Declarations:
         """Return what an attack on a data set is to change."""
         form = self.form(dataset)
         return Inputs(form.input_shape, form.classes)
+
+    def has_pixel_range(self, dataset: str) -> bool:
+        """Tell whether the examples of a data set are images with a range of valid pixels."""
+        return has_pixel_range(dataset, self.models, self.datasets)
 
     def examples(self, dataset: str, split: str) -> int | None:
         """Return how many examples a split of a data set has; None where that is not known before it is made."""

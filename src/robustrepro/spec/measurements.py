@@ -293,6 +293,8 @@ class Samples(Measurement):
     count: int = Field(default=8, ge=1, le=16)
     norm: Norm | None = None
 
+    cost: ClassVar[Cost] = Cost(gpu=1, memory_mb=3000)
+
     columns: ClassVar[frozenset[str] | None] = ORIGIN | {
         "sample",
         "part",

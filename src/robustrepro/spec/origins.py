@@ -13,8 +13,9 @@ from robustrepro.spec.datasets import (
     DerivedDataset,
     GeneratedDataset,
     HeldOutDataset,
+    PreprocessedOnce,
 )
-from robustrepro.spec.lengths import require_lengths_within
+from robustrepro.spec.lengths import IMAGE_DIMENSIONS, require_lengths_within
 from robustrepro.spec.models import (
     Checkpoint,
     ChosenModel,
@@ -24,6 +25,7 @@ from robustrepro.spec.models import (
     ModelDeclaration,
     TrainedModel,
 )
+from robustrepro.spec.objectives import Adversarial
 
 
 def resolved_datasets(declared: Mapping[str, DatasetSpec], stand_ins: Mapping[str, str]) -> dict[str, DatasetSpec]:
@@ -198,6 +200,11 @@ def check_models(models: Mapping[str, ModelDeclaration], datasets: Mapping[str, 
                 f"models.{name}: dataset: {model.dataset} has a test split only, so none can be trained on it"
             )
         shape = form_of(model.dataset, models, datasets).input_shape
+        if _clips_images(model, shape) and not has_pixel_range(model.dataset, models, datasets):
+            raise UserError(
+                f"models.{name}: objective.clipped: the images of {model.dataset} have no range to be clipped to; "
+                "expected false"
+            )
         if isinstance(model, TrainedModel) and model.augmentation is not None and len(shape) != 3:
             raise UserError(
                 f"models.{name}: augmentation: {model.augmentation.name} is of images; those of {model.dataset} are "
@@ -208,6 +215,12 @@ def check_models(models: Mapping[str, ModelDeclaration], datasets: Mapping[str, 
             _check_adversarial(f"datasets.{name}: adversarial", dataset, models, datasets)
 
 
+def _clips_images(model: ModelDeclaration, shape: tuple[int, ...]) -> bool:
+    """Tell whether a training makes adversarial images that stay in the range of valid pixels."""
+    objective = model.objective if isinstance(model, TrainedModel) else None
+    return isinstance(objective, Adversarial) and objective.clipped and len(shape) == IMAGE_DIMENSIONS
+
+
 def _check_adversarial(
     where: str, dataset: AdversarialDataset, models: Mapping[str, ModelDeclaration], datasets: Mapping[str, DatasetSpec]
 ) -> None:
@@ -216,14 +229,29 @@ def _check_adversarial(
     name = origin_of(dataset.model, models).dataset
     if dataset.split == "train" and not has_training_split(datasets[name]):
         raise UserError(f"{where}.split: {dataset.model} is of {name}, which has no split 'train'")
-    if dataset.clipped and len(form_of(name, models, datasets).input_shape) != 3:
-        raise UserError(f"{where}.clipped: the points of {name} have no range to be clipped to; expected false")
+    if dataset.clipped and not has_pixel_range(name, models, datasets):
+        raise UserError(f"{where}.clipped: the examples of {name} have no range to be clipped to; expected false")
     form = form_of(name, models, datasets)
     for number, attack in enumerate(dataset.attacks):
         if why := attack.unfit(Inputs(form.input_shape, form.classes)):
             raise UserError(f"{where}.attacks[{number}]: {why}")
     if dataset.clipped:
         require_lengths_within(f"{where}.attacks", dataset, form_of(name, models, datasets).input_shape)
+
+
+def has_pixel_range(name: str, models: Mapping[str, ModelDeclaration], datasets: Mapping[str, DatasetSpec]) -> bool:
+    """Tell whether the examples of a data set are images with a range of valid pixels, to which an attack can clip.
+
+    Points have none, nor have images that were preprocessed, or changed by an attack that did not clip.
+    """
+    dataset = datasets[name]
+    if isinstance(dataset, AdversarialDataset):
+        return dataset.clipped and has_pixel_range(origin_of(dataset.model, models).dataset, models, datasets)
+    if isinstance(dataset, GeneratedDataset) and isinstance(dataset.by, PreprocessedOnce):
+        return False
+    if isinstance(dataset, DerivedDataset):
+        return has_pixel_range(dataset.source, models, datasets)
+    return len(form_of(name, models, datasets).input_shape) == IMAGE_DIMENSIONS
 
 
 def origin_of(name: str, models: Mapping[str, ModelDeclaration]) -> TrainedModel | GivenModel:

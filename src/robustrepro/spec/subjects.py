@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from robustrepro.errors import UserError, unknown_name
-from robustrepro.spec.attacks import Attack
+from robustrepro.spec.attacks import Attack, Clean
 from robustrepro.spec.datasets import AdversarialDataset
 from robustrepro.spec.declarations import Declarations
-from robustrepro.spec.lengths import require_lengths_within
+from robustrepro.spec.lengths import IMAGE_DIMENSIONS, require_lengths_within
 from robustrepro.spec.measurements import (
     DecisionBoundary,
     Measurement,
@@ -14,6 +14,7 @@ from robustrepro.spec.measurements import (
     Samples,
     TrainingPath,
     Transfer,
+    UnderAttack,
     walk,
 )
 from robustrepro.spec.models import ChosenModel, DerivedModel, GivenModel
@@ -97,8 +98,16 @@ def _check_data(where: str, model: str, name: str, declarations: Declarations) -
     require_lengths_within(f"{where}: {name}", measure, theirs.input_shape)
     if isinstance(measure, DecisionBoundary) and theirs.input_shape != POINTS:
         raise UserError(f"{where}: {name} is for points of the plane; {model} is of {read}")
+    if _clips_images(measure, theirs.input_shape) and not declarations.has_pixel_range(read):
+        raise UserError(f"{where}: {name} clips to the range of pixels, which {read} has none of; add 'clipped: false'")
     if isinstance(measure, Samples) and not isinstance(declarations.dataset(read), AdversarialDataset):
         raise UserError(f"{where}: {name} shows adversarial examples; expected 'data' made from a model, not {read}")
+    if isinstance(measure, Samples) and measure.norm:
+        made_from = declarations.dataset(read)
+        assert isinstance(made_from, AdversarialDataset)
+        norms = [attack.norm for attack in made_from.attacks]
+        if measure.norm not in norms:
+            raise UserError(f"{where}: {name} shows the norm {measure.norm}; {read} has {', '.join(norms)}")
     if _reads_training_split(measure) and not declarations.has_training_split(read):
         raise UserError(f"{where}: {name} reads the training images of {read}, which has a test split only")
     if isinstance(measure, OfExamples):
@@ -106,6 +115,13 @@ def _check_data(where: str, model: str, name: str, declarations: Declarations) -
         count = min((size for size in sizes if size is not None), default=measure.shards)
         if measure.shards > count:
             raise UserError(f"{where}: {name} has {measure.shards} shards, but {count} examples of {read} to share")
+
+
+def _clips_images(measure: Measurement, shape: tuple[int, ...]) -> bool:
+    """Tell whether a measure makes adversarial images that stay in the range of valid pixels."""
+    if len(shape) != IMAGE_DIMENSIONS or not (isinstance(measure, UnderAttack) and measure.clipped):
+        return False
+    return any(isinstance(attack, Attack) and not isinstance(attack, Clean) for attack in walk(measure))
 
 
 def _reads_training_split(measure: Measurement) -> bool:

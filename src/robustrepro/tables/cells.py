@@ -22,6 +22,8 @@ from robustrepro.spec.statistics import statistic_adapter
 from robustrepro.tables.statistics import Sample, estimate_over, worst_case
 
 PlainData = dict[str, Any]
+COUNT = "count"
+"""The statistic that has a value where there are no rows."""
 
 
 @dataclass(frozen=True)
@@ -143,10 +145,11 @@ class Measurements:
         files = [
             self._layout.measurement(measure, cell["subject"], sample["subject_seed"]) for measure in cell["measures"]
         ]
-        frames = [_matching(self._read(Path(file))[0], sample["rows"], file) for file in files]
+        counts = cell["statistic"]["name"] == COUNT
+        frames = [_matching(self._read(Path(file))[0], sample["rows"], file, may_be_none=counts) for file in files]
         try:
             rows = frames[0] if len(frames) == 1 else worst_case(frames)
-            if rows.empty:
+            if rows.empty and not counts:
                 raise UserError("the measures have no image in common")
             number: Sample = made(statistic_adapter.validate_python(cell["statistic"]), rows)
         except UserError as error:
@@ -178,13 +181,13 @@ class Measurements:
             }
 
 
-def _matching(rows: pd.DataFrame, chosen: Mapping[str, Any] | None, file: str) -> pd.DataFrame:
+def _matching(rows: pd.DataFrame, chosen: Mapping[str, Any] | None, file: str, *, may_be_none: bool) -> pd.DataFrame:
     """Return the rows that have these values in these columns."""
     for column, value in (chosen or {}).items():
         if column not in rows:
             raise UserError(f"{file}: there is no column '{column}'; it has {', '.join(rows.columns)}")
         rows = rows[rows[column] == value]
-    if rows.empty:
+    if rows.empty and not may_be_none:
         described = ", ".join(f"{column} {value}" for column, value in (chosen or {}).items())
         raise UserError(f"{file}: it has no rows" + (f" of {described}" if described else ""))
     return rows

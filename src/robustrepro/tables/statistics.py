@@ -17,6 +17,8 @@ from robustrepro.seeds import derive_seed
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
+ROUNDING = 1e-9
+"""How much larger than a bound a difference may be that is equal to it, as a share of the bound."""
 PERCENTAGES = (0.0, 100.0)
 """What no share in percent can lie below and above."""
 MOST_SEEDS = 1000
@@ -146,9 +148,19 @@ def settled(rows: pd.DataFrame, column: str, within: float) -> Sample:
         Of numbers.
     within
         The distance, in the column's unit.
+
+    Raises
+    ------
+    UserError
+        If there are several rows per epoch, or a value is not finite.
     """
     by_epoch = rows.assign(epoch=_numbers(rows, "epoch"), value=_numbers(rows, column)).sort_values("epoch")
-    far = (by_epoch["value"] - by_epoch["value"].iloc[-1]).abs() > within
+    if not by_epoch["epoch"].is_unique:
+        raise UserError("there is more than one row per epoch")
+    if not np.isfinite(by_epoch["value"]).all():
+        raise UserError(f"column '{column}' is not finite after every epoch")
+    # Accuracies that differ by just so much do not by a rounding error more.
+    far = (by_epoch["value"] - by_epoch["value"].iloc[-1]).abs() > within * (1 + ROUNDING)
     unsettled = int(far.to_numpy().nonzero()[0].max(initial=-1))
     return Sample(float(by_epoch["epoch"].iloc[unsettled + 1]), len(by_epoch))
 

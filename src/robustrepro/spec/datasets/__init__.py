@@ -26,6 +26,7 @@ from robustrepro.spec.datasets.made import (
     GaussianNoise,
     GeneratedDataset,
     HeldOutDataset,
+    PreprocessedOnce,
     dataset_of,
 )
 
@@ -48,6 +49,7 @@ __all__ = [
     "HeldOutDataset",
     "MnistSpec",
     "OfficialFile",
+    "PreprocessedOnce",
     "SpiralsSpec",
     "TwoMoonsSpec",
     "dataset_of",

@@ -12,7 +12,7 @@ from robustrepro.spec.attacks import CraftingSpec
 from robustrepro.spec.base import Implemented, Name, Number
 from robustrepro.spec.datasets.base import Dataset
 from robustrepro.spec.messages import explain
-from robustrepro.spec.networks import Preprocessing
+from robustrepro.spec.networks import InputNormalisation, Preprocessing
 
 
 def _within_the_range(deviation: float) -> float:
@@ -38,6 +38,12 @@ class PreprocessedOnce(Implemented):
     implementation: ClassVar[str] = "robustrepro.datasets.preprocessed:preprocessed"
     name: Literal["preprocessing"]
     steps: Annotated[list[Preprocessing], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _steps_need_no_training(self) -> PreprocessedOnce:
+        if any(isinstance(step, InputNormalisation) for step in self.steps):
+            raise ValueError("steps: input_normalisation learns from batches; expected it in a network's preprocessing")
+        return self
 
 
 Generator = Annotated[GaussianNoise | PreprocessedOnce, Field(discriminator="name")]
