@@ -424,6 +424,30 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         dataset("generated", by={"name": "preprocessing", "steps": [{"name": "input_normalisation"}]}),
         ["datasets.other.generated", "steps: input_normalisation learns from batches"],
     ),
+    "the epoch in which what has no epochs settles": (
+        both(
+            shown({"attack": FGSM}),
+            put({"settled": {"column": "margin", "within": 0.1}}, *EXTRA_COLUMN, "statistic"),
+        ),
+        [f"column of extra in {PAPER}: tables.extra.columns.extra", "'epoch'"],
+    ),
+    "test accuracies of a training that does not look at them": (
+        both(
+            shown({"history": {}}),
+            put({"settled": {"column": "test_accuracy", "within": 0.1}}, *EXTRA_COLUMN, "statistic"),
+        ),
+        [f"{EXTRA} has no test_accuracy of {ERM}; add 'test_accuracy: true' to the model"],
+    ),
+    "rows of a norm that made none of the examples": (
+        both(
+            dataset("adversarial"),
+            both(
+                shown({"attack": {"name": "clean"}, "data": "other"}),
+                put({"origin_norm": "l7"}, *EXTRA_COLUMN, "rows"),
+            ),
+        ),
+        ["extra has no rows of origin_norm l7; expected one of linf"],
+    ),
     "the history of a model without a training of its own": (
         both(
             both(put({"derived": CUT}, "models", "cut"), shown({"history": {}}, "cut")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 from measuring import LENET, checkpoint, described, measured
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from robustrepro.datasets.examples import AttackedModel
+from robustrepro.datasets.originals import load_originals
 from robustrepro.datasets.prepare import prepare
 from robustrepro.datasets.tensors import as_float, load
 from robustrepro.errors import UserError
+from robustrepro.files import sha256_of
 from robustrepro.spec.datasets import dataset_of
 
 NORMS = {"l1": 15.0, "l2": 1.0, "linf": 0.1}
@@ -93,7 +96,7 @@ def test_a_step_in_the_l1_ball_changes_a_single_pixel(fooling: tuple[Path, Path]
         assert change.abs().max() == pytest.approx(NORMS["l1"], rel=1e-5)
 
 
-def test_as_many_are_shown_as_there_are_and_none_is_a_mistake(fooling: tuple[Path, Path], tmp_path: Path) -> None:
+def test_as_many_are_shown_as_there_are_that_fool_the_model(fooling: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = fooling
     made = load(data, "test")
     assert made.origins is not None
@@ -109,9 +112,55 @@ def test_as_many_are_shown_as_there_are_and_none_is_a_mistake(fooling: tuple[Pat
     assert not np.equal(other["prediction"], other["label"])[adversarial].any()
 
 
+def test_examples_that_fool_the_model_no_more_cannot_be_shown(fooling: tuple[Path, Path], tmp_path: Path) -> None:
+    data, weights = fooling
+    tensors = load_file(data / "test.safetensors")
+    healed = tmp_path / "healed"
+    healed.mkdir()
+    # As if every example had been left as it was, which the model gets right.
+    save_file({**tensors, "inputs": as_float(tensors["origin_inputs"])}, healed / "test.safetensors")
+    manifest = json.loads((data / "manifest.json").read_text())
+    manifest["test"] |= {
+        "sha256": sha256_of(healed / "test.safetensors"),
+        "bytes": (healed / "test.safetensors").stat().st_size,
+    }
+    (healed / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="no example that was made in the l1 ball fools m, so there is none to show"):
+        samples((healed, weights), tmp_path, norm="l1")
+
+
+def test_originals_are_those_of_the_manifest_or_refused(
+    fooling: tuple[Path, Path], digits: Path, tmp_path: Path
+) -> None:
+    data, _ = fooling
+    with pytest.raises(UserError, match="no originals of adversarial examples"):
+        load_originals(digits)
+    for name in ("manifest.json", "test.safetensors"):
+        (tmp_path / name).write_bytes((data / name).read_bytes())
+    content = (tmp_path / "test.safetensors").read_bytes()
+    (tmp_path / "test.safetensors").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(UserError, match="not the bytes that the manifest describes"):
+        load_originals(tmp_path)
+
+
 def test_images_that_nobody_attacked_have_no_samples(fooling: tuple[Path, Path], digits: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="digits: these are no adversarial examples"):
         samples((digits, fooling[1]), tmp_path)
+
+
+def test_the_parts_of_a_measurement_say_where_their_own_rows_come_from(
+    fooling: tuple[Path, Path], tmp_path: Path
+) -> None:
+    data, weights = fooling
+    subject = described(weights, network=LENET)
+    declared = {"attack": {"name": "clean"}, "shards": 3}
+    whole, _ = measured(tmp_path / "clean/m/seed3.parquet", data, {"attack": {"name": "clean"}}, [subject])
+    parts = [
+        measured(tmp_path / f"shards/clean/m/seed3/{number}-of-3.parquet", data, declared, [subject], shard=(number, 3))
+        for number in range(3)
+    ]
+    for name in ("index", "origin_index", "origin_norm", "origin_epsilon"):
+        assert [value for columns, _ in parts for value in columns[name]] == whole[name]
 
 
 @pytest.mark.parametrize("declared", [{"attack": {"name": "clean"}}, {"losses": {}}])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 from report_sample import page_spec, write_sample
-from report_sample_tables import LEFT_OUT, WHY_NO_TIME
+from report_sample_tables import LEFT_OUT, WHY_NO_TIME, weights_sha256
 
+from robustrepro.report import build_page
 from robustrepro.report.comparison import cell_names
 from robustrepro.report.loading import read_page
 from robustrepro.report.presentation import number
@@ -147,6 +149,18 @@ def test_a_number_from_several_measurements_names_each_of_them_once_per_seed(ham
     expect(panel.locator(".model code")).to_have_text(
         [f"results/quick/measurements/{measure}/cifar10-normal/seed0.parquet" for measure in ("linf", "linf-again")]
     )
+
+
+def test_on_the_web_a_number_has_its_seeds_and_leaves_its_origins_to_the_provenance(tmp_path: Path) -> None:
+    write_sample(tmp_path)
+    here, web = (build_page(page_spec("hrm"), tmp_path, linked=linked) for linked in (False, True))
+    sha256 = weights_sha256("mnist-lenet5-erm", 1)
+    assert sha256 in here
+    assert sha256 not in web
+    assert '<a href="provenance.json">provenance.json</a>, under <code>clean/mnist-lenet5-erm</code>' in web
+    assert "provenance.json" not in here
+    assert 'class="scroller seeds"' not in web
+    assert "<span><b>" in web.partition('class="by-seed"')[2][:40]
 
 
 def test_a_table_with_two_levels_scrolls_inside_on_a_phone(browser: Browser, addresses: dict[str, str]) -> None:

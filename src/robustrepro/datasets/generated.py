@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,9 +68,12 @@ def _changed(
     """
     generate, options = resolve(declared.by.implementation), options_of(declared.by)
     purpose = f"{declared.by.name} {split} image"
-    batches = []
+    changed: NDArray[Any] = np.empty(0)
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
         seeds = (derive_seed(declared.seed, purpose, start + position) for position in range(len(batch)))
-        batches.append(generate(batch, [np.random.default_rng(seed) for seed in seeds], **options))
-    return np.concatenate(batches)
+        made = generate(batch, [np.random.default_rng(seed) for seed in seeds], **options)
+        if start == 0:  # at once, since float32 images of a whole data set are hardly held twice
+            changed = np.empty((len(images), *made.shape[1:]), made.dtype)
+        changed[start : start + len(batch)] = made
+    return changed

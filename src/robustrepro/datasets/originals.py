@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
-from safetensors import safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_safetensors
 from torch import Tensor
 
-from robustrepro.datasets.manifest import read_manifest
-from robustrepro.datasets.tensors import load
+from robustrepro.datasets.manifest import read_manifest, remake
+from robustrepro.errors import UserError
 
 
 def load_originals(folder: Path) -> Tensor:
@@ -22,9 +24,14 @@ def load_originals(folder: Path) -> Tensor:
     Raises
     ------
     UserError
-        As :func:`robustrepro.datasets.tensors.load`: only what matches the manifest is trusted.
+        If the tensors are not those that the manifest describes, or the data set was not made by an attack.
     """
-    load(folder, "test")
-    with safe_open(folder / read_manifest(folder).test.name, "pt") as file:
-        originals: Tensor = file.get_tensor("origin_inputs")
-    return originals
+    described = read_manifest(folder).test
+    path = folder / described.name
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != described.sha256:
+        raise UserError(f"{path}: not the bytes that the manifest describes. {remake(folder)}")
+    try:
+        return parse_safetensors(content)["origin_inputs"]
+    except (SafetensorError, KeyError) as error:
+        raise UserError(f"{path}: no originals of adversarial examples ({error}). {remake(folder)}") from None

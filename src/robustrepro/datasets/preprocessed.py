@@ -45,8 +45,7 @@ def preprocessed(
         modules = [made(step, images.shape[1:]) for step in steps]
     except ValueError as error:
         raise UserError(f"preprocessing of a data set: {error}") from error
-    # In evaluation mode, as every network that is measured.
-    outputs = nn.Sequential(*modules).eval()(torch.from_numpy(images).float() / 255)
+    outputs = nn.Sequential(*modules)(torch.from_numpy(images).float() / 255)
     if outputs.shape != images.shape:
         before, after = ("x".join(map(str, each)) for each in (images.shape[1:], outputs.shape[1:]))
         raise UserError(

@@ -32,7 +32,8 @@ class Examples:
     Attributes
     ----------
     inputs
-        Images in [0, 1], float32, shape (N, C, H, W); or points, shape (N, 2). On the CPU.
+        Images, float32, shape (N, C, H, W), in [0, 1] unless their data set has no such range; or points, shape (N, 2).
+        On the CPU.
     labels, index
         int64, shape (N,): classes, and places in the split.
     box

@@ -13,8 +13,8 @@ STABILITY = 1e-3
 class Vgg(nn.Module):
     """Five groups of 3x3 convolutions, each with batch normalisation and ReLU, and two fully connected layers.
 
-    Max-pooling halves height and width after each group, rounding up. Dropout of 0.3 follows the first convolution, of
-    0.4 every other one that is not the last of its group, and of 0.5 stands in front of both fully connected layers.
+    Max-pooling halves height and width after each group, rounding up. Dropout of 0.3 follows the first convolution and
+    of 0.4 every other one, but for the last of a group; dropout of 0.5 stands in front of both fully connected layers.
     Filters start from a normal distribution of variance 2 / (9 · filters), biases of convolutions from 0.
 
     By default thirteen convolutions and 14,991,946 parameters on a 3x32x32 image with ten classes.

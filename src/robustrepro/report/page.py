@@ -91,7 +91,8 @@ def build_page(spec: Mapping[str, Any], scale_folder: Path, *, linked: bool = Fa
     scale_folder
         ``results/<scale>``. A table or figure that is missing there is shown as not measured.
     linked
-        Whether the figures are read from ``papers/<paper>/figures/`` beside the page instead of being inside it.
+        Whether the figures are read from ``papers/<paper>/figures/`` beside the page instead of being inside it, and
+        where each number comes from is left to ``provenance.json`` there.
 
     Raises
     ------
@@ -104,6 +105,7 @@ def build_page(spec: Mapping[str, Any], scale_folder: Path, *, linked: bool = Fa
         "paper.html",
         spec,
         images,
+        linked=linked,
         paper=contents.paper,
         asked=contents.spec,
         papers=contents.spec.papers,

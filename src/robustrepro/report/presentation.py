@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from robustrepro.report.claims import AlarmOverSeeds, AuditedCell
@@ -120,6 +121,11 @@ def flat(spec: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         else:
             pairs.append((prefix + key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
     return pairs
+
+
+def measured_in(cell: Cell) -> list[str]:
+    """Return the measurements behind a number, each once: ``measure/subject``, whatever the seed."""
+    return list(dict.fromkeys("/".join(Path(source.measurement).parts[-3:-1]) for source in cell.sources))
 
 
 def distinct_specs(cell: Cell, kind: str) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -13,8 +13,8 @@ from robustrepro.errors import UserError
 from robustrepro.grammar import Cell, parse_condition, parse_value
 from robustrepro.keys import AT
 from robustrepro.layout import Layout
-from robustrepro.spec.attacks import CraftingSpec, Inputs, Norm
-from robustrepro.spec.audit import attack_at, ball_of
+from robustrepro.spec.attacks import BallAttack, CraftingSpec, Inputs, Norm
+from robustrepro.spec.audit import AuditBall, attack_at, ball_of
 from robustrepro.spec.contents import Contents
 from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.jobs import Seeded
@@ -86,12 +86,18 @@ class PaperAudit:
             transfer = attack_at(audit.transfer, ball.norm, ball.epsilon) if "step_size" in audit.transfer else None
         except ValidationError as error:
             raise self._not_in(ball, error) from None
+        if ball.clipped:
+            self._require_lengths(attacks, transfer, self._inputs(model).shape)
+        return AuditOfBall(kind="audit", ball=attacks, clipped=ball.clipped, examples=audit.examples)
+
+    def _require_lengths(self, attacks: AuditBall, transfer: BallAttack | None, shape: tuple[int, ...]) -> None:
+        """Refuse steps of the audit's that lead out of the range of pixels; those that follow from ε are ε's matter."""
+        audit = self._declarations.audit
         for part, templates in (("attacks", audit.attacks), ("escalation", audit.escalation)):
             for key, attack in getattr(attacks, part).items():
-                if "step_size" in templates[key]:  # else it follows from ε
-                    require_lengths_within(f"{AUDIT_FILE}: {part}.{key}", attack, self._inputs(model).shape)
-        require_lengths_within(f"{AUDIT_FILE}: transfer", transfer, self._inputs(model).shape)
-        return AuditOfBall(kind="audit", ball=attacks, clipped=ball.clipped, examples=audit.examples)
+                if "step_size" in templates[key]:
+                    require_lengths_within(f"{AUDIT_FILE}: {part}.{key}", attack, shape)
+        require_lengths_within(f"{AUDIT_FILE}: transfer", transfer, shape)
 
     @cached_property
     def transfer_measures(self) -> dict[str, Transfers]:

@@ -16,7 +16,7 @@ from robustrepro.spec.measurements import Measurement, Transfer
 from robustrepro.spec.names import differing_in_case_alone
 from robustrepro.spec.origins import kept_epochs
 from robustrepro.spec.paper import Column, Paper, Row, Table
-from robustrepro.spec.shown import check_columns, check_figure, check_one_row_per_image, check_rows
+from robustrepro.spec.shown import check_columns, check_figure, check_history, check_one_row_per_image, check_rows
 from robustrepro.spec.statistics import Statistic
 from robustrepro.spec.subjects import check_measure, check_subject, check_target
 from robustrepro.spec.under_readings import SearchUnder
@@ -94,8 +94,7 @@ class _TableCheck:
 
     def _check_names_of_columns(self, where: str, column: Column, statistic: Statistic) -> None:
         """Refuse a statistic, or a choice of rows, of columns that the measurements will not have."""
-        options = statistic.model_dump(include={"column", "count"}, exclude_none=True)
-        named = [*options.values(), *(column.rows or {}), *(["label", "prediction"] if statistic.accuracy else [])]
+        named = [*_named_columns(column, self._contents), *statistic.needs]
         named += ["index"] if len(column.measures) > 1 else []
         for name in column.measures:
             measure = self._declarations.measure(name)
@@ -105,7 +104,7 @@ class _TableCheck:
     def _check_chosen_rows(self, where: str, column: Column, name: str, kept_epochs: Sequence[int] = ()) -> None:
         """Refuse rows that a measurement will not have, and an accuracy over several rows of each image."""
         values = self._declarations.measure(name).known_values(kept_epochs)
-        check_rows(where, name, column.rows or {}, values)
+        check_rows(where, name, column.rows or {}, {**values, **self._declarations.origin_values(name)})
         if self._contents.statistic(column).accuracy:
             check_one_row_per_image(where, name, {*(column.rows or {}), "target"}, values)
 
@@ -152,6 +151,7 @@ class _TableCheck:
                 option = "target" if column.target else "white_box"
                 raise UserError(f"{where}: '{option}' is for measures of kind transfer, which {measure} is not")
             check_subject(place, subject, measure, self._declarations)
+            check_history(place, subject, measure, _named_columns(column, self._contents), self._declarations)
             self._check_chosen_rows(place, column, measure, kept_epochs(subject, self._declarations.models))
 
     def _check_pair(self, row_where: str, row: Row, where: str, column: Column) -> None:
@@ -172,6 +172,12 @@ class _TableCheck:
         """Return what decides how many parameters a model has."""
         form = self._declarations.form(self._declarations.dataset_of(model))
         return self._declarations.network(model).model_dump_json(), form.input_shape, form.classes
+
+
+def _named_columns(column: Column, contents: Contents) -> list[str]:
+    """Return the columns of its measurements that a column of a table names."""
+    options = contents.statistic(column).model_dump(include={"column", "count"}, exclude_none=True)
+    return [*options.values(), *(column.rows or {})]
 
 
 def _images(measure: Measurement) -> tuple[Any, ...]:

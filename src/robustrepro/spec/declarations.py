@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -137,6 +137,14 @@ class Declarations:
         if known is None or "index" not in known or measure.data is None:
             return known
         return known | ORIGIN if isinstance(self._data_of(measure), AdversarialDataset) else known
+
+    def origin_values(self, measure: str) -> Mapping[str, Collection[Any]]:
+        """Return the norms and radii that the examples of a measure's adversarial data set come from, by column."""
+        dataset = self._data_of(self.measure(measure))
+        if not isinstance(dataset, AdversarialDataset):
+            return {}
+        norms, epsilons = ({getattr(attack, name) for attack in dataset.attacks} for name in ("norm", "epsilon"))
+        return {"origin_norm": sorted(norms), "origin_epsilon": sorted(epsilons)}
 
     def _data_of(self, measure: Measurement) -> DatasetSpec | None:
         """Return the data set that a measure names, or what stands in for it; None where it names none."""

@@ -149,7 +149,7 @@ Preprocessing = Annotated[
 
 
 class Network(Declaration):
-    """What every measurement loads: it takes images in [0, 1], preprocesses them in order, and returns logits."""
+    """What every measurement loads: it takes images as their data set has them, preprocesses them, returns logits."""
 
     architecture: Architecture
     preprocessing: list[Preprocessing] = Field(default_factory=list)

@@ -9,10 +9,14 @@ from robustrepro.errors import UserError, unknown_name
 from robustrepro.spec.contents import Contents
 from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.figures import Comparison, Figure, HeatMap, Lines, Series, TableScatter
-from robustrepro.spec.measurements import Transfer
+from robustrepro.spec.measurements import History, Transfer
+from robustrepro.spec.models import TrainedModel
 from robustrepro.spec.origins import kept_epochs
 from robustrepro.spec.paper import Paper
 from robustrepro.spec.subjects import check_subject
+
+TEST_ACCURACY = "test_accuracy"
+"""The column of a history, and the key of a model that asks for it."""
 
 
 def check_columns(where: str, measure: str, names: Iterable[str], known: Collection[str] | None) -> None:
@@ -65,6 +69,22 @@ def check_one_row_per_image(
         if len(values) > 1 and column not in chosen:
             listed = ", ".join(map(str, values))
             raise UserError(f"{where}: {measure} has a row per {column}; expected 'rows' with one {column} of {listed}")
+
+
+def check_history(where: str, model: str, measure: str, names: Collection[str], declarations: Declarations) -> None:
+    """Refuse the accuracy on test images of a training that does not look at them.
+
+    Raises
+    ------
+    UserError
+        Which names the model.
+    """
+    origin = declarations.origin(model)
+    records = isinstance(origin, TrainedModel) and origin.test_accuracy
+    if isinstance(declarations.measure(measure), History) and TEST_ACCURACY in names and not records:
+        raise UserError(
+            f"{where}: {measure} has no {TEST_ACCURACY} of {model}; add '{TEST_ACCURACY}: true' to the model"
+        )
 
 
 def check_figure(where: str, figure: Figure, paper: Paper, declarations: Declarations, contents: Contents) -> None:
@@ -127,7 +147,9 @@ def _check_series(where: str, series: Series, figure: Comparison, declarations: 
     known = None if own is None else own | series.columns.keys() | {"label", "seed"}
     if known is not None and isinstance(figure, Lines) and known >= {"label", "prediction"}:
         known |= {Lines.ACCURACY}
-    check_columns(where, series.measure, [*figure.column_names(series), *series.rows], known)
+    names = [*figure.column_names(series), *series.rows]
+    check_columns(where, series.measure, names, known)
+    check_history(where, series.model, series.measure, names, declarations)
     kept = kept_epochs(series.model, declarations.models)
     values = {**measure.known_values(kept), **{column: [value] for column, value in series.columns.items()}}
     check_rows(where, series.measure, series.rows, values)

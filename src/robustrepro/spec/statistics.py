@@ -19,6 +19,8 @@ class Statistic(Implemented):
     unit: ClassVar[str] = ""
     decimals: ClassVar[int] = 2
     accuracy: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Columns that it reads, beside those that it names."""
     name: str
 
 
@@ -28,6 +30,7 @@ class Accuracy(Statistic):
     implementation: ClassVar[str] = "robustrepro.tables.statistics:accuracy"
     unit: ClassVar[str] = "%"
     accuracy: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("label", "prediction")
     name: Literal["accuracy"] = "accuracy"
 
 
@@ -78,6 +81,7 @@ class Settled(Statistic):
 
     implementation: ClassVar[str] = "robustrepro.tables.statistics:settled"
     decimals: ClassVar[int] = 0
+    needs: ClassVar[tuple[str, ...]] = ("epoch",)
     name: Literal["settled"]
     column: str
     within: Annotated[Number, Field(gt=0)]
