@@ -18,10 +18,15 @@ from robustrepro.attacks.measure import measure
 from robustrepro.datasets.prepare import prepare
 from robustrepro.datasets.tensors import as_float, load
 from robustrepro.devices import claimed_device, device_name
+from robustrepro.implementations import made
 from robustrepro.losses import clipped_cross_entropy
+from robustrepro.models.build import build_network
+from robustrepro.objectives.base import Step
 from robustrepro.precision import float32_products
 from robustrepro.spec.attacks import AutoAttack, Clean, Fgsm, Pgd
 from robustrepro.spec.datasets import dataset_spec
+from robustrepro.spec.networks import Network
+from robustrepro.spec.training import TrainingSpec
 from robustrepro.training import loop
 
 pytestmark = pytest.mark.gpu
@@ -92,6 +97,66 @@ def test_an_interrupted_training_continues_to_the_same_bits(digits, tmp_path, gp
         trained(digits, tmp_path / "state", gpu, report=stop_after(2))
     continued, _ = trained(digits, tmp_path / "state", gpu)
     assert same(continued, whole)
+
+
+RGB = {"architecture": {"name": "vgg", "channels": [16, 16, 16, 16, 16], "convolutions": [1, 1, 1, 1, 1]}}
+GREY = {
+    "architecture": {"name": "pooled_convnet", "channels": [8, 16], "kernel": 5, "pools": [3, 2], "hidden": [20]},
+    "preprocessing": [
+        {"name": "pad", "size": 32},
+        {"name": "standardise", "mean": 0.1, "std": 0.2752},
+        {"name": "input_normalisation"},
+    ],
+}
+YUV = [{"name": "colour_space", "to": "yuv"}, {"name": "local_contrast_normalisation", "channels": [0], "size": 7}]
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2", "linf"])
+def test_a_step_of_ascent_in_training_is_that_of_the_cpu(digits, norm) -> None:
+    spec = TrainingSpec.model_validate(
+        {
+            "dataset": "none",
+            "network": GREY,
+            "objective": {
+                "name": "adversarial",
+                "clipped": False,
+                "adversary": {"name": "fgsm", "norm": norm, "epsilon": 0.5},
+            },
+            "optimizer": {"name": "torch7_sgd", "learning_rate": 0.01, "momentum": 0.9},
+            "epochs": 1,
+            "batch_size": 100,
+        }
+    )
+    inputs, labels = digits[0][:100], digits[1][:100]
+    objective = made(spec.objective)
+
+    def moved(device: torch.device) -> Tensor:
+        model = build_network(spec.network, (1, 28, 28), 10).to(device).train()
+        step = Step(inputs.to(device), labels.to(device), torch.arange(100), 0.0, torch.Generator())
+        with float32_products("ieee"):
+            return (objective.adversarial_examples(model, step).cpu() - inputs).flatten(1)
+
+    there, here = moved(GPU), moved(torch.device("cpu"))
+    same_step = torch.isclose(there, here, atol=1e-3 if norm == "l2" else 1e-6).double().mean(1)
+    # Pixels whose gradient is within rounding of 0, or of the largest one, may part.
+    assert (same_step > 0.99).double().mean() >= 0.97
+    assert there.abs().amax() == pytest.approx(0.5, abs=1e-4) or norm == "l2"
+
+
+def test_preprocessing_and_its_gradient_are_those_of_the_cpu() -> None:
+    spec = Network.model_validate({**RGB, "preprocessing": YUV})
+    images = torch.rand(16, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+    def of(device: torch.device) -> tuple[Tensor, Tensor]:
+        model = build_network(spec, (3, 32, 32), 10).to(device).eval()
+        leaf = images.to(device).requires_grad_()
+        with float32_products("ieee"):
+            logits = model(leaf)
+            (gradient,) = torch.autograd.grad(logits.square().sum(), leaf)
+        return logits.detach().cpu(), gradient.cpu()
+
+    for there, here in zip(of(GPU), of(torch.device("cpu")), strict=True):
+        torch.testing.assert_close(there, here, rtol=1e-3, atol=1e-4 * here.abs().max().item())
 
 
 def test_the_clipped_loss_has_the_values_and_the_exact_zeros_of_the_cpu() -> None:
