@@ -231,6 +231,7 @@ CLAIM = "from robustrepro.devices import claimed_device\nwith claimed_device() a
 def test_steps_take_turns_on_a_device_unless_they_may_share_it(tmp_path, monkeypatch, gpu) -> None:
     assert device_name(gpu) == torch.cuda.get_device_name(0)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.delenv("ROBUSTREPRO_STEPS_PER_GPU", raising=False)
     command = [sys.executable, "-c", CLAIM]
     if torch.cuda.device_count() == 1:
         with pytest.raises(subprocess.TimeoutExpired):
