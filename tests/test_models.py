@@ -26,6 +26,8 @@ MLP = network({"name": "mlp", "hidden": [16, 16, 16, 16]})
 LENET = network("lenet5")
 CONVNET = network({"name": "convnet", "channels": [48, 96, 192]})
 POOLED = network({"name": "pooled_convnet", "channels": [32, 64], "kernel": 5, "pools": [3, 2], "hidden": [200]})
+STRIDED = network({"name": "strided_convnet", "channels": [16, 32], "kernel": 5, "stride": 2, "hidden": [100]})
+AVERAGED = network({"name": "averaged_convnet", "channels": [96, 96, 192, 192], "strides": [1, 2, 1, 2]})
 VGG = network("vgg")
 RESNET = network("resnet50")
 COLOUR = (3, 32, 32)
@@ -44,6 +46,8 @@ def weights_of(model: nn.Module) -> list[list[float]]:
         (CONVNET, (1, 28, 28), 10, 238_858),
         (CONVNET, (3, 32, 32), 10, 239_722),
         (POOLED, (1, 32, 32), 10, 105_506),
+        (STRIDED, (1, 28, 28), 10, 171_158),
+        (AVERAGED, (3, 32, 32), 10, 601_066),
         (VGG, (3, 32, 32), 10, 14_991_946),
     ],
 )
@@ -137,6 +141,37 @@ def test_a_pooled_network_that_leaves_nothing_of_an_image_is_refused() -> None:
 def test_every_convolution_has_its_pooling() -> None:
     with pytest.raises(ValidationError, match="pools has 1 numbers, channels 2; expected as many"):
         network({"name": "pooled_convnet", "channels": [32, 64], "kernel": 5, "pools": [3], "hidden": [200]})
+
+
+@pytest.mark.parametrize(("kernel", "side"), [(5, 7), (4, 7), (3, 7)])
+def test_strides_of_two_halve_an_image_for_kernels_of_every_size(kernel: int, side: int) -> None:
+    strided = {"name": "strided_convnet", "channels": [16, 32], "kernel": kernel, "stride": 2, "hidden": [100]}
+    features = build_network(network(strided), (1, 28, 28), 10).get_submodule("features")
+    assert features(torch.zeros(2, 1, 28, 28)).shape == (2, 32, side, side)
+
+
+def test_a_strided_network_that_leaves_nothing_of_an_image_is_refused() -> None:
+    long = network({"name": "strided_convnet", "channels": [2] * 3, "kernel": 4, "stride": 2, "hidden": []})
+    with pytest.raises(UserError, match=r"strided_convnet: nothing is left of images of 4x4 after 3 convolution\(s\)"):
+        build_network(long, (1, 4, 4), 10)
+
+
+def test_the_logits_of_an_averaged_network_are_the_means_of_its_last_maps() -> None:
+    model = build_network(AVERAGED, COLOUR, 10, seed=1)
+    images = torch.rand(2, *COLOUR, generator=torch.Generator().manual_seed(0))
+    convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    values = images
+    for number, layer in enumerate(convolutions):
+        values = nn.functional.conv2d(values, layer.weight, layer.bias, (1, 2, 1, 2, 1)[number], padding=1)
+        values = values.relu() if number < 4 else values
+    assert len(convolutions) == 5
+    assert values.shape == (2, 10, 8, 8)
+    torch.testing.assert_close(model(images), values.mean((2, 3)))
+
+
+def test_every_convolution_but_the_last_has_its_stride() -> None:
+    with pytest.raises(ValidationError, match="strides has 1 numbers, channels 2; expected as many"):
+        network({"name": "averaged_convnet", "channels": [8, 8], "strides": [2]})
 
 
 def test_vgg_has_thirteen_normalised_convolutions_with_dropout_between_those_of_a_group() -> None:

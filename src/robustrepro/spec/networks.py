@@ -64,6 +64,40 @@ class PooledConvNet(Implemented):
         return self
 
 
+class StridedConvNet(Implemented):
+    """Padded convolutions of one ``stride`` with ReLU, then fully connected layers of the widths ``hidden``.
+
+    ``channels`` has one number per convolution; ``kernel`` and ``stride`` are in pixels.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.models.strided_convnet:StridedConvNet"
+    name: Literal["strided_convnet"]
+    channels: Annotated[list[Count], Field(min_length=1)]
+    kernel: Count
+    stride: Count
+    hidden: list[Count]
+
+
+class AveragedConvNet(Implemented):
+    """3x3 convolutions with ReLU, then one with a feature map per class, and global average pooling.
+
+    ``channels`` and ``strides`` have one number for each convolution but the last.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.models.averaged_convnet:AveragedConvNet"
+    name: Literal["averaged_convnet"]
+    channels: Annotated[list[Count], Field(min_length=1)]
+    strides: Annotated[list[Count], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _stride_of_every_convolution(self) -> Self:
+        if len(self.strides) != len(self.channels):
+            raise ValueError(
+                f"strides has {len(self.strides)} numbers, channels {len(self.channels)}; expected as many"
+            )
+        return self
+
+
 class Vgg(Implemented):
     """VGG with batch normalisation and dropout, in five groups of ``convolutions`` with so many ``channels`` each."""
 
@@ -137,7 +171,7 @@ def _named(declared: Any) -> Any:
 
 
 Architecture = Annotated[
-    Lenet5 | Mlp | ConvNet | PooledConvNet | Vgg | Resnet50,
+    Lenet5 | Mlp | ConvNet | PooledConvNet | StridedConvNet | AveragedConvNet | Vgg | Resnet50,
     Field(discriminator="name"),
     BeforeValidator(_named),
 ]

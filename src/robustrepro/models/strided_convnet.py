@@ -1,0 +1,66 @@
+"""Convolutions with a stride instead of pooling, then fully connected layers: small, and cheap to verify."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class StridedConvNet(nn.Module):
+    """Convolutions with one stride and ReLU, then fully connected layers with ReLU between them.
+
+    Images are padded so that a convolution of stride s divides height and width by s, rounding up where the kernel is
+    odd. With 16 and 32 filters of 5x5 with stride 2 and 100 hidden units it has 171,158 parameters on a 28x28 image of
+    one channel with ten classes.
+
+    Parameters
+    ----------
+    input_shape
+        (channels, height, width) of an image.
+    classes
+        Number of logits.
+    channels
+        Number of filters of each convolution.
+    kernel
+        Height and width of every filter, in pixels.
+    stride
+        Of every convolution, in pixels.
+    hidden
+        Width of each hidden fully connected layer.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        classes: int,
+        channels: Sequence[int],
+        kernel: int,
+        stride: int,
+        hidden: Sequence[int],
+    ) -> None:
+        super().__init__()
+        if len(input_shape) != 3:
+            raise ValueError(f"a convolutional network takes images (channels, height, width), not {input_shape}")
+        depth, height, width = input_shape
+        padding = (kernel - 1) // 2
+        features: list[nn.Module] = []
+        for filters in channels:
+            features += [nn.Conv2d(depth, filters, kernel, stride, padding), nn.ReLU()]
+            depth = filters
+            height, width = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
+            if min(height, width) < 1:
+                shape = "x".join(map(str, input_shape[1:]))
+                raise ValueError(f"nothing is left of images of {shape} after {len(features) // 2} convolution(s)")
+        classifier: list[nn.Module] = [nn.Flatten()]
+        wide = depth * height * width
+        for narrow in hidden:
+            classifier += [nn.Linear(wide, narrow), nn.ReLU()]
+            wide = narrow
+        self.features = nn.Sequential(*features)
+        self.classifier = nn.Sequential(*classifier, nn.Linear(wide, classes))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits, shape (N, classes), of images of shape (N, channels, height, width)."""
+        logits: Tensor = self.classifier(self.features(inputs))
+        return logits
