@@ -88,3 +88,15 @@ def test_an_attack_on_the_clipped_loss_stands_still_on_a_sure_image_and_one_on_t
         logits = gaps(30).requires_grad_()
         (gradient,) = torch.autograd.grad(attack_loss(name)(logits, labels_of(logits)).sum(), logits)
         assert bool(gradient.any()) is moves, name
+
+
+def test_confidence_beyond_five_hardly_shows_in_the_cross_entropy() -> None:
+    """Yu et al., "Interpreting Adversarial Robustness", 2018, Section 8.1: ten networks' logits of a label 0."""
+    logits = torch.ones(10, 10, dtype=torch.float64)
+    logits[:, 0] = torch.arange(10)
+    found = cross_entropy(logits, torch.zeros(10, dtype=torch.int64))
+    # Printed without their further digits, but for the ninth, which is rounded; the last one is wrong either way.
+    printed = [3.23, 2.30, 1.46, 0.79, 0.37, 0.15, 0.05, 0.02, 0.01, 0.01]
+    assert [math.floor(100 * value) / 100 for value in found[:8].tolist()] == printed[:8]
+    assert round(found[8].item(), 2) == printed[8]
+    assert found[9].item() == pytest.approx(0.003, abs=5e-5)

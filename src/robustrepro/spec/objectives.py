@@ -137,5 +137,25 @@ class Adversarial(OfLosses):
         return self
 
 
-ObjectiveSpec = Annotated[Erm | Cem | Hrm | VMatrix | Adversarial, Field(discriminator="name")]
+class GradientRegularisation(OfLosses):
+    """The loss plus ``coefficient`` times the mean ``norm`` of the gradient of ``function`` with respect to the images.
+
+    ``beside`` is adversarial training, where its risk takes the place of the loss.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.objectives.gradient_regularisation:GradientRegularisedRisk"
+    name: Literal["gradient_regularisation"]
+    function: Literal["margin", "cross_entropy"]
+    norm: Literal["l1", "l2", "linf", "squared_l2"]
+    coefficient: Annotated[Number, Field(gt=0)]
+    beside: Adversarial | None = None
+
+    @model_validator(mode="after")
+    def _one_loss(self) -> Self:
+        if self.beside and self.beside.loss != self.loss:
+            raise ValueError(f"beside.loss is {self.beside.loss}, but loss is {self.loss}; expected the same")
+        return self
+
+
+ObjectiveSpec = Annotated[Erm | Cem | Hrm | VMatrix | Adversarial | GradientRegularisation, Field(discriminator="name")]
 objective_adapter: TypeAdapter[Implemented] = TypeAdapter(ObjectiveSpec, config=LAZY)

@@ -25,7 +25,7 @@ from robustrepro.spec.models import (
     ModelDeclaration,
     TrainedModel,
 )
-from robustrepro.spec.objectives import Adversarial
+from robustrepro.spec.objectives import Adversarial, GradientRegularisation
 
 
 def resolved_datasets(declared: Mapping[str, DatasetSpec], stand_ins: Mapping[str, str]) -> dict[str, DatasetSpec]:
@@ -218,6 +218,8 @@ def check_models(models: Mapping[str, ModelDeclaration], datasets: Mapping[str, 
 def _clips_images(model: ModelDeclaration, shape: tuple[int, ...]) -> bool:
     """Tell whether a training makes adversarial images that stay in the range of valid pixels."""
     objective = model.objective if isinstance(model, TrainedModel) else None
+    if isinstance(objective, GradientRegularisation):
+        objective = objective.beside
     return isinstance(objective, Adversarial) and objective.clipped and len(shape) == IMAGE_DIMENSIONS
 
 
