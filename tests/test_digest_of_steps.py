@@ -261,6 +261,7 @@ def add_measures(declared: Declarations) -> None:
             for number, attack in enumerate(curves)
         },
         "losses": {"losses": {}},
+        "geometry": {"input_geometry": {"functions": ["cross_entropy"]}, **SMALL},
         "over-epochs": {"over_epochs": {"attack": {**FGSM, "loss": "clipped_cross_entropy"}}, **SMALL},
         "path": {"training_path": {"every": 2}},
         "in-parts": {"attack": FGSM, **SMALL, "shards": 2},
@@ -287,6 +288,7 @@ def add_tables(declared: Declarations) -> None:
     }
     for name in ("mean", "median", "total", "maximum"):
         columns[name] = {"label": name, "measure": "losses", "statistic": {name: "loss"}}
+    columns["steepness"] = {"label": "steepness", "measure": "geometry", "rows": {"function": "cross_entropy"}}
     columns["count"] = {"label": "count", "measure": "losses", "statistic": "count"}
     settled = {"settled": {"column": "loss", "within": 0.1}}
     columns["settled"] = {"label": "settled", "measure": "history", "statistic": settled}

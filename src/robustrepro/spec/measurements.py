@@ -23,7 +23,7 @@ from robustrepro.spec.attacks import (
     Norm,
 )
 from robustrepro.spec.audit import AuditBall
-from robustrepro.spec.base import Implemented, Name
+from robustrepro.spec.base import Implemented, Name, Number
 from robustrepro.spec.config import validated
 from robustrepro.spec.strict_yaml import Tree
 
@@ -281,6 +281,39 @@ class Losses(OfExamples):
     columns: ClassVar[frozenset[str] | None] = EXAMPLE | {"loss"}
 
 
+class InputGeometry(OfExamples):
+    """Gradient and Hessian of ``functions`` of the answer with respect to each image, exactly, and how sparse they are.
+
+    Attributes
+    ----------
+    functions
+        ``margin``, ``confidence`` (the softmax probability of the label) and ``cross_entropy``.
+    zero_gradient, zero_eigenvalue
+        Below which magnitude an entry of the gradient, or an eigenvalue of the Hessian, counts as zero.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.measurements.input_geometry:measure"
+    kind: Literal["input_geometry"]
+    functions: Annotated[list[Literal["margin", "confidence", "cross_entropy"]], Field(min_length=1)]
+    zero_gradient: Annotated[Number, Field(gt=0)] = 0.01
+    zero_eigenvalue: Annotated[Number, Field(gt=0)] = 1e-9
+
+    statistic: ClassVar[Any] = {"mean": "gradient_l1"}
+    columns: ClassVar[frozenset[str] | None] = EXAMPLE | {
+        "function",
+        "value",
+        "gradient_l1",
+        "gradient_zeros",
+        "hessian_l1",
+        "eigenvalues_l1",
+        "eigenvalue_zeros",
+    }
+
+    def known_values(self, kept_epochs: Sequence[int] = ()) -> Mapping[str, Collection[Any]]:  # noqa: ARG002
+        """Return its functions."""
+        return {"function": self.functions}
+
+
 class Samples(Measurement):
     """Adversarial examples beside the images that they were made of, pixel by pixel, and what a model says of both.
 
@@ -367,6 +400,7 @@ KINDS: dict[str, type[Measurement]] = {
     "curve": CurveOfAttacks,
     "decision_boundary": DecisionBoundary,
     "history": History,
+    "input_geometry": InputGeometry,
     "losses": Losses,
     "over_epochs": OverEpochs,
     "parameter_distance": ParameterDistance,
