@@ -180,6 +180,27 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         put(8, *PGD, "epsilon"),
         ["epsilon is 8", "no two images of (1, 28, 28) are further apart than 1 in linf", "did you mean 8/255?"],
     ),
+    "epsilon of a training in 255ths": (
+        put({"name": "adversarial", "adversary": {**FGSM, "epsilon": 8}}, "models", "image-erm", "objective"),
+        [f"{PAPER}: models.image-erm: objective: epsilon is 8", "did you mean 8/255?"],
+    ),
+    "epsilon of a training beside a norm in 255ths": (
+        put(
+            {
+                "name": "gradient_regularisation",
+                "function": "margin",
+                "norm": "l2",
+                "coefficient": 1,
+                "beside": {"name": "adversarial", "clipped": False, "adversary": {**FGSM, "epsilon": 8}},
+            },
+            *("models", "image-erm", "objective"),
+        ),
+        [f"{PAPER}: models.image-erm: objective: epsilon is 8", "did you mean 8/255?"],
+    ),
+    "epsilon in 255ths without clipping": (
+        both(put(8, *PGD, "epsilon"), put(False, "measures", "pgd", "clipped")),
+        ["epsilon is 8", "did you mean 8/255?"],
+    ),
     "a step in 255ths": (put(2, *PGD, "step_size"), ["pgd: step_size is 2", "did you mean 2/255?"]),
     "epsilon in 255ths, in l2": (
         put({"name": "fgsm", "epsilon": 128, "norm": "l2"}, *PGD),

@@ -229,9 +229,16 @@ IN_TABLES: dict[str, tuple[Change, list[str]]] = {
     ),
     "more than every image right": (
         printed("56.22%", "562%"),
-        [f"{PRINTED} 3, row 'HRM', column 'PGD': printed cell '562%': expected an accuracy, between 0 and 100%"],
+        [f"{PRINTED} 3, row 'HRM', column 'PGD': printed cell '562%': expected a share, between 0 and 100%"],
     ),
-    "an accuracy below zero": (printed("3.25%", "−3.25%"), ["printed cell '−3.25%': expected an accuracy"]),
+    "more than all of another share": (
+        both(
+            put({"share": {"column": "margin", "below": 0}}, "tables", "accuracy", "columns", "pgd", "statistic"),
+            printed("56.22%", "703%"),
+        ),
+        [f"{PRINTED} 3, row 'HRM', column 'PGD': printed cell '703%': expected a share, between 0 and 100%"],
+    ),
+    "an accuracy below zero": (printed("3.25%", "−3.25%"), ["printed cell '−3.25%': expected a share"]),
     "two columns under one label": (
         both(put("Clean", *COLUMNS, "pgd", "label"), printed("PGD", "Clean")),
         [f"{PAPER}: two rows or columns are labelled 'Clean', so that the numbers in accuracy.csv could be of either"],

@@ -244,6 +244,20 @@ def test_what_did_not_hold_before_has_nothing_to_take_down() -> None:
     )
 
 
+def test_a_bound_that_no_accuracy_can_meet_cannot_be_asked() -> None:
+    # 92.23% + 20 points are more than there are, at the audit's own radius and at a smaller one.
+    survival = survival_of([made_up(95)] * 2, [made_up(92.23)] * 2)
+    assert survival.verdict == "cannot be asked here"
+    assert str(survival.taken_down) == (
+        "it could not be asked before: on the audit's 100 images, under the paper's own attack alone, no accuracy can "
+        "meet the bound"
+    )
+    broken = survival_of([made_up(50, strong=0)] * 2, [made_up(5, strong=0)] * 2)
+    at_a_tenth, at_a_twentieth = map(str, broken.smaller)
+    assert "cannot be asked here" not in at_a_tenth
+    assert "cannot be asked here" in at_a_twentieth  # both sides keep 90%
+
+
 def test_a_comparison_that_crosses_its_bound_is_inconclusive() -> None:
     survival = survival_of([made_up(20), made_up(40)], [made_up(5)] * 2)
     assert survival.verdict == "inconclusive"

@@ -231,3 +231,10 @@ def test_more_hues_than_a_reader_tells_apart_are_refused(two_models: Path) -> No
     compared = [{**series("a")[0], "label": f"series {number}"} for number in range(8)]
     with pytest.raises(UserError, match="figure: 8 hues, of which a reader tells at most 7 apart"):
         drawn_from(two_models, series=compared)
+
+
+def test_dollars_and_backslashes_in_a_label_are_no_formula(tmp_path: Path) -> None:
+    curve(tmp_path, "a", 0, (12, 6))
+    drawn = drawn_from(tmp_path, x={**EPSILON, "label": r"a $\foo$"}, series=series("a"))
+    drawn.savefig(tmp_path / "figure.png")
+    assert drawn.axes[0].get_xlabel() == r"a $\foo$"

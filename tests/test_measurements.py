@@ -72,6 +72,8 @@ def test_the_origin_has_the_machine_of_the_weights_as_far_as_their_card_says(dig
     cards: list[tuple[str, dict[str, str] | None]] = [
         (json.dumps({"weights_sha256": sha256, **machine, "seed": 3}), machine),
         (json.dumps({"weights_sha256": sha256, "device": "cpu"}), {"device": "cpu"}),  # an old one
+        (json.dumps({"weights_sha256": sha256, "device": "cpu", "source_made_on": machine}), machine),  # a copy
+        (json.dumps({"weights_sha256": sha256, "device": "cpu", "source_made_on": None}), {"device": "cpu"}),
         (json.dumps({"weights_sha256": "of other weights", **machine}), None),
         ("{", None),
     ]

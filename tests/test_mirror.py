@@ -14,6 +14,8 @@ from robustrepro.mirror import VARIABLE, use_mirror
 from robustrepro.spec.jobs import Job, spec_of
 from robustrepro.steps import Work
 
+BY_HAND = ["run", "data", *shlex.split(Job("data", spec_of([])).options), "--output", "out"]
+
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -51,6 +53,21 @@ def test_a_step_by_hand_finds_the_home_as_well(home: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("robustrepro.datasets.step.run", note)
     monkeypatch.setenv(VARIABLE, "~/data")
-    command = ["run", "data", *shlex.split(Job("data", spec_of([])).options), "--output", "out"]
-    assert CliRunner().invoke(app, command, catch_exceptions=False).exit_code == 0
+    assert CliRunner().invoke(app, BY_HAND, catch_exceptions=False).exit_code == 0
     assert seen == [f"{home}/data"]
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"), [("data: {mirror: ~/official}\n", "{home}/official"), ("data:\n", ""), (None, "")]
+)
+def test_a_step_by_hand_takes_the_folder_that_config_names(
+    home: Path, config: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr("robustrepro.datasets.step.run", lambda _: seen.append(os.environ.get(VARIABLE, "")))
+    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.chdir(home)
+    if config is not None:
+        (home / "config.yaml").write_text(config)
+    assert CliRunner().invoke(app, BY_HAND, catch_exceptions=False).exit_code == 0
+    assert seen == [expected.format(home=home)]

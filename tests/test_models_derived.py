@@ -117,6 +117,27 @@ def test_a_model_derived_by_changing_nothing_has_the_same_bytes(moons: Path, tmp
     assert card["weights_sha256"] == card["source_weights_sha256"]
 
 
+@pytest.mark.parametrize("role", ["weights", "checkpoints"])
+def test_a_derived_model_remembers_the_machine_that_trained_its_source(
+    moons: Path, tmp_path: Path, role: str, request: pytest.FixtureRequest
+) -> None:
+    used: Path = request.getfixturevalue({"weights": "source", "checkpoints": "checkpoints"}[role])
+    change = truncation(50) if role == "weights" else after_epoch(5)
+    machine = {"device": "a GPU", "processor": "Another"}
+    card = {f"{role}_sha256": sha256_of(used), **machine, "seed": 1}
+    used.with_name("card.json").write_text(json.dumps(card))
+    _, first = derived(tmp_path / "first", moons, **{role: used}, derived=change)
+    assert first["source_made_on"] == machine
+    # And so does what is derived from that.
+    _, second = derived(
+        tmp_path / "second", moons, weights=tmp_path / "first/weights.safetensors", derived=truncation(10)
+    )
+    assert second["source_made_on"] == machine
+    used.with_name("card.json").unlink()
+    _, unknown = derived(tmp_path / "unknown", moons, **{role: used}, derived=change)
+    assert unknown["source_made_on"] is None
+
+
 def test_a_layer_that_is_not_fully_connected_is_named_with_those_that_are(
     moons: Path, tmp_path: Path, source: Path
 ) -> None:

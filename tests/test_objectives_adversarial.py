@@ -17,7 +17,7 @@ from robustrepro.attacks.norms import NORMS
 from robustrepro.losses import cross_entropy
 from robustrepro.objectives.adversarial import AdversarialRisk
 from robustrepro.objectives.base import Step
-from robustrepro.spec.attacks import Fgsm, Pgd
+from robustrepro.spec.attacks import ATTACKS, Fgsm, GradientAttack, Pgd
 from robustrepro.spec.objectives import objective_adapter
 
 FEATURES = 5
@@ -179,12 +179,23 @@ def test_its_attack_with_the_training_objective_ascends_the_loss_of_an_example()
             {"adversary": {"name": "pgd", "epsilon": 0.1, "steps": 2, "step_size": 0.1, "restarts": 2}},
             "every update attacks anew, expected restarts: 1",
         ),
+        ({"adversary": {"name": "noise", "epsilon": 0.1}}, "'fgsm', 'bim', 'mi_fgsm', 'pgd'"),
         ({"adversary": {"name": "autoattack", "epsilon": 0.1}}, "'fgsm', 'bim', 'mi_fgsm', 'pgd'"),
     ],
-    ids=["clean weight", "precision", "restarts", "adversary"],
+    ids=["clean weight", "precision", "restarts", "noise", "adversary"],
 )
 def test_an_adversary_that_suits_no_training_is_refused(change, message) -> None:
     declared = {"name": "adversarial", "adversary": {"name": "fgsm", "epsilon": 0.1}}
     objective_adapter.validate_python(declared)
     with pytest.raises(ValidationError, match=message):
         objective_adapter.validate_python(declared | change)
+
+
+def test_every_registered_attack_that_follows_a_gradient_can_train() -> None:
+    lengths = {"epsilon": 0.1, "step_size": 0.02, "steps": 2}
+    for name, kind in ATTACKS.items():
+        if issubclass(kind, GradientAttack):
+            options = {key: value for key, value in lengths.items() if key in kind.model_fields}
+            adversary = {"name": name, **options}
+            declared = objective_adapter.validate_python({"name": "adversarial", "adversary": adversary})
+            assert type(declared.adversary) is kind

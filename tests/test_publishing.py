@@ -111,6 +111,14 @@ def test_the_scorecard_as_markdown_keeps_each_field_as_it_stands(tmp_path: Path)
     assert table[2] == "| p | “a claim” (NA) | **reproduced** | **survives**  | x;<br>y | u;<br>v;<br>w |"
 
 
+def test_a_bar_in_a_claim_ends_no_cell_of_the_scorecard(tmp_path: Path) -> None:
+    (tmp_path / "scorecard.csv").write_text(f"{COLUMNS}\np,a |x| b,w|w,reproduced,survives,a|b,m|m; n,d|d,\n")
+    (line,) = scorecard_markdown(tmp_path / "scorecard.csv").splitlines()[2:]
+    cells = line.replace("\\|", "").strip("|").split("|")
+    assert len(cells) == 6
+    assert "m\\|m;<br>n" in line
+
+
 def test_publishing_replaces_what_was_there_and_leaves_out_measurements_and_what_is_declared_no_more(
     scale: Path, tmp_path: Path
 ) -> None:

@@ -430,3 +430,12 @@ def test_no_declared_name_looks_like_that_of_a_variant(declarations: Declaration
     declared["a@b"] = next(iter(declared.values()))
     with pytest.raises(UserError, match=f"{kind}: the name 'a@b' cannot be part of a path"):
         declarations.plan()
+
+
+def test_readings_that_the_user_asks_for_stand_at_the_top_of_the_report(declarations: Declarations) -> None:
+    with_readings(declarations, clipped=CLIPPED, guarded=GUARDED)
+    for asked, words in ((["guarded"], "guarded"), ([], "none")):
+        declarations.config |= {"overrides": {"readings": {"small": asked}}}
+        notes = json.loads(declarations.plan().job("report").spec)["differences"]
+        changes = [note["words"] for note in notes if note["overridden"]]
+        assert changes == [f"readings of small: {words} (config.yaml)"]

@@ -178,3 +178,10 @@ def test_no_file_can_run_code(tmp_path: Path, tag: str) -> None:
     path.write_text(f"title: {tag}\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"paper\.yaml, line 1: not valid YAML: could not determine a constructor"):
         read_yaml(path)
+
+
+@pytest.mark.parametrize("number", ["010", "1:30"])
+def test_a_number_on_the_command_line_that_reads_as_another_one_is_refused(number: str) -> None:
+    # Snakemake leaves what stands inside a mapping as text.
+    with pytest.raises(UserError, match=f"--config: '{number}' would be read in another base"):
+        read_config({"overrides": {"models": {"mnist-*": {"epochs": number}}}})

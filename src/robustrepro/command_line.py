@@ -15,7 +15,7 @@ import typer
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.implementations import resolve
-from robustrepro.mirror import use_mirror
+from robustrepro.mirror import use_configured_mirror
 from robustrepro.spec.names import KEY_IN_WORDS, is_key
 from robustrepro.spec.records import ADOPT_VARIABLE
 from robustrepro.spec.sources import STEPS
@@ -35,6 +35,8 @@ STEP = "For the rules of workflow/rules"
 PEOPLE = "For people"
 CONFIGURED = "config.yaml's when not said"
 INTERRUPTED = 130
+READS_A_MIRROR = {"data", "derive"}
+"""The steps that take a file from the user's own folder."""
 
 
 def _from_file(context: typer.Context, file: Path | None) -> Path | None:
@@ -74,7 +76,8 @@ def run(
 ) -> None:
     """Run one step of the pipeline, as the rules of workflow/rules call it."""
     use_threads(threads)
-    use_mirror()
+    if step in READS_A_MIRROR:
+        use_configured_mirror()
     from robustrepro.steps import LOGGER, Work, running
 
     if step not in STEPS:

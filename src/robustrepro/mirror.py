@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 VARIABLE = "ROBUSTREPRO_MIRROR"
 """Environment variable that tells the steps of the folder."""
+
+
+def use_configured_mirror() -> None:
+    """Tell a step that was started by hand where the folder is, as Snakemake would have: by config.yaml, if any."""
+    from robustrepro.spec.config import CONFIG_FILE
+    from robustrepro.spec.strict_yaml import read_yaml
+
+    file = Path(CONFIG_FILE)
+    data = read_yaml(file).get("data") if file.exists() else None
+    use_mirror(data.get("mirror") if isinstance(data, dict) else None)
 
 
 def use_mirror(configured: str | None = None) -> None:

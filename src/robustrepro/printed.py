@@ -69,7 +69,7 @@ def heading(group: str | None, label: str) -> str:
 
 
 def read_published(
-    path: Path, rows: Mapping[str, str], columns: Mapping[str, str], accuracies: Collection[str] = ()
+    path: Path, rows: Mapping[str, str], columns: Mapping[str, str], shares: Collection[str] = ()
 ) -> dict[tuple[str, str], str]:
     """Return what the paper prints in each cell, by the declared keys of row and column.
 
@@ -79,7 +79,7 @@ def read_published(
         A CSV file under the table's own names: its first line has the columns, its first column the rows.
     rows, columns
         The declared keys by those names, in the table's order; of a grouped column its :func:`heading`.
-    accuracies
+    shares
         The keys of the columns whose numbers are shares in percent.
 
     Raises
@@ -115,8 +115,8 @@ def read_published(
                 value = parse_printed(text).value
             except UserError as error:
                 raise UserError(f"{place}: {error}") from None
-            if column in accuracies and value is not None and not 0 <= value <= 100:
-                raise UserError(f"{place}: printed cell '{text}': expected an accuracy, between 0 and 100%")
+            if column in shares and value is not None and not 0 <= value <= 100:
+                raise UserError(f"{place}: printed cell '{text}': expected a share, between 0 and 100%")
             cells[row, column] = text
     return cells
 

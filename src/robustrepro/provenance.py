@@ -145,8 +145,7 @@ def origin_of(
             for (name, seed, _, checkpoints), digest in zip(measured, digests, strict=True)
         ],
         "models_made_on": [
-            _machine_of(weights.with_name("card.json"), digest)
-            for (_, _, weights, _), digest in zip(measured, digests, strict=True)
+            made_on(weights, digest) for (_, _, weights, _), digest in zip(measured, digests, strict=True)
         ],
         **data,
         "device": device,
@@ -155,15 +154,26 @@ def origin_of(
     }
 
 
-def _machine_of(card: Path, weights_sha256: str) -> dict[str, str] | None:
-    """Return the device and processor that made these weights, as far as their card says; None without their card."""
+def made_on(weights: Path, sha256: str) -> dict[str, str] | None:
+    """Return the device and processor that made weights, as far as the card beside them says; None without that card.
+
+    Of a model that was made from another one, those that trained the other: a copy rounds nothing.
+
+    Parameters
+    ----------
+    weights
+        The weights of a model, or those of its checkpoints.
+    sha256
+        Their digest: the card has to be of these.
+    """
     try:
-        account = json.loads(card.read_text(encoding="utf-8"))
+        account = json.loads(weights.with_name("card.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if account.get("weights_sha256") != weights_sha256:
+    if sha256 not in {account.get("weights_sha256"), account.get("checkpoints_sha256")}:
         return None
-    return {key: account[key] for key in ("device", "processor") if key in account}
+    machine = account.get("source_made_on") or account
+    return {key: machine[key] for key in ("device", "processor") if key in machine}
 
 
 @cache

@@ -17,7 +17,7 @@ from robustrepro.files import sha256_of, write_text
 from robustrepro.layout import Layout
 from robustrepro.measurements.store import read_origin
 from robustrepro.report import build_page, build_report, spec_in
-from robustrepro.scorecard.combined import reading_in_words
+from robustrepro.scorecard.combined import on_one_line, reading_in_words
 
 COPIED = ("metrics.json", "audit.csv", "scorecard.csv")
 
@@ -96,14 +96,19 @@ def scorecard_markdown(scorecard: Path) -> str:
     """Return the scorecard as Markdown: each claim, both verdicts, what was measured, and what is not the paper's."""
     claims = pd.read_csv(scorecard, dtype=str, keep_default_na=False)
     rows = [
-        f"| {claim.paper} | “{' '.join(claim.says.split())}” ({claim.where}) | {_verdict(claim._asdict())} "
-        f"| **{claim.audit}** {claim.taken_down_by} | {claim.measured.replace('; ', ';<br>')} "
-        f"| {'; '.join(filter(None, (claim.differs, claim.audit_differs))).replace('; ', ';<br>')} |"
+        f"| {claim.paper} | “{on_one_line(claim.says)}” ({on_one_line(claim.where)}) | {_verdict(claim._asdict())} "
+        f"| **{claim.audit}** {on_one_line(claim.taken_down_by)} | {_in_lines(claim.measured)} "
+        f"| {_in_lines('; '.join(filter(None, (claim.differs, claim.audit_differs))))} |"
         for claim in claims.itertuples()
     ]
     columns = ("paper", "claim", "reproduced?", "survives the audit?", "measured", "not as in the paper")
     header = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
     return "\n".join([*header, *rows]) + "\n"
+
+
+def _in_lines(text: str) -> str:
+    """Return what semicolons separate as lines of a cell."""
+    return on_one_line(text).replace("; ", ";<br>")
 
 
 def _verdict(row: Mapping[str, str]) -> str:

@@ -7,10 +7,14 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+# A label is a text of paper.yaml: its dollars and backslashes are no formula.
+matplotlib.rcParams["text.parse_math"] = False
 
 # Hues that colour-blind readers tell apart (Okabe & Ito 2008).
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from robustrepro import provenance
 from robustrepro.datasets.tensors import Split
 from robustrepro.errors import UserError
 from robustrepro.files import atomic_path, sha256_of
@@ -41,9 +42,11 @@ def choose(work: Work, network: Network, test: Split, weights: Path) -> tuple[nn
     model = load_network(source, network, tuple(test.inputs.shape[1:]), test.classes)
     with atomic_path(weights) as partial:
         partial.write_bytes(source.read_bytes())
+    digest = sha256_of(source)
     return model, {
         "source": among[candidate],
-        "source_weights_sha256": sha256_of(source),
+        "source_weights_sha256": digest,
+        "source_made_on": provenance.made_on(source, digest),
         "candidate_weights_sha256": [sha256_of(file) for file in work.inputs["weights"]],
         "search_sha256": sha256_of(outcome),
         "chosen": candidate,

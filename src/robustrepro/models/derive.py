@@ -70,7 +70,12 @@ def _derive(work: Work, network: Network, test: Split, weights: Path) -> tuple[n
         made(derivation.change, model, source)
     with atomic_path(weights) as partial:
         save_file({key: value.contiguous() for key, value in model.state_dict().items()}, partial)
-    return model, {"source": derivation.source, "source_weights_sha256": sha256_of(source)}
+    digest = sha256_of(source)
+    return model, {
+        "source": derivation.source,
+        "source_weights_sha256": digest,
+        "source_made_on": provenance.made_on(source, digest),
+    }
 
 
 def _copy_given(given: GivenFile, network: Network, test: Split, weights: Path) -> tuple[nn.Module, dict[str, Any]]:

@@ -163,7 +163,7 @@ def as_markdown(claims: Sequence[ClaimOverScales]) -> str:
     """
     header = ["| paper | the paper claims | reproduced? | real? | scale |", "| --- | --- | --- | --- | --- |"]
     lines = [
-        f"| {claim.paper} | {_on_one_line(claim.row['says'])} ({_on_one_line(claim.row['where'])}) "
+        f"| {claim.paper} | {on_one_line(claim.row['says'])} ({on_one_line(claim.row['where'])}) "
         f"| {claim.verdict}{f' ({claim.reading})' if claim.reading else ''} "
         f"| {'–' if claim.audit is Verdict.NOT_APPLICABLE else claim.audit} | {claim.scale} |"
         for claim in claims
@@ -171,5 +171,6 @@ def as_markdown(claims: Sequence[ClaimOverScales]) -> str:
     return "\n".join([*header, *lines]) + "\n"
 
 
-def _on_one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
+    """Return a text as a cell of a Markdown table."""
     return " ".join(text.split()).replace("|", "\\|")

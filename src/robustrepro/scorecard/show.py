@@ -57,6 +57,7 @@ def _print(console: Console, title: str, rows: Sequence[Row], scales: Sequence[s
     table = Table(title=title, box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
     widths = _widths(columns)
     widths["claim"] = max(NARROWEST_CLAIM, widths["claim"] - max(0, _width(columns) - console.width))
+    columns["claim"] = [_shortened(claim.plain, widths["claim"]) for claim in columns["claim"]]
     for heading, width in widths.items():
         table.add_column(heading, no_wrap=True, overflow="ellipsis", width=width)
     for line in zip(*columns.values(), strict=True):
@@ -104,6 +105,14 @@ def _cut(text: str, width: int) -> Text:
     cut = Text(text)
     cut.truncate(width, overflow="ellipsis")
     return cut
+
+
+def _shortened(text: str, width: int) -> Text:
+    """Return a name of at most so many characters, cut in its middle: names that begin alike mostly end differently."""
+    if len(text) <= width:
+        return Text(text)
+    end = (width - 1) // 2
+    return Text(f"{text[: width - 1 - end]}…{text[len(text) - end :]}")
 
 
 def _short(verdict: Verdict) -> Text:

@@ -266,6 +266,7 @@ def on_a_curve(kind: type[GradientAttack]) -> type[CurveAttack]:
 FixedBudgetAttack = Clean | BallAttack
 if TYPE_CHECKING:
     AttackSpec = FixedBudgetAttack | MinimalDistanceAttack
+    GradientSpec = GradientAttack
     GradientOrCleanSpec = GradientAttack | Clean
     CraftingSpec = BallAttack
     CurveAttackSpec = CurveAttack
@@ -275,6 +276,7 @@ else:
         return Annotated[Union[tuple(kinds)], Field(discriminator="name")]  # noqa: UP007 (not known beforehand)
 
     AttackSpec = _one_of([*ATTACKS.values()])
+    GradientSpec = _one_of([kind for kind in ATTACKS.values() if issubclass(kind, GradientAttack)])
     GradientOrCleanSpec = _one_of([kind for kind in ATTACKS.values() if issubclass(kind, GradientAttack | Clean)])
     CraftingSpec = _one_of([kind for kind in ATTACKS.values() if issubclass(kind, BallAttack)])
     CurveAttackSpec = _one_of([on_a_curve(kind) for kind in ATTACKS.values() if issubclass(kind, GradientAttack)])

@@ -238,8 +238,9 @@ class Contents:
         file = self._declarations.root / "papers" / paper / "published" / table.published
         rows = {row.label: key for key, row in table.rows.items()}
         columns = {column.full_label: key for key, column in table.columns.items()}
-        accuracies = [key for key in table.columns if self.heading(table, key)["accuracy"]]
-        cells = read_published(file, rows, columns, accuracies)
+        measured = ((key, column) for key, column in table.columns.items() if column.measures)
+        shares = [key for key, column in measured if self.statistic(column).unit == "%"]
+        cells = read_published(file, rows, columns, shares)
         return [{"row": row, "column": column, "text": text} for (row, column), text in cells.items()]
 
     # -- figures -------------------------------------------------------------------------------------------------

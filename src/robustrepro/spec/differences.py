@@ -131,7 +131,17 @@ class Differences:
         ]
         absent = tuple(name for name in self._declarations.models if self._declarations.left_out(name))
         left_out = [Note("models: left out (config.yaml)", "models", absent, overridden=True, from_paper=True)]
-        return notes + (left_out if absent else [])
+        return notes + (left_out if absent else []) + self._of_readings()
+
+    def _of_readings(self) -> list[Note]:
+        """Return which readings the user has asked for instead of those of the scale."""
+        asked = self._declarations.config.overrides.readings
+        return [
+            Note(
+                f"readings of {paper}: {', '.join(names) or 'none'} (config.yaml)", "models", (), True, from_paper=True
+            )
+            for paper, names in asked.items()
+        ]
 
     def of_data(self, model: str, measure: str) -> Iterator[str]:
         """Yield in words which data sets need not be the paper's, since the user has allowed other files of them."""

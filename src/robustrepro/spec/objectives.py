@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from robustrepro.spec.attacks import Bim, Fgsm, MiFgsm, Pgd
+from robustrepro.spec.attacks import GradientSpec
 from robustrepro.spec.base import LAZY, Implemented, Number
 
 ExampleLoss = Literal["cross_entropy", "clipped_cross_entropy"]
@@ -110,7 +110,7 @@ class VMatrix(OfRoots):
     hollow: bool
 
 
-Adversary = Annotated[Fgsm | Bim | MiFgsm | Pgd, Field(discriminator="name")]
+Adversary = GradientSpec
 """An attack that a training can run in every update."""
 
 
@@ -130,10 +130,9 @@ class Adversarial(OfLosses):
     def _adversary_suits_a_training(self) -> Self:
         if self.adversary.precision != "float32":
             raise ValueError(f"adversary.precision is {self.adversary.precision}; a training computes in float32")
-        if isinstance(self.adversary, Pgd) and self.adversary.restarts > 1:
-            raise ValueError(
-                f"adversary.restarts is {self.adversary.restarts}; every update attacks anew, expected restarts: 1"
-            )
+        restarts = getattr(self.adversary, "restarts", 1)
+        if restarts > 1:
+            raise ValueError(f"adversary.restarts is {restarts}; every update attacks anew, expected restarts: 1")
         return self
 
 

@@ -200,7 +200,9 @@ def check_models(models: Mapping[str, ModelDeclaration], datasets: Mapping[str, 
                 f"models.{name}: dataset: {model.dataset} has a test split only, so none can be trained on it"
             )
         shape = form_of(model.dataset, models, datasets).input_shape
-        if _clips_images(model, shape) and not has_pixel_range(model.dataset, models, datasets):
+        if has_pixel_range(model.dataset, models, datasets) and isinstance(model, TrainedModel):
+            require_lengths_within(f"models.{name}: objective", model.objective, shape)
+        elif _clips_images(model, shape):
             raise UserError(
                 f"models.{name}: objective.clipped: the images of {model.dataset} have no range to be clipped to; "
                 "expected false"
@@ -237,7 +239,7 @@ def _check_adversarial(
     for number, attack in enumerate(dataset.attacks):
         if why := attack.unfit(Inputs(form.input_shape, form.classes)):
             raise UserError(f"{where}.attacks[{number}]: {why}")
-    if dataset.clipped:
+    if has_pixel_range(name, models, datasets):
         require_lengths_within(f"{where}.attacks", dataset, form_of(name, models, datasets).input_shape)
 
 

@@ -108,6 +108,11 @@ def as_in_yaml(tree: Any) -> Any:
     """Return plain data whose text is what YAML makes of it: ``8`` a number, ``true`` a truth value.
 
     Snakemake leaves every value inside a mapping of its command line as text.
+
+    Raises
+    ------
+    UserError
+        At a number that would be read as another one.
     """
     if isinstance(tree, Mapping):
         return {key: as_in_yaml(value) for key, value in tree.items()}
@@ -116,7 +121,12 @@ def as_in_yaml(tree: Any) -> Any:
     if not isinstance(tree, str):
         return tree
     loader: Any = yaml.SafeLoader("")
-    return loader.construct_object(yaml.ScalarNode(loader.resolve(yaml.ScalarNode, tree, (True, False)), tree))
+    node = yaml.ScalarNode(loader.resolve(yaml.ScalarNode, tree, (True, False)), tree)
+    try:
+        _require_plain_number(node)
+    except yaml.MarkedYAMLError as error:
+        raise UserError(f"--config: {error.problem}") from None
+    return loader.construct_object(node)
 
 
 def require_text_keys(tree: Any, source: str, within: tuple[int, ...] = ()) -> None:

@@ -95,7 +95,7 @@ def _check_data(where: str, model: str, name: str, declarations: Declarations) -
     for attack in walk(measure):
         if isinstance(attack, Attack) and (why := attack.unfit(inputs)):
             raise UserError(f"{where}: {name} cannot attack {model} on {read}: {why}")
-    if not isinstance(measure, UnderAttack) or measure.clipped:
+    if declarations.has_pixel_range(read):
         require_lengths_within(f"{where}: {name}", measure, theirs.input_shape)
     if isinstance(measure, DecisionBoundary) and theirs.input_shape != POINTS:
         raise UserError(f"{where}: {name} is for points of the plane; {model} is of {read}")

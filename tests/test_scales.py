@@ -1,0 +1,33 @@
+"""The scales that the project ships: what its results rest on."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from conftest import REPOSITORY
+
+from robustrepro.spec.config import read_config
+from robustrepro.spec.plan import Plan
+
+
+@cache
+def plan_of(scale: str) -> Plan:
+    return Plan(read_config({"scale": scale, "papers": ["hrm", "robust_optimization"]}, replaced=True), root=REPOSITORY)
+
+
+@pytest.mark.parametrize(
+    ("scale", "model", "seeds"),
+    [
+        ("paper", "moons-erm-16", 30),
+        ("reduced", "moons-hrm-8", 30),
+        ("paper", "mnist-lenet5-hrm", 5),
+        ("paper", "mnist-lenet5-hrm@clipped", 5),
+        ("paper", "mnist-lenet5-erm@clipped-12", 5),
+        ("paper", "convnet-linf", 5),
+        ("reduced", "mnist-lenet5-hrm", 3),
+        ("reduced", "vgg-l2", 3),
+    ],
+)
+def test_cheap_models_have_the_seeds_that_make_their_claims_conclusive(scale: str, model: str, seeds: int) -> None:
+    assert len(plan_of(scale).declarations.seeds(model)) == seeds
