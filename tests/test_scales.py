@@ -24,7 +24,7 @@ def plan_of(scale: str) -> Plan:
         ("paper", "mnist-lenet5-hrm", 5),
         ("paper", "mnist-lenet5-hrm@clipped", 5),
         ("paper", "mnist-lenet5-erm@clipped-12", 5),
-        ("paper", "convnet-linf", 5),
+        ("paper", "convnet-linf", 3),
         ("reduced", "mnist-lenet5-hrm", 3),
         ("reduced", "vgg-l2", 3),
     ],
