@@ -182,7 +182,7 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     ),
     "epsilon of a training in 255ths": (
         put({"name": "adversarial", "adversary": {**FGSM, "epsilon": 8}}, "models", "image-erm", "objective"),
-        [f"{PAPER}: models.image-erm: objective: epsilon is 8", "did you mean 8/255?"],
+        ["models.image-erm: objective: epsilon is 8", "did you mean 8/255?"],
     ),
     "epsilon of a training beside a norm in 255ths": (
         put(
@@ -195,7 +195,7 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
             },
             *("models", "image-erm", "objective"),
         ),
-        [f"{PAPER}: models.image-erm: objective: epsilon is 8", "did you mean 8/255?"],
+        ["models.image-erm: objective: epsilon is 8", "did you mean 8/255?"],
     ),
     "epsilon in 255ths without clipping": (
         both(put(8, *PGD, "epsilon"), put(False, "measures", "pgd", "clipped")),
