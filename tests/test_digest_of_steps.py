@@ -261,6 +261,16 @@ def add_measures(declared: Declarations) -> None:
             for number, attack in enumerate(curves)
         },
         "losses": {"losses": {}},
+        "surface": {
+            "surface": {
+                "space": "inputs",
+                "directions": ["random", "margin"],
+                "functions": ["margin"],
+                "reach": 0.1,
+                "resolution": 3,
+                "images": [0],
+            }
+        },
         "geometry": {"input_geometry": {"functions": ["cross_entropy"]}, **SMALL},
         "over-epochs": {"over_epochs": {"attack": {**FGSM, "loss": "clipped_cross_entropy"}}, **SMALL},
         "path": {"training_path": {"every": 2}},
@@ -344,6 +354,10 @@ def add_figures(declared: Declarations) -> None:
         {"name": "histogram", "x": x, "series": losses},
         {"name": "scatter", "x": x, "y": {"column": "index", "label": "index"}, "series": losses},
         {"name": "adversarial_samples", "model": "image-erm", "measure": "samples"},
+        {
+            "name": "surfaces",
+            "panels": [{"label": "ERM", "model": "image-erm", "measure": "surface", "function": "margin"}],
+        },
         {"name": "table_scatter", "table": "accuracy", "x": "clean", "y": "pgd"},
     ]
     for key, figure in {

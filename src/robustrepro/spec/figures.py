@@ -103,6 +103,37 @@ class AdversarialSamples(FigureKind):
         return {self.measure: "samples"}
 
 
+class SurfacePanel(Panel):
+    """One surface: a function of a model's answer, around one ``image`` where the measure is in input space."""
+
+    measure: Name
+    function: Literal["cross_entropy", "confidence", "margin"]
+    image: int | None = Field(default=None, ge=0)
+    view: Literal["contour", "3d"] = "contour"
+
+
+class Surfaces(FigureKind):
+    """Surfaces, one per panel, with so many ``columns`` of them; every measure is of the kind surface.
+
+    ``axes`` are what stands on x and on y.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.figures.surfaces:draw"
+    name: Literal["surfaces"]
+    panels: list[SurfacePanel] = Field(min_length=1)
+    columns: int | None = Field(default=None, ge=1)
+    axes: Annotated[list[str], Field(min_length=2, max_length=2, default_factory=lambda: ["α", "β"])]
+
+    def sources(self) -> Iterator[Source]:
+        """Yield the measurement of each panel."""
+        for panel in self.panels:
+            yield Source(panel.model, panel.measure, panel.seed)
+
+    def kinds(self) -> Mapping[str, str]:
+        """Return the kind that the measures have to be of."""
+        return {panel.measure: "surface" for panel in self.panels}
+
+
 class TrainingGradients(PanelPerModel):
     """Directions of the gradients in each model's training; ``measure`` is of the kind training_path."""
 
@@ -449,6 +480,7 @@ Drawing = Annotated[
     | Lines
     | Histogram
     | Scatter
+    | Surfaces
     | TableScatter,
     Field(discriminator="name"),
 ]

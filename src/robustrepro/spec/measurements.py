@@ -340,6 +340,69 @@ class Samples(Measurement):
     }
 
 
+Direction = Literal["random", "cross_entropy", "least_likely", "margin", "filter_normalised"]
+
+
+class Surface(Measurement):
+    """Functions of the answer on a grid: in a plane of input space around images, or of parameter space.
+
+    Attributes
+    ----------
+    space
+        ``inputs`` or ``parameters``.
+    directions
+        Along x and along y. In input space every pixel changes by ±1: ``random``, or up the gradient of the
+        ``cross_entropy``, of the likelihood of the ``least_likely`` class, or of the ``margin`` of the best wrong class
+        over the label. In parameter space ``filter_normalised``.
+    functions
+        ``cross_entropy``, ``confidence`` (the softmax probability of the label) and ``margin``.
+    reach
+        How far the grid goes from its middle, in units of the directions: of pixels in [0, 1] in input space.
+    resolution
+        Points per side; an odd number, so that the middle is one of them.
+    images
+        The test images around which there is a surface, by their index; in input space.
+    examples
+        Over how many of the first test images values are averaged; in parameter space.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.measurements.surface:measure"
+    kind: Literal["surface"]
+    space: Literal["inputs", "parameters"]
+    directions: Annotated[list[Direction], Field(min_length=2, max_length=2)]
+    functions: Annotated[list[Literal["cross_entropy", "confidence", "margin"]], Field(min_length=1)]
+    reach: Annotated[Number, Field(gt=0)]
+    resolution: int = Field(default=51, ge=3, le=501)
+    images: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
+    examples: int | None = Field(default=None, ge=1)
+
+    cost: ClassVar[Cost] = Cost(gpu=1, memory_mb=3000, minutes=60)
+    statistic: ClassVar[Any] = {"mean": "value"}
+
+    @model_validator(mode="after")
+    def _directions_suit_the_space(self) -> Self:
+        if self.resolution % 2 == 0:
+            raise ValueError(f"resolution is {self.resolution}; expected an odd number, so that the middle is a point")
+        of_parameters = self.space == "parameters"
+        for direction in self.directions:
+            if (direction == "filter_normalised") != of_parameters:
+                raise ValueError(f"directions: there is no '{direction}' in the space of {self.space}")
+        for option, belongs in (("images", not of_parameters), ("examples", of_parameters)):
+            if bool(getattr(self, option)) != belongs:
+                needed = "is missing" if belongs else f"says nothing in the space of {self.space}"
+                raise ValueError(f"{option}: this key {needed}")
+        return self
+
+    def known_columns(self) -> frozenset[str]:
+        """Return the columns that it will have: points of parameter space are of no image."""
+        columns = frozenset({"function", "x", "y", "value"})
+        return columns | EXAMPLE if self.space == "inputs" else columns
+
+    def known_values(self, kept_epochs: Sequence[int] = ()) -> Mapping[str, Collection[Any]]:  # noqa: ARG002
+        """Return its functions."""
+        return {"function": self.functions}
+
+
 class DecisionBoundary(Measurement):
     """A model of points in the plane on a grid with ``resolution`` points per side, and on its training points."""
 
@@ -405,6 +468,7 @@ KINDS: dict[str, type[Measurement]] = {
     "over_epochs": OverEpochs,
     "parameter_distance": ParameterDistance,
     "samples": Samples,
+    "surface": Surface,
     "training_path": TrainingPath,
     "transfer": Transfer,
 }
