@@ -271,6 +271,7 @@ def add_measures(declared: Declarations) -> None:
                 "images": [0],
             }
         },
+        "gradients": {"input_gradients": {"images": [0]}},
         "geometry": {"input_geometry": {"functions": ["cross_entropy"]}, **SMALL},
         "over-epochs": {"over_epochs": {"attack": {**FGSM, "loss": "clipped_cross_entropy"}}, **SMALL},
         "path": {"training_path": {"every": 2}},
@@ -354,6 +355,7 @@ def add_figures(declared: Declarations) -> None:
         {"name": "histogram", "x": x, "series": losses},
         {"name": "scatter", "x": x, "y": {"column": "index", "label": "index"}, "series": losses},
         {"name": "adversarial_samples", "model": "image-erm", "measure": "samples"},
+        {"name": "image_gradients", "measure": "gradients", "panels": [{"label": "ERM", "model": "image-erm"}]},
         {
             "name": "surfaces",
             "panels": [{"label": "ERM", "model": "image-erm", "measure": "surface", "function": "margin"}],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -11,8 +11,8 @@ from torch.func import functional_call
 
 from robustrepro.attacks.losses import margin
 from robustrepro.derivatives import FUNCTIONS
-from robustrepro.errors import UserError
 from robustrepro.losses import cross_entropy
+from robustrepro.measurements.chosen import chosen_images
 from robustrepro.measurements.step import Columns
 from robustrepro.measurements.store import stacked
 from robustrepro.measurements.trained import Examples, Trained
@@ -46,16 +46,8 @@ def measure(trained: Trained, declared: Surface, progress: Progress) -> Columns:
     if declared.space == "parameters":
         rows = _around_weights(trained, declared, trained.examples("test", declared.examples), grid, progress)
     else:
-        rows = _around_images(trained, declared, _chosen(trained, declared.images), grid, progress)
+        rows = _around_images(trained, declared, chosen_images(trained, declared.images), grid, progress)
     return stacked(list(rows))
-
-
-def _chosen(trained: Trained, images: Sequence[int]) -> Examples:
-    split = trained.examples("test")
-    if max(images) >= len(split.labels):
-        raise UserError(f"{trained.model}: there is no test image {max(images)}, only {len(split.labels)} of them")
-    index = torch.tensor(images)
-    return Examples(split.inputs[index], split.labels[index], index, split.box)
 
 
 def _around_images(

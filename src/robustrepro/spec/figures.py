@@ -103,6 +103,14 @@ class AdversarialSamples(FigureKind):
         return {self.measure: "samples"}
 
 
+class ImageGradients(PanelPerModel):
+    """Images and, beside each, the gradient of every panel's model; ``measure`` is of the kind input_gradients."""
+
+    implementation: ClassVar[str] = "robustrepro.figures.image_gradients:draw"
+    kind: ClassVar[str] = "input_gradients"
+    name: Literal["image_gradients"]
+
+
 class SurfacePanel(Panel):
     """One surface: a function of a model's answer, around one ``image`` where the measure is in input space."""
 
@@ -477,6 +485,7 @@ Drawing = Annotated[
     | KernelSketch
     | DiagonalDominance
     | HeatMap
+    | ImageGradients
     | Lines
     | Histogram
     | Scatter

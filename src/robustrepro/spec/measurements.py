@@ -281,6 +281,10 @@ class Losses(OfExamples):
     columns: ClassVar[frozenset[str] | None] = EXAMPLE | {"loss"}
 
 
+FunctionOfLogits = Literal["margin", "confidence", "cross_entropy"]
+"""By its name in `robustrepro.derivatives`."""
+
+
 class InputGeometry(OfExamples):
     """Gradient and Hessian of ``functions`` of the answer with respect to each image, exactly, and how sparse they are.
 
@@ -294,7 +298,7 @@ class InputGeometry(OfExamples):
 
     implementation: ClassVar[str] = "robustrepro.measurements.input_geometry:measure"
     kind: Literal["input_geometry"]
-    functions: Annotated[list[Literal["margin", "confidence", "cross_entropy"]], Field(min_length=1)]
+    functions: Annotated[list[FunctionOfLogits], Field(min_length=1)]
     zero_gradient: Annotated[Number, Field(gt=0)] = 0.01
     zero_eigenvalue: Annotated[Number, Field(gt=0)] = 1e-9
 
@@ -312,6 +316,19 @@ class InputGeometry(OfExamples):
     def known_values(self, kept_epochs: Sequence[int] = ()) -> Mapping[str, Collection[Any]]:  # noqa: ARG002
         """Return its functions."""
         return {"function": self.functions}
+
+
+class InputGradients(Measurement):
+    """Test ``images``, by their index, and the gradient of ``function`` with respect to each of their pixels."""
+
+    implementation: ClassVar[str] = "robustrepro.measurements.input_gradients:measure"
+    kind: Literal["input_gradients"]
+    function: FunctionOfLogits = "margin"
+    images: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=16)]
+
+    cost: ClassVar[Cost] = Cost(gpu=1, memory_mb=3000)
+    columns: ClassVar[frozenset[str] | None] = EXAMPLE | {"channel", "y", "x", "value", "gradient"}
+    statistic: ClassVar[Any] = {"mean": "gradient"}
 
 
 class Samples(Measurement):
@@ -370,7 +387,7 @@ class Surface(Measurement):
     kind: Literal["surface"]
     space: Literal["inputs", "parameters"]
     directions: Annotated[list[Direction], Field(min_length=2, max_length=2)]
-    functions: Annotated[list[Literal["cross_entropy", "confidence", "margin"]], Field(min_length=1)]
+    functions: Annotated[list[FunctionOfLogits], Field(min_length=1)]
     reach: Annotated[Number, Field(gt=0)]
     resolution: int = Field(default=51, ge=3, le=501)
     images: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
@@ -464,6 +481,7 @@ KINDS: dict[str, type[Measurement]] = {
     "decision_boundary": DecisionBoundary,
     "history": History,
     "input_geometry": InputGeometry,
+    "input_gradients": InputGradients,
     "losses": Losses,
     "over_epochs": OverEpochs,
     "parameter_distance": ParameterDistance,
