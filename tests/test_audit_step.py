@@ -213,6 +213,15 @@ def test_transfer_that_was_not_tried_on_the_model_is_named_with_its_file(files: 
         read_worst_case(CELL, 0, files)
 
 
+def test_without_transfer_the_worst_case_is_over_what_was_made_for_the_model(tmp_path: Path) -> None:
+    layout = Layout(str(tmp_path))
+    with_transfer = AttackFiles.of(layout, CELL, SOURCES, 0)
+    without = AttackFiles.of(layout, {**CELL, "transfer": None}, SOURCES, 0)
+    assert len(with_transfer.transfer) == 2
+    assert without.transfer == {}
+    assert (without.tables, without.battery) == (with_transfer.tables, with_transfer.battery)
+
+
 @pytest.mark.parametrize("kind", ["tables", "battery", "transfer"])
 def test_a_missing_measurement_is_named(files: AttackFiles, kind: str) -> None:
     path = files.battery if kind == "battery" else next(iter(getattr(files, kind).values()))

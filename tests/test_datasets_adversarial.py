@@ -121,6 +121,27 @@ def test_each_row_lies_in_the_ball_of_the_attack_that_it_names(baseline: Baselin
     assert manifest.test.examples == sum(attack.kept for attack in made.origins.attacks)
 
 
+@pytest.mark.parametrize("clipped", [True, False])
+def test_the_originals_can_be_stored_instead_in_the_same_order(baseline: Baseline, tmp_path: Path, clipped: bool):
+    attacked, asked = tmp_path / "attacked", tmp_path / "originals"
+    baseline.make(attacked, declared_set(LINF, L2, clipped=clipped))
+    manifest = baseline.make(asked, declared_set(LINF, L2, clipped=clipped, stored="originals"))
+    examples, originals, source = load(attacked, "test"), load(asked, "test"), load(baseline.original, "test")
+    assert originals.inputs.dtype == source.inputs.dtype
+    assert torch.equal(originals.inputs, load_originals(attacked))
+    assert torch.equal(originals.labels, examples.labels)
+    assert originals.origins is not None
+    assert examples.origins is not None
+    assert torch.equal(originals.origins.index, examples.origins.index)
+    assert torch.equal(originals.origins.attack, examples.origins.attack)
+    assert right(baseline.network(), as_float(originals.inputs), originals.labels).all()
+    # They have the range of the images that they are, whether the examples left it or not.
+    assert originals.box == (0.0, 1.0)
+    assert manifest.test.examples == len(examples.labels)
+    with pytest.raises(UserError, match="no originals of adversarial examples"):
+        load_originals(asked)
+
+
 def test_pixels_stay_in_the_unit_box_unless_there_is_none(baseline: Baseline, tmp_path: Path):
     baseline.make(tmp_path / "clipped", declared_set(LINF))
     baseline.make(tmp_path / "unclipped", declared_set(LINF, clipped=False))

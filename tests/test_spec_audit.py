@@ -189,3 +189,29 @@ def test_what_is_not_clipped_is_audited_in_a_ball_of_its_own_by_attacks_that_do_
             subject = "image-hrm" if kind == "battery" else "image-erm"
             job = json.loads(plan.job("measure", measure=cell[kind], subject=subject, seed=0).spec)
             assert job["measure"]["clipped"] == cell["clipped"]
+
+
+def test_a_model_is_audited_on_the_data_that_its_measure_is_on_and_not_by_transfer(declarations: Declarations) -> None:
+    fgsm = {"name": "fgsm", "norm": "l2", "epsilon": 0.5}
+    of_erm = {"model": "image-erm", "attacks": [fgsm], "clipped": False, "stored": "originals"}
+    declarations.paper["datasets"] = {"fooled": {"adversarial": of_erm}}
+    declarations.paper["measures"]["own"] = {"attack": fgsm, "data": "fooled", "clipped": False}
+    table = declarations.paper["tables"]["accuracy"]
+    del table["published"]
+    table["columns"]["own"] = {"label": "Made for it", "measure": "own"}
+    both = ["accuracy[hrm, own] >= 10", "accuracy[hrm, pgd] >= accuracy[erm, pgd]"]
+    declarations.paper["claims"]["hrm-is-better"] |= {"holds_if": both}
+    plan = declarations.plan()
+    (claim,) = json.loads(plan.job("audit", paper="small").spec)["claims"]
+    cells = {cell["cell"]: cell for cell in claim["readings"][0]["cells"]}
+    own, pgd = cells["accuracy[hrm, own]"], cells["accuracy[hrm, pgd]"]
+    assert (own["data"], own["norm"], own["epsilon"]) == ("fooled", "l2", 0.5)
+    assert (own["battery"], own["transfer"], own["measures"]) == ("audit-l2-0.5-unclipped-on-fooled", None, ["own"])
+    assert (pgd["data"], pgd["battery"], pgd["transfer"]) == ("", "audit-linf-0.3", "audit-transfer-small")
+    job = plan.job("measure", measure=own["battery"], subject="image-hrm", seed=1)
+    measure = json.loads(job.spec)["measure"]
+    assert (measure["data"], measure["clipped"], measure["ball"]["norm"]) == ("fooled", False, "l2")
+    assert dict(job.inputs)["data"] == plan.layout.data_manifest("fooled", 1)
+    files = [path for _, path in plan.job("audit", paper="small").inputs]
+    assert any("on-fooled/image-hrm" in file for file in files)
+    assert not any("transfer" in file and "fooled" in file for file in files)

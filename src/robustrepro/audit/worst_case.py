@@ -105,7 +105,7 @@ class AttackFiles:
             The scale's.
         cell
             ``model``, and the measures in its ball: ``measures``, those of the tables, ``battery``, and ``transfer``,
-            under which models are tried on one another.
+            under which models are tried on one another, if they are.
         sources
             The models whose examples were tried on this one, each with its number of seeds.
         seed
@@ -116,7 +116,8 @@ class AttackFiles:
             return Path(layout.measurement(measure, subject, subject_seed))
 
         model = cell["model"]
-        others = [(source, other) for source, seeds in sources.items() for other in range(seeds)]
+        tried = sources if cell["transfer"] else {}
+        others = [(source, other) for source, seeds in tried.items() for other in range(seeds)]
         return cls(
             {measure: measurement(measure, model, seed) for measure in cell["measures"]},
             measurement(cell["battery"], model, seed),

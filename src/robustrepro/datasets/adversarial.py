@@ -30,7 +30,7 @@ def make(declared: AdversarialDataset, ingredients: Ingredients) -> MadeDataset:
     """Attack every image of a split that the model gets right, and keep each point that fools it.
 
     The rows are in the order of the attacks, and under each attack in the order of the images. The points are kept in
-    float32, since 8 bits would move them.
+    float32, since 8 bits would move them; originals, where these are what is to be stored, as their data set has them.
 
     Raises
     ------
@@ -53,11 +53,14 @@ def make(declared: AdversarialDataset, ingredients: Ingredients) -> MadeDataset:
         target = _Target(f"datasets.{declared.name}: {attacked.model}", model, box, attacked.attack_seed)
         test, attacks = _fooling(target, split.inputs, split.labels, declared.attacks)
         record = _model_record(attacked, device_name(device))
+    in_range = box is not None
+    if declared.stored == "originals":
+        test, in_range = _originals_of(test), split.box is not None
     log.info("%s: %d examples, each of which fools %s", declared.name, len(test.labels), attacked.model)
     made_from = MadeFrom(
         dataset=original.name,
         manifest_sha256=sha256_of(folder / MANIFEST),
-        clipped=box is not None,
+        clipped=in_range,
         model=record,
         attacks=attacks,
     )
@@ -117,6 +120,14 @@ def _fooling(
     _require_all_wrong(target, kept, labels[index], index)
     origins = Origins(index.numpy(), torch.cat(numbers).numpy(), stored[index].numpy())
     return Examples(kept.numpy(), labels[index].numpy(), origins), tuple(records)
+
+
+def _originals_of(examples: Examples) -> Examples:
+    """Return what adversarial examples were made of, in their order, each with where it is from."""
+    origins = examples.origins
+    assert origins is not None
+    assert origins.inputs is not None
+    return Examples(origins.inputs, examples.labels, Origins(origins.index, origins.attack))
 
 
 def _require_all_wrong(target: _Target, points: Tensor, labels: Tensor, indices: Tensor) -> None:

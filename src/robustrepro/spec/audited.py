@@ -31,11 +31,15 @@ UNCLIPPED = "-unclipped"
 
 
 class Ball(NamedTuple):
-    """Where an adversary may go: within ε in a norm and, where it is clipped, in the range of valid pixels."""
+    """Where an adversary may go: within ε in a norm and, where it is clipped, in the range of valid pixels.
+
+    ``data`` is the data set whose images are attacked, where these are not the model's own test images.
+    """
 
     norm: Norm
     epsilon: float
     clipped: bool
+    data: str = ""
 
 
 class Transfers(NamedTuple):
@@ -88,7 +92,9 @@ class PaperAudit:
             raise self._not_in(ball, error) from None
         if ball.clipped:
             self._require_lengths(attacks, transfer, self._inputs(model).shape)
-        return AuditOfBall(kind="audit", ball=attacks, clipped=ball.clipped, examples=audit.examples)
+        return AuditOfBall(
+            kind="audit", ball=attacks, clipped=ball.clipped, data=ball.data or None, examples=audit.examples
+        )
 
     def _require_lengths(self, attacks: AuditBall, transfer: BallAttack | None, shape: tuple[int, ...]) -> None:
         """Refuse steps of the audit's that lead out of the range of pixels; those that follow from ε are ε's matter."""
@@ -103,12 +109,14 @@ class PaperAudit:
     def transfer_measures(self) -> dict[str, Transfers]:
         """The measures under which the models of a reading attack those that are audited under it.
 
-        A model is audited by transfer under the first reading that shows it.
+        A model is audited by transfer under the first reading that shows it. On other images than its own test images
+        it is not: they may be others for every seed, and no two models would be attacked on the same.
         """
         return {
             self.transfer_measure(target, ball): Transfers(self._under.reading_of(target), ball.clipped)
             for target, balls in self.balls.items()
             for ball in balls
+            if not ball.data
         }
 
     def transfer_measure(self, target: str, ball: Ball) -> str:
@@ -158,7 +166,7 @@ class PaperAudit:
         for model, balls in self.balls.items():
             for ball in balls:
                 self.battery(ball, model)
-                for source in self.sources(model):
+                for source in () if ball.data else self.sources(model):
                     self.transfer(self.transfer_measure(model, ball), source)
 
     def _inputs(self, model: str) -> Inputs:
@@ -202,7 +210,7 @@ class PaperAudit:
                 **ball._asdict(),
                 "measures": [name for name in self._measures_of(model) if self._ball(name) == ball],
                 "battery": battery_measure(ball),
-                "transfer": self.transfer_measure(model, ball),
+                "transfer": None if ball.data else self.transfer_measure(model, ball),
             }
             for cell, model, measure, ball in self._attacked_cells(conditions)
         ]
@@ -228,7 +236,7 @@ class PaperAudit:
                     names = [*cell["measures"], cell["battery"]]
                     files |= dict.fromkeys(layout.measurement(name, cell["model"], seed) for name in names)
         for target, balls in self.balls.items():
-            for measure in dict.fromkeys(self.transfer_measure(target, ball) for ball in balls):
+            for measure in dict.fromkeys(self.transfer_measure(target, ball) for ball in balls if not ball.data):
                 for source, seeds in self.sources(target).items():
                     files |= dict.fromkeys(
                         layout.measurement(measure, source, seed)
@@ -252,7 +260,7 @@ class PaperAudit:
     def _balls_of(self, measure: str, target: str) -> list[Ball]:
         """Return the balls of an audited model that a measure of transfer is in."""
         clipped = self.transfer_measures[measure].clipped
-        return [ball for ball in self.balls[target] if ball.clipped == clipped]
+        return [ball for ball in self.balls[target] if ball.clipped == clipped and not ball.data]
 
     def _conditions(self) -> Iterator[tuple[str, ...]]:
         """Yield the conditions of every claim under every reading."""
@@ -298,12 +306,12 @@ class PaperAudit:
         return values, list(others)
 
     def _ball(self, measure: str) -> Ball | None:
-        """Return the ball of a measure on the whole model's test set; None where there is none."""
+        """Return the ball of a measure on test images; None where there is none."""
         declared = self._declarations.measure(measure)
-        if not isinstance(declared, Attack) or declared.split != "test" or declared.data is not None:
+        if not isinstance(declared, Attack) or declared.split != "test":
             return None
         norm, epsilon = getattr(declared.attack, "norm", None), getattr(declared.attack, "epsilon", None)
-        return None if norm is None or epsilon is None else Ball(norm, epsilon, declared.clipped)
+        return None if norm is None or epsilon is None else Ball(norm, epsilon, declared.clipped, declared.data or "")
 
     def _measures_of(self, model: str) -> list[str]:
         """Return the measures that the paper's tables have of a model, in the tables' order."""
@@ -318,7 +326,8 @@ class PaperAudit:
 
 def battery_measure(ball: Ball) -> str:
     """Return the name of the measure of a model under every attack in a ball."""
-    return f"{RESERVED}{ball.norm}-{ball.epsilon:g}{'' if ball.clipped else UNCLIPPED}"
+    on_data = f"-on-{ball.data}" if ball.data else ""
+    return f"{RESERVED}{ball.norm}-{ball.epsilon:g}{'' if ball.clipped else UNCLIPPED}{on_data}"
 
 
 def balls_of_audits(audits: Iterable[PaperAudit]) -> dict[str, tuple[PaperAudit, Ball]]:

@@ -250,7 +250,8 @@ def has_pixel_range(name: str, models: Mapping[str, ModelDeclaration], datasets:
     """
     dataset = datasets[name]
     if isinstance(dataset, AdversarialDataset):
-        return dataset.clipped and has_pixel_range(origin_of(dataset.model, models).dataset, models, datasets)
+        in_range = dataset.clipped or dataset.stored == "originals"
+        return in_range and has_pixel_range(origin_of(dataset.model, models).dataset, models, datasets)
     if isinstance(dataset, GeneratedDataset) and isinstance(dataset.by, PreprocessedOnce):
         return False
     if isinstance(dataset, DerivedDataset):

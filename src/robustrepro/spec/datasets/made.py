@@ -102,7 +102,8 @@ class AdversarialDataset(Dataset):
     """Every image of a split that a model gets right, attacked in each way, and kept where that fools the model.
 
     The images are those of the model's own data set. Unless ``clipped``, the examples may leave the range of valid
-    pixels. The data set belongs to a scale and a seed, and has a test split only.
+    pixels. The data set belongs to a scale and a seed, and has a test split only. It has the examples, or, where
+    ``stored`` says so, the ``originals`` that they were made of: what other adversaries may start from.
     """
 
     implementation: ClassVar[str] = "robustrepro.datasets.adversarial:make"
@@ -111,6 +112,7 @@ class AdversarialDataset(Dataset):
     attacks: Annotated[list[CraftingSpec], Field(min_length=1)]
     split: Literal["train", "test"] = "test"
     clipped: bool = True
+    stored: Literal["examples", "originals"] = "examples"
 
     @model_validator(mode="after")
     def _losses_need_no_objective(self) -> AdversarialDataset:
@@ -122,7 +124,8 @@ class AdversarialDataset(Dataset):
     @property
     def in_words(self) -> str:
         """Where it comes from."""
-        return f"adversarial examples that fool {self.model}"
+        examples = f"adversarial examples that fool {self.model}"
+        return examples if self.stored == "examples" else f"the originals of {examples}"
 
 
 DeclaredDataset = GeneratedDataset | HeldOutDataset | AdversarialDataset
