@@ -267,7 +267,10 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     ),
     "unknown objective": (
         put("hrn", "models", HRM, "objective", "name"),
-        [f"{PAPER}: models.{HRM}: objective.name: unknown name 'hrn'; did you mean 'hrm'?", "cem, erm, gradient_regularisation, hrm"],
+        [
+            f"{PAPER}: models.{HRM}: objective.name: unknown name 'hrn'; did you mean 'hrm'?",
+            "cem, erm, gradient_regularisation, hrm",
+        ],
     ),
     "objective as text": (
         put("hrm", "models", HRM, "objective"),

@@ -46,7 +46,7 @@ def test_the_commit_is_that_of_the_repository_that_tracks_the_package(package: P
     assert commit_of(package) == commit
 
 
-@pytest.mark.parametrize("edited", ["spec/plan.py", "../../README.md", "spec/new.py"])
+@pytest.mark.parametrize("edited", ["spec/plan.py", "../../README.md", "spec/new.py", "../../my_kinds.py"])
 def test_a_tree_that_differs_from_its_commit_is_said_to_and_so_is_one_with_a_new_source(
     package: Path, edited: str
 ) -> None:

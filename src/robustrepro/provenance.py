@@ -60,15 +60,16 @@ def commit_of(package: Path) -> str:
 
     Returns
     -------
-    Twelve hexadecimal digits, followed by "(modified)" where a tracked file of the repository differs from that commit
-    or an untracked one lies in the package; "unknown", followed by why, where no repository tracks the package or git
-    cannot tell.
+    Twelve hexadecimal digits, followed by "(modified)" where a tracked file of the repository differs from that commit,
+    or an untracked one lies in the package or is Python elsewhere in the repository, such as an extension; "unknown",
+    followed by why, where no repository tracks the package or git cannot tell.
     """
     try:
         listed = _git(package, "ls-files", "-t", "--cached", "--others", "--exclude-standard", "--exclude=__pycache__")
         files = [line.split(" ", 1) for line in listed.splitlines()]
         if not any(name == "__init__.py" and tag != UNTRACKED for tag, name in files):
             return "unknown (the repository around the sources does not track them)"
+        beside = _git(package, "ls-files", "--others", "--exclude-standard", "--", ":(top)*.py")
         described = _git(package, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     except FileNotFoundError:
         return "unknown (git is not installed)"
@@ -80,7 +81,7 @@ def commit_of(package: Path) -> str:
     except OSError as error:
         return f"unknown (git cannot be run: {error.strerror})"
     clean = described.strip().removesuffix("-dirty")
-    modified = clean != described.strip() or any(tag == UNTRACKED for tag, _ in files)
+    modified = clean != described.strip() or bool(beside) or any(tag == UNTRACKED for tag, _ in files)
     return f"{clean} (modified)" if modified else clean
 
 
