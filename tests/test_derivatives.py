@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad, hessian, vmap
 
-from robustrepro.derivatives import FUNCTIONS, derivatives_of, is_piecewise_linear, logit_jacobians
+from robustrepro.derivatives import derivatives_of, is_piecewise_linear, logit_jacobians
+from robustrepro.logit_functions import FUNCTIONS
 from robustrepro.models.build import build_network
 from robustrepro.spec.networks import Network
 

@@ -11,8 +11,8 @@ from measuring import MLP, checkpoint, described, measured
 from torch.func import grad, hessian, vmap
 
 from robustrepro.datasets.tensors import load
-from robustrepro.derivatives import FUNCTIONS
 from robustrepro.errors import UserError
+from robustrepro.logit_functions import FUNCTIONS
 
 COUNT = 7
 COLUMNS = [

@@ -11,8 +11,8 @@ from measuring import checkpoint, described, measured
 from torch.func import grad, vmap
 
 from robustrepro.datasets.tensors import as_float, load
-from robustrepro.derivatives import FUNCTIONS
 from robustrepro.errors import UserError
+from robustrepro.logit_functions import FUNCTIONS
 
 STRIDED = {"architecture": {"name": "strided_convnet", "channels": [2, 3], "kernel": 5, "stride": 2, "hidden": [6]}}
 

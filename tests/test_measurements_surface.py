@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from robustrepro.attacks.losses import classification_margin
 from robustrepro.datasets.tensors import as_float, load
-from robustrepro.derivatives import FUNCTIONS
 from robustrepro.errors import UserError
+from robustrepro.logit_functions import FUNCTIONS
 from robustrepro.losses import cross_entropy
 from robustrepro.measurements.surface import filter_normalised, input_direction
 from robustrepro.models.build import build_network

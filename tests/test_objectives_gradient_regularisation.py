@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.func import grad, vmap
 from training_cases import a_training
 
-from robustrepro.attacks.losses import classification_margin
 from robustrepro.implementations import made
+from robustrepro.logit_functions import FUNCTIONS
 from robustrepro.losses import cross_entropy
 from robustrepro.objectives.adversarial import AdversarialRisk
 from robustrepro.objectives.base import Objective, Step
@@ -29,7 +29,6 @@ LENGTHS = {
     "linf": lambda slopes: slopes.abs().amax(1),
     "squared_l2": lambda slopes: slopes.square().sum(1),
 }
-FUNCTIONS = {"margin": classification_margin, "cross_entropy": cross_entropy}
 FGSM = {"name": "fgsm", "epsilon": 0.1}
 
 
@@ -146,7 +145,7 @@ def test_the_losses_that_an_attack_ascends_are_those_without_the_norm(model, ste
     [
         ({"coefficient": 0}, "greater than 0"),
         ({"norm": "l3"}, "'l1', 'l2', 'linf' or 'squared_l2'"),
-        ({"function": "logits"}, "'margin' or 'cross_entropy'"),
+        ({"function": "logits"}, "'margin', 'confidence' or 'cross_entropy'"),
         (
             {"beside": {"name": "adversarial", "adversary": FGSM, "loss": "clipped_cross_entropy"}},
             "beside.loss is clipped_cross_entropy, but loss is cross_entropy; expected the same",

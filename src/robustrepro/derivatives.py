@@ -7,31 +7,13 @@ most the number of classes; all other eigenvalues are exactly 0, and no eigensol
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.func import grad, hessian, vmap
 
-from robustrepro.attacks.losses import classification_margin
-from robustrepro.losses import cross_entropy
-
-FunctionOfLogits = Callable[[Tensor, Tensor], Tensor]
-"""Maps logits (N, classes) and labels (N,) to values (N,)."""
-
-
-def confidence(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the softmax probability of each label, shape (N,)."""
-    return logits.softmax(1).gather(1, labels.unsqueeze(1)).squeeze(1)
-
-
-FUNCTIONS: dict[str, FunctionOfLogits] = {
-    "margin": classification_margin,
-    "confidence": confidence,
-    "cross_entropy": cross_entropy,
-}
-"""By the name in a declaration."""
+from robustrepro.logit_functions import FUNCTIONS
 
 
 @dataclass(frozen=True)

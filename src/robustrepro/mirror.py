@@ -15,7 +15,7 @@ def use_configured_mirror() -> None:
     from robustrepro.spec.strict_yaml import read_yaml
 
     file = Path(CONFIG_FILE)
-    data = read_yaml(file).get("data") if file.exists() else None
+    data = read_yaml(file).get("data") if file.exists() and not os.environ.get(VARIABLE) else None
     use_mirror(data.get("mirror") if isinstance(data, dict) else None)
 
 

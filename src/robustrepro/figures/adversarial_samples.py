@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from robustrepro.figures import style
 from robustrepro.figures.data import FigureData
+from robustrepro.figures.images import draw_image, pixels, stretched
 from robustrepro.spec.figures import AdversarialSamples
 from robustrepro.words import norm_in_words
 
@@ -18,7 +16,6 @@ RING = 110
 """Area of a circle around a pixel, in square points."""
 LARGEST, NARROWEST = 1.3, 3.6
 """Width of one image and of the figure, in inches."""
-RGB = 3
 
 
 def draw(declared: AdversarialSamples, data: FigureData) -> Figure:
@@ -45,7 +42,7 @@ def draw(declared: AdversarialSamples, data: FigureData) -> Figure:
             raise data.unusable(f"sample {column}", file, "it is the same before and after the attack")
         for row, part in enumerate(PARTS):
             axis = axes[row * len(samples) + column]
-            _draw_image(axis, pictures[part].clip(0, 1) if in_range else stretched(pictures[part], pictures[PARTS[0]]))
+            draw_image(axis, pictures[part].clip(0, 1) if in_range else stretched(pictures[part], pictures[PARTS[0]]))
             axis.set_title(str(sample.loc[sample["part"] == part, "prediction"].iloc[0]), fontsize=style.LABEL, pad=3)
         if declared.circled:
             y, x = np.unravel_index(change.argmax(), change.shape)
@@ -62,37 +59,3 @@ def draw(declared: AdversarialSamples, data: FigureData) -> Figure:
         remarks.append("pixels below 0 and above 1 are drawn as 0 and 1")
     style.note(figure, data.scale, *remarks)
     return figure
-
-
-def pixels(rows: pd.DataFrame) -> NDArray[np.float64]:
-    """Return an image, shape (height, width, channels), from its rows ``channel``, ``y``, ``x`` and ``value``."""
-    shape = tuple(int(rows[name].max()) + 1 for name in ("y", "x", "channel"))
-    image = np.zeros(shape)
-    image[rows["y"], rows["x"], rows["channel"]] = rows["value"]
-    return image
-
-
-def stretched(image: NDArray[np.float64], original: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a preprocessed image as it is drawn: each channel from the original's least value to its largest, clipped.
-
-    Parameters
-    ----------
-    image, original
-        Shape (height, width, channels).
-
-    Returns
-    -------
-    Values in [0, 1], of the same shape.
-    """
-    low, high = original.min((0, 1)), original.max((0, 1))
-    relative: NDArray[np.float64] = (image - low) / np.maximum(high - low, np.finfo(np.float64).tiny)
-    return relative.clip(0, 1)
-
-
-def _draw_image(axis: Axes, image: NDArray[np.float64]) -> None:
-    if image.shape[-1] == RGB:
-        axis.imshow(image)
-    else:
-        axis.imshow(image[..., 0], cmap="gray", vmin=0, vmax=1)
-    axis.set_xticks([])
-    axis.set_yticks([])

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from robustrepro.figures import style
-from robustrepro.figures.adversarial_samples import pixels
 from robustrepro.figures.data import FigureData
+from robustrepro.figures.images import draw_image, pixels, stretched
 from robustrepro.spec.figures import ImageGradients
 
 LARGEST = 1.5
 """Width of one image, in inches."""
-RGB = 3
 
 
 def draw(declared: ImageGradients, data: FigureData) -> Figure:
@@ -43,13 +40,11 @@ def draw(declared: ImageGradients, data: FigureData) -> Figure:
             if style.all_equal(rows["gradient"]) is not None:
                 file = data.file(panel.model, declared.measure, panel.seed)
                 raise data.unusable(panel.label, file, f"the gradient of image {index} is the same in every pixel")
-            pictures[panel.label] = stretched(pixels(rows.assign(value=rows["gradient"])))
+            gradient = pixels(rows.assign(value=rows["gradient"]))
+            pictures[panel.label] = stretched(gradient, gradient)
         for column, (label, picture) in enumerate(pictures.items()):
             axis = axes[row * width + column]
-            shape = {"X": picture} if picture.shape[-1] == RGB else {"X": picture[..., 0], "cmap": "gray"}
-            axis.imshow(**shape, vmin=0, vmax=1)
-            axis.set_xticks([])
-            axis.set_yticks([])
+            draw_image(axis, picture)
             if row == 0:
                 axis.set_title(label, fontsize=style.LABEL)
     remarks = [
@@ -62,10 +57,3 @@ def draw(declared: ImageGradients, data: FigureData) -> Figure:
 
 def _of_image(frame: pd.DataFrame, index: int) -> pd.DataFrame:
     return frame[frame["index"] == index]
-
-
-def stretched(gradient: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a gradient scaled to [0, 1], from its least value to its largest over all channels."""
-    low, high = gradient.min(), gradient.max()
-    scaled: NDArray[np.float64] = (gradient - low) / (high - low)
-    return scaled

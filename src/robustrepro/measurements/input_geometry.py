@@ -6,8 +6,9 @@ import copy
 
 import torch
 
-from robustrepro.derivatives import FUNCTIONS, derivatives_of, is_piecewise_linear, logit_jacobians
+from robustrepro.derivatives import derivatives_of, is_piecewise_linear, logit_jacobians
 from robustrepro.errors import UserError
+from robustrepro.logit_functions import FUNCTIONS
 from robustrepro.measurements.step import Columns
 from robustrepro.measurements.store import stacked
 from robustrepro.measurements.trained import Trained

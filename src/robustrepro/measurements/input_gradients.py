@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from robustrepro.derivatives import FUNCTIONS
+from robustrepro.logit_functions import FUNCTIONS
 from robustrepro.measurements.chosen import chosen_images
 from robustrepro.measurements.step import Columns
 from robustrepro.measurements.store import stacked

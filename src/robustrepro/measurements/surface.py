@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from robustrepro.attacks.losses import margin
-from robustrepro.derivatives import FUNCTIONS
+from robustrepro.logit_functions import FUNCTIONS
 from robustrepro.losses import cross_entropy
 from robustrepro.measurements.chosen import chosen_images
 from robustrepro.measurements.step import Columns

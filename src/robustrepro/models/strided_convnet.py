@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from robustrepro.models.mlp import MultiLayerPerceptron
+
 
 class StridedConvNet(nn.Module):
     """Convolutions with one stride and ReLU, then fully connected layers with ReLU between them.
@@ -52,13 +54,8 @@ class StridedConvNet(nn.Module):
             if min(height, width) < 1:
                 shape = "x".join(map(str, input_shape[1:]))
                 raise ValueError(f"nothing is left of images of {shape} after {len(features) // 2} convolution(s)")
-        classifier: list[nn.Module] = [nn.Flatten()]
-        wide = depth * height * width
-        for narrow in hidden:
-            classifier += [nn.Linear(wide, narrow), nn.ReLU()]
-            wide = narrow
         self.features = nn.Sequential(*features)
-        self.classifier = nn.Sequential(*classifier, nn.Linear(wide, classes))
+        self.classifier = MultiLayerPerceptron((depth, height, width), classes, hidden)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits, shape (N, classes), of images of shape (N, channels, height, width)."""

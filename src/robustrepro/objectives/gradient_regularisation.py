@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from robustrepro.attacks.losses import classification_margin
 from robustrepro.implementations import made
-from robustrepro.losses import PerExampleLoss, cross_entropy, example_loss
+from robustrepro.logit_functions import FUNCTIONS
+from robustrepro.losses import example_loss
 from robustrepro.objectives.base import Objective, Risk, Step
 
 if TYPE_CHECKING:
     from robustrepro.spec.objectives import Adversarial
-
-FUNCTIONS: Mapping[str, PerExampleLoss] = {"margin": classification_margin, "cross_entropy": cross_entropy}
-"""What may be regularised: functions of logits (N, classes) and labels (N,), one value per example."""
 
 ORDERS: Mapping[str, float] = {"l1": 1, "l2": 2, "linf": torch.inf}
 
@@ -36,7 +33,7 @@ class _Differentiated(torch.autograd.Function):
 
 
 class GradientRegularisedRisk:
-    """Loss plus c times the mean norm of ∂L/∂x, L the margin Z_y − max_{i≠y} Z_i or the cross-entropy (Equation 11).
+    """Loss plus c times the mean norm of ∂L/∂x, L a function of the logits (Equation 11).
 
     The gradient of the norm with respect to the weights is a mixed second derivative, which a second backward pass
     gives (double backpropagation, Equation 12).
@@ -44,7 +41,7 @@ class GradientRegularisedRisk:
     Parameters
     ----------
     function
-        L: ``margin`` (Equation 2) or ``cross_entropy``.
+        L: the name of a function in :mod:`robustrepro.logit_functions`, such as ``margin`` (Equation 2).
     norm
         Of ∂L/∂x, one number per example: ``l1``, ``l2``, ``linf``, or ``squared_l2``, the square of the second.
     coefficient
@@ -66,8 +63,8 @@ class GradientRegularisedRisk:
 
     def __init__(
         self,
-        function: Literal["margin", "cross_entropy"],
-        norm: Literal["l1", "l2", "linf", "squared_l2"],
+        function: str,
+        norm: str,
         coefficient: float,
         loss: str = "cross_entropy",
         beside: Adversarial | None = None,

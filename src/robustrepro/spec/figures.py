@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from robustrepro.grammar import Place
 from robustrepro.spec.base import Declaration, Implemented, Key, Name, Number, OneLine
+from robustrepro.spec.objectives import FunctionOfLogits
 
 Positive = Annotated[Number, Field(gt=0)]
 
@@ -115,7 +116,7 @@ class SurfacePanel(Panel):
     """One surface: a function of a model's answer, around one ``image`` where the measure is in input space."""
 
     measure: Name
-    function: Literal["cross_entropy", "confidence", "margin"]
+    function: FunctionOfLogits
     image: int | None = Field(default=None, ge=0)
     view: Literal["contour", "3d"] = "contour"
 

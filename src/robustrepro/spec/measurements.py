@@ -25,6 +25,7 @@ from robustrepro.spec.attacks import (
 from robustrepro.spec.audit import AuditBall
 from robustrepro.spec.base import Implemented, Name, Number
 from robustrepro.spec.config import validated
+from robustrepro.spec.objectives import FunctionOfLogits
 from robustrepro.spec.strict_yaml import Tree
 
 Part = Literal["network", "objective", "training", "checkpoints", "history"]
@@ -279,10 +280,6 @@ class Losses(OfExamples):
 
     statistic: ClassVar[Any] = {"mean": "loss"}
     columns: ClassVar[frozenset[str] | None] = EXAMPLE | {"loss"}
-
-
-FunctionOfLogits = Literal["margin", "confidence", "cross_entropy"]
-"""By its name in `robustrepro.derivatives`."""
 
 
 class InputGeometry(OfExamples):

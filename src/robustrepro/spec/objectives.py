@@ -9,6 +9,8 @@ from pydantic import Field, TypeAdapter, model_validator
 from robustrepro.spec.attacks import GradientSpec
 from robustrepro.spec.base import LAZY, Implemented, Number
 
+FunctionOfLogits = Literal["margin", "confidence", "cross_entropy"]
+"""By its name in `robustrepro.logit_functions`."""
 ExampleLoss = Literal["cross_entropy", "clipped_cross_entropy"]
 GUARD = 1e-8
 """δ in √(Lᵢ + δ) where a loss can reach 0, in nats."""
@@ -144,7 +146,7 @@ class GradientRegularisation(OfLosses):
 
     implementation: ClassVar[str] = "robustrepro.objectives.gradient_regularisation:GradientRegularisedRisk"
     name: Literal["gradient_regularisation"]
-    function: Literal["margin", "cross_entropy"]
+    function: FunctionOfLogits
     norm: Literal["l1", "l2", "linf", "squared_l2"]
     coefficient: Annotated[Number, Field(gt=0)]
     beside: Adversarial | None = None
