@@ -208,7 +208,8 @@ def add_models(declared: Declarations, mirror: Path) -> None:
         },
     }
     averaged = {"name": "averaged_convnet", "channels": [2], "strides": [2]}
-    models["averaged"] = {**models["image-erm"], "network": {"architecture": averaged}}
+    ramped = {"name": "ramped_adversarial", "ramp": 1, "adversary": {**PGD, "steps": 1}}
+    models["averaged"] = {**models["image-erm"], "network": {"architecture": averaged}, "objective": ramped}
     torch7 = {"name": "torch7_sgd", "learning_rate": 0.01, "momentum": 0.9}
     models["beforehand"] = {**models["image-erm"], "dataset": "prepared-once", "optimizer": torch7}
     models["deep"] = {**models["image-erm"], "network": {"architecture": {"name": "vgg", "channels": [2] * 5}}}

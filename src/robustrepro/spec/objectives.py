@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from robustrepro.spec.attacks import GradientSpec
+from robustrepro.spec.attacks import Bim, GradientSpec, Pgd
 from robustrepro.spec.base import LAZY, Implemented, Number
 
 FunctionOfLogits = Literal["margin", "confidence", "cross_entropy"]
@@ -116,6 +116,15 @@ Adversary = GradientSpec
 """An attack that a training can run in every update."""
 
 
+def _require_single_run_in_float32(adversary: Any) -> None:
+    """Refuse an adversary that no training can run in every update."""
+    if adversary.precision != "float32":
+        raise ValueError(f"adversary.precision is {adversary.precision}; a training computes in float32")
+    restarts = getattr(adversary, "restarts", 1)
+    if restarts > 1:
+        raise ValueError(f"adversary.restarts is {restarts}; every update attacks anew, expected restarts: 1")
+
+
 class Adversarial(OfLosses):
     """Adversarial training: ``clean_weight`` is the share of the clean examples' loss, α in Equation 3 of Shaham et al.
 
@@ -130,11 +139,27 @@ class Adversarial(OfLosses):
 
     @model_validator(mode="after")
     def _adversary_suits_a_training(self) -> Self:
-        if self.adversary.precision != "float32":
-            raise ValueError(f"adversary.precision is {self.adversary.precision}; a training computes in float32")
-        restarts = getattr(self.adversary, "restarts", 1)
-        if restarts > 1:
-            raise ValueError(f"adversary.restarts is {restarts}; every update attacks anew, expected restarts: 1")
+        _require_single_run_in_float32(self.adversary)
+        return self
+
+
+SteppedAdversary = Annotated[Bim | Pgd, Field(discriminator="name")]
+"""An attack of many steps, whose ball can grow."""
+
+
+class RampedAdversarial(OfLosses):
+    """Adversarial training whose ε, and the adversary's steps with it, grow from 0 within ``ramp`` epochs."""
+
+    implementation: ClassVar[str] = "robustrepro.objectives.ramped_adversarial:RampedAdversarialRisk"
+    name: Literal["ramped_adversarial"]
+    adversary: SteppedAdversary
+    ramp: Annotated[Number, Field(gt=0)]
+    clean_weight: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    clipped: bool = True
+
+    @model_validator(mode="after")
+    def _adversary_suits_a_training(self) -> Self:
+        _require_single_run_in_float32(self.adversary)
         return self
 
 
@@ -158,5 +183,7 @@ class GradientRegularisation(OfLosses):
         return self
 
 
-ObjectiveSpec = Annotated[Erm | Cem | Hrm | VMatrix | Adversarial | GradientRegularisation, Field(discriminator="name")]
+ObjectiveSpec = Annotated[
+    Erm | Cem | Hrm | VMatrix | Adversarial | RampedAdversarial | GradientRegularisation, Field(discriminator="name")
+]
 objective_adapter: TypeAdapter[Implemented] = TypeAdapter(ObjectiveSpec, config=LAZY)
