@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +17,8 @@ from robustrepro.spec.variants import Variant, Variants
 
 TABLE_OF_CELL = re.compile(rf"(?<![\w.{AT}-]){KEY}(?=\[)")
 """The name of a table in a claim's condition."""
+ROW_OF_CELL = re.compile(rf"(?<![\w.{AT}-])({KEY})\[\s*({KEY})\s*,")
+"""The names of a table and of its row in a claim's condition."""
 
 
 @dataclass(frozen=True)
@@ -192,10 +194,14 @@ class UnderReadings:
         """Tell whether there is anything to choose: at a scale, all candidates may come to the same."""
         return any(name == variant.named(declared) for declared, name in variant.models.items())
 
-    def _under(self, table: str, variant: Variant) -> str:
-        """Return the name of a table under a variant; one that is made, unless there is the same already."""
+    def _under(self, table: str, variant: Variant, read: Sequence[str] = ()) -> str:
+        """Return the name of a table under a variant; one that is made, unless there is the same already.
+
+        Of a table for a search alone, only the rows that its conditions, ``read``, name: what it decides is decided by
+        these, and no other model has to be trained for it.
+        """
         declared = self._paper.tables[table]
-        changed = _renamed(declared, variant)
+        changed = _only_rows_in(read, table, _renamed(declared, variant))
         if changed == declared:
             return table
         for name, (of, _) in self.origins.items():
@@ -206,14 +212,15 @@ class UnderReadings:
         return name
 
     def _add_search(self, paper: str, reading: str, search: Search, variants: Variants) -> None:
-        needed = [search.closest_to] if search.closest_to else _tables_in([search.largest or "", *search.among])
+        read = [search.largest, *search.among] if search.largest else []
+        needed = [search.closest_to] if search.closest_to else _tables_in(read)
         for table in needed:
             if table not in self._paper.tables:
                 place = f"{self._readings.place(reading)}.search"
                 raise unknown_name(f"table in {place}", table, self._paper.tables)
         before = set(self.origins)
         tables = {
-            key: {table: self._under(table, variants.of(paper, f"{reading}.{key}")) for table in needed}
+            key: {table: self._under(table, variants.of(paper, f"{reading}.{key}"), read) for table in needed}
             for key in search.candidates
         }
         self.searches[reading] = SearchUnder(search, tables)
@@ -236,6 +243,15 @@ def _renamed(table: Table, variant: Variant) -> Table:
         target = column.target and variant.model(column.target)
         columns[key] = column.model_copy(update={"measure": measure, "target": target})
     return table.model_copy(update={"rows": rows, "columns": columns})
+
+
+def _only_rows_in(conditions: Sequence[str], name: str, table: Table) -> Table:
+    """Return a table with the rows that conditions name and nothing printed; whole, where cells are made of others."""
+    named = {match[2] for text in conditions for match in ROW_OF_CELL.finditer(text) if match[1] == name}
+    rows = {key: row for key, row in table.rows.items() if key in named}
+    if not rows or any(column.value is not None for column in table.columns.values()):
+        return table
+    return table.model_copy(update={"rows": rows, "published": None})
 
 
 def _with_tables(condition: str, names: Mapping[str, str]) -> str:
