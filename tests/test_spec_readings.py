@@ -251,6 +251,20 @@ def test_candidates_are_trained_and_measured_on_other_data_than_is_tested(declar
     assert ("data", "results/quick/data/validation/seed0/manifest.json") in job.inputs
 
 
+def test_of_what_a_sum_decides_only_the_rows_that_it_names_are_trained(declarations: Declarations) -> None:
+    decided = {"closest_to": None, "largest": "accuracy[hrm, pgd]", "among": ["accuracy[hrm, clean] >= 50"]}
+    plan = searched(declarations, **decided).plan()
+    cells = spec(plan, "table", paper="small", table="accuracy@best.4")["cells"]
+    assert {cell["row"] for cell in cells} == {"hrm"}
+    trainings = [json.loads(job.spec) for job in jobs_of(plan).values() if job.step == "train"]
+    on_validation = {each["model"] for each in trainings if each["training"]["dataset"] == "validation"}
+    assert on_validation == {"image-hrm@best.4", "image-hrm@best.8", "image-hrm@best.32"}
+    # A second row in a condition is as much part of it.
+    both = searched(declarations, **{**decided, "among": ["accuracy[erm, clean] >= 50"]}).plan()
+    cells = spec(both, "table", paper="small", table="accuracy@best.4")["cells"]
+    assert {cell["row"] for cell in cells} == {"erm", "hrm"}
+
+
 def test_the_chosen_model_waits_for_the_search_and_for_every_candidate(declarations: Declarations) -> None:
     plan = searched(declarations).plan()
     job = plan.job("derive", model="image-hrm@best", seed=1)
