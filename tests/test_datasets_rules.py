@@ -63,3 +63,11 @@ def test_a_dry_run_plans_a_model_on_examples_that_were_left_when_others_were_hel
 
 def test_an_unknown_name_of_a_data_set_is_made_by_no_rule(made: Checkout) -> None:
     assert "MissingRuleException" in made.snakemake("-n", "data/nosiy/manifest.json", check=False)
+
+
+def test_the_mirror_of_the_configuration_is_where_the_steps_look_for_official_files(made: Checkout) -> None:
+    asked = ("data/mnist/manifest.json", "--config", "data={mirror: kept/official}")
+    assert "kept/official: there is no such folder. The key data.mirror" in made.snakemake(*asked, check=False)
+    # What the environment says comes first.
+    said = made.snakemake(*asked, check=False, ROBUSTREPRO_MIRROR="kept/elsewhere")
+    assert "kept/elsewhere: there is no such folder" in said
