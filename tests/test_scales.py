@@ -31,3 +31,14 @@ def plan_of(scale: str) -> Plan:
 )
 def test_cheap_models_have_the_seeds_that_make_their_claims_conclusive(scale: str, model: str, seeds: int) -> None:
     assert len(plan_of(scale).declarations.seeds(model)) == seeds
+
+
+@pytest.mark.parametrize("scale", ["quick", "reduced", "paper"])
+@pytest.mark.parametrize("paper", sorted(folder.name for folder in (REPOSITORY / "papers").iterdir()))
+def test_every_paper_can_be_asked_for_at_every_scale_whether_it_is_run_by_default_or_not(
+    paper: str, scale: str
+) -> None:
+    plan = Plan(read_config({"scale": scale, "papers": [paper]}, replaced=True), root=REPOSITORY)
+    assert all(
+        plan.job("table", paper=paper, table=table).step == "table" for table in plan.declarations.papers[paper].tables
+    )
