@@ -116,51 +116,44 @@ Adversary = GradientSpec
 """An attack that a training can run in every update."""
 
 
-def _require_single_run_in_float32(adversary: Any) -> None:
-    """Refuse an adversary that no training can run in every update."""
-    if adversary.precision != "float32":
-        raise ValueError(f"adversary.precision is {adversary.precision}; a training computes in float32")
-    restarts = getattr(adversary, "restarts", 1)
-    if restarts > 1:
-        raise ValueError(f"adversary.restarts is {restarts}; every update attacks anew, expected restarts: 1")
-
-
-class Adversarial(OfLosses):
-    """Adversarial training: ``clean_weight`` is the share of the clean examples' loss, α in Equation 3 of Shaham et al.
+class OfAdversarialExamples(OfLosses):
+    """Training on what an adversary makes of each batch, and with ``clean_weight`` as its share, on the batch itself.
 
     Without ``clipped``, adversarial examples may leave the pixel range [0, 1].
     """
 
-    implementation: ClassVar[str] = "robustrepro.objectives.adversarial:AdversarialRisk"
-    name: Literal["adversarial"]
     adversary: Adversary
     clean_weight: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     clipped: bool = True
 
     @model_validator(mode="after")
     def _adversary_suits_a_training(self) -> Self:
-        _require_single_run_in_float32(self.adversary)
+        if self.adversary.precision != "float32":
+            raise ValueError(f"adversary.precision is {self.adversary.precision}; a training computes in float32")
+        restarts = getattr(self.adversary, "restarts", 1)
+        if restarts > 1:
+            raise ValueError(f"adversary.restarts is {restarts}; every update attacks anew, expected restarts: 1")
         return self
+
+
+class Adversarial(OfAdversarialExamples):
+    """Adversarial training; ``clean_weight`` is α in Equation 3 of Shaham et al."""
+
+    implementation: ClassVar[str] = "robustrepro.objectives.adversarial:AdversarialRisk"
+    name: Literal["adversarial"]
 
 
 SteppedAdversary = Annotated[Bim | Pgd, Field(discriminator="name")]
 """An attack of many steps, whose ball can grow."""
 
 
-class RampedAdversarial(OfLosses):
+class RampedAdversarial(OfAdversarialExamples):
     """Adversarial training whose ε, and the adversary's steps with it, grow from 0 within ``ramp`` epochs."""
 
     implementation: ClassVar[str] = "robustrepro.objectives.ramped_adversarial:RampedAdversarialRisk"
     name: Literal["ramped_adversarial"]
     adversary: SteppedAdversary
     ramp: Annotated[Number, Field(gt=0)]
-    clean_weight: Annotated[Number, Field(ge=0, lt=1)] = 0.0
-    clipped: bool = True
-
-    @model_validator(mode="after")
-    def _adversary_suits_a_training(self) -> Self:
-        _require_single_run_in_float32(self.adversary)
-        return self
 
 
 class GradientRegularisation(OfLosses):

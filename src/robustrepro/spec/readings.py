@@ -56,7 +56,7 @@ class Search(Declaration):
         The table whose printed numbers the candidates are held against: the smallest mean absolute difference is best.
     largest, among
         Instead, a sum of cells as in a claim's condition, whose largest value is best, among the candidates under which
-        these conditions hold at the mean.
+        these conditions hold at the mean. Only the rows that they name are trained and measured for it.
     seeds
         With how many seeds the candidates are compared. Each is also made with the images that were held out, and with
         all seeds of its model: that is what the reading takes of the candidate that is chosen.
