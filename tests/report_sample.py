@@ -95,6 +95,8 @@ DESCRIBED: dict[str, dict[str, Any]] = {
 """What the papers of the sample declare."""
 
 LISTED = ("id", "title", "authors")
+PUBLISHED = ("taken_down_by", "measured", "differs", "audit_differs")
+"""Columns of a scorecard that are published and that no page reads."""
 SPEC = {
     **ASKED,
     "scales": ["paper", "reduced", "quick"],
@@ -143,15 +145,17 @@ def write_sample(scale_folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
     _draw_figure(scale_folder / "papers/hrm/figures/figure2.png")
-    columns = ("paper", "claim", "says", "where", "verdict", "audit", "why", "margins")
+    columns = ("paper", "claim", "says", "where", "verdict", "audit", "why", "margins", *PUBLISHED)
     for paper in ("hrm", "hamming"):
         folder = scale_folder / "papers" / paper
-        rows = [(*claim, f"Half of what {claim[1]} prints.") for claim in CLAIMS if claim[0] == paper]
+        unsaid = [""] * len(PUBLISHED)
+        rows = [(*claim, f"Half of what {claim[1]} prints.", *unsaid) for claim in CLAIMS if claim[0] == paper]
         with (folder / "scorecard.csv").open("w", encoding="utf-8", newline="") as stream:
             csv.writer(stream).writerows([columns, *rows])
         for name, entries in (("scorecard", JUDGED), ("audit", AUDITED)):
             of_paper = [entry for entry in entries if entry["paper"] == paper]
             (folder / f"{name}.json").write_text(json.dumps(of_paper), encoding="utf-8")
+        (folder / "audit.csv").write_text("paper,claim,verdict\n", encoding="utf-8")
 
 
 def write_elsewhere(results: Path) -> None:

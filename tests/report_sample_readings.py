@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from report_sample import ASKED
+from report_sample import ASKED, PUBLISHED
 from report_sample_claims import NONE, attacked, condition
 from report_sample_tables import TABLES
 
@@ -226,9 +226,10 @@ def write_readings(scale_folder: Path, *, curve: bool = True) -> None:
         table = _version(name)
         (folder / "tables" / f"{table['id']}.json").write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
     with (folder / "scorecard.csv").open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, list(ROWS[0]))
+        writer = csv.DictWriter(stream, [*ROWS[0], *PUBLISHED], restval="")
         writer.writeheader()
         writer.writerows(ROWS)
+    (folder / "audit.csv").write_text("paper,claim,verdict\n", encoding="utf-8")
     (folder / "scorecard.json").write_text(json.dumps(SCORECARD), encoding="utf-8")
     (folder / "audit.json").write_text(json.dumps(AUDIT), encoding="utf-8")
     if curve:

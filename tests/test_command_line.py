@@ -23,7 +23,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overviews: list[str])
     """What the commands are asked to do, in a folder whose config.yaml has the scale `reduced`."""
     asked: list[str] = []
 
-    def publish(source: Path, destination: Path) -> list[Path]:
+    def publish(source: Path, destination: Path, _: object) -> list[Path]:
         asked.append(f"publish {source.as_posix()} as {destination.as_posix()}")
         return []
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser
-from report_sample import ASKED, write_elsewhere, write_pages, write_sample
+from report_sample import ASKED, SPEC, write_pages, write_sample
 from report_sample_readings import write_pages_of_readings, write_readings
 
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
+from robustrepro.layout import MEASUREMENT, MODEL
 from robustrepro.measurements.store import read_columns, write_measurement
-from robustrepro.publishing import provenance, publish, scorecard_markdown
+from robustrepro.publishing import publish
+from robustrepro.publishing.provenance import provenance
+from robustrepro.publishing.scorecard import scorecard_markdown
+from robustrepro.report import build_report, spec_in
+from robustrepro.scorecard.rows import read_rows
 
 pytest_plugins = ["report_pages"]
 
@@ -39,6 +46,17 @@ def measured(folder: Path, seed: int, measure: object) -> Path:
     return path
 
 
+def behind(folder: Path) -> list[Path]:
+    """Every model and measurement below a scale's folder."""
+    files = [file.relative_to(folder) for file in folder.rglob("*.*")]
+    computed = [file for file in files if MEASUREMENT.fullmatch(file.as_posix()) or MODEL.fullmatch(file.as_posix())]
+    return [file.with_name("weights.safetensors") if file.name == "card.json" else file for file in computed]
+
+
+def published(folder: Path, destination: Path) -> list[Path]:
+    return publish(folder, destination, lambda _: behind(folder))
+
+
 COLUMNS = "paper,says,where,verdict,audit,taken_down_by,measured,differs,audit_differs"
 
 
@@ -49,7 +67,7 @@ def scale(tmp_path: Path) -> Path:
     write_pages(folder)
     for name, text in {
         "models/erm/seed0/card.json": '{"seed": 0}',
-        "scorecard.csv": f"{COLUMNS}\np,s,w,reproduced,survives,,m,,\n",
+        "metrics.json": '{"hrm": {"table2": {}}}',
         "papers/hrm/tables/table2.csv": "row",
         "papers/hrm/tables/declared-no-more.csv": "row",
     }.items():
@@ -61,21 +79,21 @@ def scale(tmp_path: Path) -> Path:
 def test_provenance_has_every_card_and_measurement_and_each_spec_once(scale: Path, tmp_path: Path) -> None:
     files = [measured(scale, seed, FGSM) for seed in (0, 1)]
     other = measured(scale, 2, {**FGSM, "examples": 7})
-    publish(scale, tmp_path / "docs/quick")
-    text = (tmp_path / "docs/quick/provenance.json").read_text()
-    published = json.loads(text)
-    assert published["models"] == {"erm/seed0": {"seed": 0}}
-    assert len(published["specs"]) == 2
+    published(scale, tmp_path / "docs/quick")
+    text = (tmp_path / "docs/quick/papers/hrm/provenance.json").read_text()
+    account = json.loads(text)
+    assert account["models"] == {"erm/seed0": {"seed": 0}}
+    assert len(account["specs"]) == 2
     for seed, file in enumerate([*files, other]):
-        entry = published["measurements"][f"fgsm/erm/seed{seed}.parquet"]
+        entry = account["measurements"][f"fgsm/erm/seed{seed}.parquet"]
         assert entry["models"] == [f"erm/seed{seed}@{SHA[:12]}"]
         assert entry["sha256"] == sha256_of(file)
-        assert published["specs"][entry["spec"]] == {
+        assert account["specs"][entry["spec"]] == {
             "measure": {**FGSM, "examples": 7} if seed == 2 else FGSM,
             "declared_by": "robustrepro.spec.measurements:Attack",
         }
         assert (entry["code"], entry["commit"], entry["device"], entry["seconds"]) == ("c0de", "c0ffee", "cpu", 1.5)
-    assert published["differences"] == ASKED["differences"]
+    assert account["differences"] == ASKED["differences"]
     # One line each, for git to compare.
     assert sum("fgsm/erm" in line for line in text.splitlines()) == 3
     assert sum("instead of" in line for line in text.splitlines()) == len(ASKED["differences"])
@@ -84,10 +102,10 @@ def test_provenance_has_every_card_and_measurement_and_each_spec_once(scale: Pat
 def test_provenance_has_the_processor_and_the_threads_where_they_were_recorded(scale: Path) -> None:
     path = measured(scale, 0, FGSM)
     key = "fgsm/erm/seed0.parquet"
-    assert "processor" not in provenance(scale, [])["measurements"][key]
+    assert "processor" not in provenance(scale, behind(scale), [])["measurements"][key]
     table, origin = read_columns(path)
     write_measurement(path, {"index": table.column("index").to_numpy()}, origin | {"processor": "P", "threads": 2})
-    entry = provenance(scale, [])["measurements"][key]
+    entry = provenance(scale, behind(scale), [])["measurements"][key]
     assert (entry["processor"], entry["threads"]) == ("P", 2)
 
 
@@ -97,7 +115,7 @@ def test_a_measurement_of_a_pair_names_both_models(scale: Path) -> None:
     origin["models"].append({"model": "hrm", "seed": 0, "weights_sha256": SHA[::-1]})
     pair = scale / "measurements/distance/erm+hrm/seed0.parquet"
     write_measurement(pair, {"index": table.column("index").to_numpy()}, origin)
-    entry = provenance(scale, [])["measurements"]["distance/erm+hrm/seed0.parquet"]
+    entry = provenance(scale, behind(scale), [])["measurements"]["distance/erm+hrm/seed0.parquet"]
     assert entry["models"] == [f"erm/seed0@{SHA[:12]}", f"hrm/seed0@{SHA[::-1][:12]}"]
 
 
@@ -123,35 +141,96 @@ def test_publishing_replaces_what_was_there_and_leaves_out_measurements_and_what
     scale: Path, tmp_path: Path
 ) -> None:
     measured(scale, 0, FGSM)
-    for name in ("papers/p/tables/gone.csv", "report.html"):
-        old = tmp_path / "docs/quick" / name
-        old.parent.mkdir(parents=True, exist_ok=True)
-        old.write_text("")
-    written = publish(scale, tmp_path / "docs/quick")
-    assert sorted(path.relative_to(tmp_path / "docs/quick").as_posix() for path in written) == [
-        "hamming.html",
-        "hrm.html",
-        "index.html",
-        "papers/hrm/figures/figure2.png",
-        "papers/hrm/tables/table2.csv",
-        "provenance.json",
-        "scorecard.csv",
-        "scorecard.md",
-    ]
-    assert "**survives**" in (tmp_path / "docs/quick/scorecard.md").read_text()
+    old = tmp_path / "docs/quick/papers/hrm/tables/gone.csv"
+    old.parent.mkdir(parents=True, exist_ok=True)
+    old.write_text("")
+    written = published(scale, tmp_path / "docs/quick")
+    of_papers = {
+        f"papers/{paper}/{name}"
+        for paper in ("hamming", "hrm")
+        for name in ("audit.csv", "audit.json", "provenance.json", "scorecard.csv", "scorecard.json")
+    }
+    tables = {
+        f"papers/{paper}/tables/{name}"
+        for paper, name in (
+            *(("hrm", name) for name in ("table2.csv", "table2.json")),
+            *(("hamming", name) for name in ("table1.json", "table2.json")),
+        )
+    }
+    over_all = {"audit.csv", "index.html", "metrics.json", "scorecard.csv", "scorecard.md"}
+    assert {path.relative_to(tmp_path / "docs/quick").as_posix() for path in written} == {
+        *("hamming.html", "hrm.html", "papers/hrm/figures/figure2.png"),
+        *of_papers,
+        *tables,
+        *over_all,
+    }
+
+
+def test_publishing_a_paper_leaves_the_others_as_they_were_published(scale: Path, tmp_path: Path) -> None:
+    published(scale, tmp_path / "docs/quick")
+    before = {path: path.read_bytes() for path in (tmp_path / "docs/quick/papers").rglob("*.*")}
+    other = tmp_path / "elsewhere/quick"
+    write_readings(other)
+    write_pages_of_readings(other)
+    (other / "metrics.json").write_text('{"unsaid": {}}')
+    published(other, tmp_path / "docs/quick")
+    folder = tmp_path / "docs/quick"
+    assert {path: path.read_bytes() for path in before} == before
+    assert json.loads((folder / "metrics.json").read_text()) == {"hrm": {"table2": {}}, "unsaid": {}}
+    papers = ["hrm", "hamming", "unsaid"]
+    assert list(dict.fromkeys(read_rows(folder / "scorecard.csv")["paper"])) == papers
+    assert {page.stem for page in folder.glob("*.html")} == {"index", *papers}
+    index = spec_in(folder / "index.html")
+    assert [paper["id"] for paper in index["papers"]] == papers
+    assert index["stand_ins"] == ASKED["stand_ins"]
+    assert [note["words"] for note in index["differences"]] == [note["words"] for note in ASKED["differences"]]
+    for paper in papers:
+        assert [named["id"] for named in spec_in(folder / f"{paper}.html")["papers"]] == papers
+    assert "Efficient Regularization" in (folder / "unsaid.html").read_text("utf-8")
+
+
+def test_publishing_a_paper_again_changes_nothing(scale: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "docs/quick"
+    first = {path: path.read_bytes() for path in published(scale, folder)}
+    assert {path: path.read_bytes() for path in published(scale, folder)} == first
+
+
+def test_a_published_table_leaves_the_specs_behind_its_numbers_to_the_provenance(scale: Path, tmp_path: Path) -> None:
+    published(scale, tmp_path / "docs/quick")
+    here = (scale / "papers/hrm/tables/table2.json").read_text()
+    there = (tmp_path / "docs/quick/papers/hrm/tables/table2.json").read_text()
+    assert "training_spec" in here
+    assert "training_spec" not in there
+    told = {source["measurement"] for source in _sources(json.loads(there))}
+    assert {Path(source["measurement"]).parent for source in _sources(json.loads(here))} == {
+        Path(measurement).parent for measurement in told
+    }
+
+
+def _sources(table: dict[str, Any]) -> list[dict[str, Any]]:
+    return [source for cell in table["cells"] for value in cell.get("values", ()) for source in value["sources"]]
+
+
+def test_a_result_that_no_number_is_made_of_is_not_in_the_provenance(scale: Path, tmp_path: Path) -> None:
+    kept, _ = (measured(scale, seed, FGSM).relative_to(scale) for seed in (0, 1))
+    publish(scale, tmp_path / "docs/quick", lambda paper: [kept] if paper == "hrm" else [])
+    papers = tmp_path / "docs/quick/papers"
+    accounts = {paper: json.loads((papers / paper / "provenance.json").read_text()) for paper in ("hrm", "hamming")}
+    assert list(accounts["hrm"]["measurements"]) == ["fgsm/erm/seed0.parquet"]
+    assert accounts["hamming"]["measurements"] == {}
 
 
 def test_a_published_page_opens_from_disk_and_shows_the_figures_beside_it(
     scale: Path, tmp_path: Path, browser: Browser
 ) -> None:
-    publish(scale, tmp_path / "docs/quick")
-    published = tmp_path / "docs/quick/hrm.html"
+    published(scale, tmp_path / "docs/quick")
+    there = tmp_path / "docs/quick/hrm.html"
     assert "data:image/png" in (scale / "report/hrm.html").read_text("utf-8")
-    assert "data:image/png" not in published.read_text("utf-8")
+    assert "data:image/png" not in there.read_text("utf-8")
     page = browser.new_page()
     messages: list[str] = []
     page.on("console", lambda message: messages.append(message.text))
-    page.goto(published.as_uri(), wait_until="networkidle")
+    page.goto(there.as_uri(), wait_until="networkidle")
     figure = page.locator("#hrm-figure2 img")
     assert figure.get_attribute("src") == "papers/hrm/figures/figure2.png"
     assert figure.evaluate("image => image.complete && image.naturalWidth") > 500
@@ -164,25 +243,24 @@ def test_a_published_page_opens_from_disk_and_shows_the_figures_beside_it(
     assert messages == []
 
 
-def test_a_published_page_links_to_those_of_scales_that_are_published_beside_it(scale: Path, tmp_path: Path) -> None:
-    write_sample(scale.with_name("reduced"))
-    write_pages(scale.with_name("reduced"))
-    write_elsewhere(scale.parent)
-    publish(scale, tmp_path / "docs/quick")
-    assert "its page" not in (tmp_path / "docs/quick/index.html").read_text("utf-8")
-    published = tmp_path / "docs/reduced/hrm.html"
-    published.parent.mkdir()
-    published.write_text("")
-    publish(scale, tmp_path / "docs/quick")
-    index = (tmp_path / "docs/quick/index.html").read_text("utf-8")
-    assert 'href="../reduced/hrm.html#claim-hrm-hrm-raises-pgd-accuracy"' in index
+def test_the_first_page_of_each_scale_links_to_those_of_scales_published_since(scale: Path, tmp_path: Path) -> None:
+    published(scale, tmp_path / "docs/quick")
+    first = tmp_path / "docs/quick/index.html"
+    link = 'href="../paper/hrm.html#claim-hrm-hrm-raises-pgd-accuracy"'
+    assert link not in first.read_text("utf-8")
+    other = tmp_path / "results/paper"
+    shutil.copytree(scale, other)
+    asked = {**SPEC, "scale": "paper", "stand_ins": {}}
+    (other / "report/index.html").write_text(build_report(asked, other), encoding="utf-8")
+    published(other, tmp_path / "docs/paper")
+    assert link in first.read_text("utf-8")
 
 
 @pytest.mark.parametrize("page", ["index.html", "hrm.html"])
 def test_a_scale_without_its_report_is_not_published(page: str, scale: Path, tmp_path: Path) -> None:
     (scale / "report" / page).unlink()
     with pytest.raises(UserError, match=rf"{page}: there is no such file; `make reproduce SCALE=quick` makes it"):
-        publish(scale, tmp_path / "docs/quick")
+        published(scale, tmp_path / "docs/quick")
     assert not (tmp_path / "docs").exists()
 
 
@@ -200,15 +278,19 @@ def test_what_became_of_each_reading_is_published_with_its_curve(tmp_path: Path)
     folder = tmp_path / "results/quick"
     write_readings(folder)
     write_pages_of_readings(folder)
-    (folder / "scorecard.csv").write_text(f"{COLUMNS}\n")
+    (folder / "metrics.json").write_text("{}")
     (folder / "papers/unsaid/readings.csv").write_text("paper,claim,reading\n")
     (folder / "papers/unsaid/figures/specification-alone.png").write_bytes(b"of an earlier run")
     (folder / "papers/unsaid/tables/table2@clipped.csv").write_text("row\n")
-    publish(folder, tmp_path / "docs/quick")
-    published = {
-        file.relative_to(tmp_path / "docs/quick/papers/unsaid").as_posix()
-        for file in (tmp_path / "docs/quick/papers/unsaid").rglob("*.*")
-    }
-    assert published == {"readings.csv", "figures/specification-gain.png", "tables/table2@clipped.csv"}
+    published(folder, tmp_path / "docs/quick")
+    there = tmp_path / "docs/quick/papers/unsaid"
+    assert (there / "readings.csv").exists()
+    assert [path.name for path in (there / "figures").iterdir()] == ["specification-gain.png"]
+    assert sorted(path.name for path in (there / "tables").iterdir()) == [
+        "table2.json",
+        "table2@clipped.csv",
+        "table2@clipped.json",
+        "table2@short-steps.json",
+    ]
     page = (tmp_path / "docs/quick/unsaid.html").read_text()
     assert 'src="papers/unsaid/figures/specification-gain.png"' in page

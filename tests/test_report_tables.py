@@ -157,7 +157,7 @@ def test_on_the_web_a_number_has_its_seeds_and_leaves_its_origins_to_the_provena
     sha256 = weights_sha256("mnist-lenet5-erm", 1)
     assert sha256 in here
     assert sha256 not in web
-    assert '<a href="provenance.json">provenance.json</a>, under <code>clean/mnist-lenet5-erm</code>' in web
+    assert '<a href="papers/hrm/provenance.json">provenance.json</a>, under <code>clean/mnist-lenet5-erm</code>' in web
     assert "provenance.json" not in here
     assert 'class="scroller seeds"' not in web
     assert "<span><b>" in web.partition('class="by-seed"')[2][:40]

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from robustrepro.datasets.manifest import MANIFEST, read_manifest
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
+from robustrepro.layout import DATA, MEASUREMENT, MODEL, SHARD
 from robustrepro.measurements.store import columns_digest, read_columns, read_origin
 from robustrepro.spec.records import ADOPT_VARIABLE, unfinished_outputs, unrecorded_outputs
 from robustrepro.spec.sources import require_own_sources
@@ -32,12 +33,6 @@ if TYPE_CHECKING:  # every step imports this module, and the plan's declarations
 
 MODEL_FILES = ("card.json", "checkpoints.safetensors", "history.csv", "weights.safetensors")
 OF_A_TRAINING = ("checkpoints.safetensors", "history.csv")
-MODEL = re.compile(r"models/(?P<model>[\w.@-]+)/seed(?P<seed>\d+)/(?P<file>[\w.]+)")
-MEASUREMENT = re.compile(r"measurements/(?P<measure>[\w.@-]+)/(?P<subject>[\w.@+-]+)/seed(?P<seed>\d+)\.parquet")
-SHARD = re.compile(
-    r"shards/(?P<measure>[\w.@-]+)/(?P<subject>[\w.@+-]+)/seed(?P<seed>\d+)/(?P<shard>\d+)-of-\d+\.parquet"
-)
-DATA = re.compile(r"data/(?P<dataset>[\w.@-]+)/seed(?P<seed>\d+)/(manifest\.json|(train|test)\.safetensors)")
 
 
 def adopt(plan: Plan) -> list[Path]:

@@ -180,16 +180,23 @@ def publish(
 ) -> None:
     """Bring a scale's report, tables, figures, scorecard and provenance to docs/results/, which git versions.
 
-    The verdicts over all published scales go to docs/results/README.md and to their place in README.md.
+    Papers that this run leaves out stay as they were published. The verdicts over all published scales go to
+    docs/results/README.md and to their place in README.md.
     """
     from robustrepro.publishing import publish as publish_results
     from robustrepro.scorecard.overview import write_overview
-    from robustrepro.spec.config import scales_by_faithfulness
+    from robustrepro.spec.behind import results_behind
+    from robustrepro.spec.config import read_config, scales_by_faithfulness
+    from robustrepro.spec.plan import Plan
     from robustrepro.spec.sources import require_own_sources
 
     require_own_sources()
     name, published = _scale_or_configured(scale), Path("docs/results")
-    files = publish_results(Path("results") / name, published / name)
+
+    def behind(paper: str) -> set[Path]:
+        return results_behind(Plan(read_config({"scale": name, "papers": [paper]})), paper)
+
+    files = publish_results(Path("results") / name, published / name, behind)
     typer.echo(f"published {len(files)} files under {published / name}")
     for file in write_overview(published, Path("README.md"), scales_by_faithfulness(Path())):
         typer.echo(f"wrote the verdicts over all scales to {file}")

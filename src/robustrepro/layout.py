@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 PAIR = "+"
 """Joins two models into the subject of a measurement of both."""
 CURVE = "specification-"
 """What the key of the figure with a claim's specification curve begins with; the claim's own follows."""
+MODEL = re.compile(r"models/(?P<model>[\w.@-]+)/seed(?P<seed>\d+)/(?P<file>[\w.]+)")
+MEASUREMENT = re.compile(r"measurements/(?P<measure>[\w.@-]+)/(?P<subject>[\w.@+-]+)/seed(?P<seed>\d+)\.parquet")
+SHARD = re.compile(
+    r"shards/(?P<measure>[\w.@-]+)/(?P<subject>[\w.@+-]+)/seed(?P<seed>\d+)/(?P<shard>\d+)-of-\d+\.parquet"
+)
+DATA = re.compile(r"data/(?P<dataset>[\w.@-]+)/seed(?P<seed>\d+)/(manifest\.json|(train|test)\.safetensors)")
+"""Names below a scale's folder of what is computed; all else is made from it."""
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def read_page(spec: Mapping[str, Any], scale_folder: Path, *, linked: bool = Fal
     return PageContents(checked, _read_paper(checked.paper, scale_folder, figure))
 
 
-def read_contents(spec: Mapping[str, Any], scale_folder: Path) -> ReportContents:
+def read_contents(spec: Mapping[str, Any], scale_folder: Path, scales: Path) -> ReportContents:
     """Read everything that the report's first page shows.
 
     Parameters
@@ -71,8 +71,9 @@ def read_contents(spec: Mapping[str, Any], scale_folder: Path) -> ReportContents
     spec
         The plain form of a ``ReportSpec``.
     scale_folder
-        ``results/<scale>``, as above. Other scales have a folder beside it, with their ``scorecard.csv`` where they
-        have run.
+        ``results/<scale>``, as above.
+    scales
+        Has a folder for each other scale, with its ``scorecard.csv`` where it has run.
 
     Raises
     ------
@@ -86,14 +87,14 @@ def read_contents(spec: Mapping[str, Any], scale_folder: Path) -> ReportContents
     scorecards: dict[str, Sequence[Row]] = {}
     unreadable = []
     for scale in dict.fromkeys([*checked.scales, checked.scale]):
-        path = scale_folder.parent / scale / "scorecard.csv"
+        path = scales / scale / "scorecard.csv"
         if scale == checked.scale:
             scorecards[scale] = [_row(claim) for paper in papers for claim in paper.claims]
         elif path.exists():
             try:
                 scorecards[scale] = read_scorecard(path)
             except UserError as error:
-                unreadable.append(str(error).removeprefix(f"{scale_folder.parent}/"))
+                unreadable.append(str(error).removeprefix(f"{scales}/"))
     by_claim = {(claim.paper, claim.claim): claim for claim in over_scales(scorecards)}
     claims = [
         ListedClaim(claim, paper, by_claim[paper.spec.id, claim.claim]) for paper in papers for claim in paper.claims

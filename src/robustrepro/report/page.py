@@ -58,7 +58,7 @@ def build_report(spec: Mapping[str, Any], scale_folder: Path, *, published: Path
     UserError
         If a file of this scale that is there cannot be read; the message names it.
     """
-    contents = read_contents(spec, scale_folder)
+    contents = read_contents(spec, scale_folder, (published or scale_folder).parent)
     names = [PaperName(id=paper.id, title=paper.title) for paper in contents.spec.papers]
 
     def other_page(scale: str, paper: str) -> str | None:
@@ -92,7 +92,7 @@ def build_page(spec: Mapping[str, Any], scale_folder: Path, *, linked: bool = Fa
         ``results/<scale>``. A table or figure that is missing there is shown as not measured.
     linked
         Whether the figures are read from ``papers/<paper>/figures/`` beside the page instead of being inside it, and
-        where each number comes from is left to ``provenance.json`` there.
+        where each number comes from is left to ``provenance.json`` in ``papers/<paper>/``.
 
     Raises
     ------

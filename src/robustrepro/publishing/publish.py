@@ -1,0 +1,187 @@
+"""Bring the papers of a run to where they are read on the web, beside those that were published before.
+
+Papers are measured in runs of their own, at commits of their own. So a published scale is a folder from which all that
+stands over the papers can be made again: its first page, its scorecard, audit and metrics.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from robustrepro.files import write_text
+from robustrepro.layout import Layout
+from robustrepro.publishing.provenance import one_line_per_entry, provenance
+from robustrepro.publishing.scorecard import scorecard_markdown
+from robustrepro.report import build_page, build_report, spec_in
+from robustrepro.report.page import INDEX
+from robustrepro.scorecard.rows import read_rows, write_rows
+
+METRICS = "metrics.json"
+PROVENANCE = "provenance.json"
+SPECS = {"training_spec", "attack_spec"}
+"""What of a number's origin stands in ``provenance.json`` alone."""
+
+Behind = Callable[[str], Collection[Path]]
+"""Returns the models and measurements behind a paper, below the scale's folder."""
+
+
+def publish(source: Path, destination: Path, behind: Behind) -> list[Path]:
+    """Put the papers of a run into ``destination``, in the place of what was published of them before.
+
+    Other papers stay as they are; so do other scales, but for what their first pages say of this one. The pages are
+    written anew from what they were made from, which each of them carries: here they refer to the figures beside them
+    instead of carrying them, too.
+
+    Parameters
+    ----------
+    source
+        The scale's folder under ``results/``.
+    destination
+        Its folder under ``docs/results/``.
+    behind
+        Called with a paper's id.
+
+    Returns
+    -------
+    The files there.
+
+    Raises
+    ------
+    UserError
+        If the scale has not run to its end.
+    """
+    layout = Layout(str(source))
+    report = spec_in(Path(layout.report))
+    pages = {paper["id"]: spec_in(Path(layout.page(paper["id"]))) for paper in report["papers"]}
+    metrics = json.loads((source / METRICS).read_text(encoding="utf-8"))
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}-") as folder:
+        fresh = Path(folder) / "fresh"
+        if destination.exists():
+            shutil.copytree(destination, fresh)
+        for paper, page in pages.items():
+            # What lies there but is declared no more is of an earlier run.
+            shutil.rmtree(fresh / "papers" / paper, ignore_errors=True)
+            _copy(source, fresh, _shown(layout, paper, page))
+            account = provenance(source, behind(paper), page["differences"])
+            write_text(fresh / "papers" / paper / PROVENANCE, one_line_per_entry(account))
+        _write_over_all(fresh, destination, report, pages, metrics)
+        if destination.exists():
+            shutil.rmtree(destination)
+        fresh.replace(destination)
+    for other in destination.parent.glob(f"*/{INDEX}"):
+        if other.parent != destination:  # it tells what every scale has of a claim
+            write_text(other, build_report(spec_in(other), other.parent, published=other.parent))
+    return sorted(path for path in destination.rglob("*") if path.is_file())
+
+
+def _shown(layout: Layout, paper: str, page: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield the files that a paper's pages are made of, and what became of each reading."""
+    for table in page["paper"]["tables"]:
+        made = Path(layout.table(paper, table["id"]))
+        yield from (made.with_name(f"{table['id']}{suffix}") for suffix in (".csv", ".md", ".json"))
+    for figure in page["paper"]["figures"]:
+        yield Path(layout.figure(paper, figure["id"]))
+    for judged in (Path(layout.scorecard(paper)), Path(layout.audit(paper))):
+        yield from (judged, judged.with_suffix(".csv"))
+    yield Path(layout.scorecard(paper)).with_name("readings.csv")
+    for reading in page["paper"].get("readings", ()):
+        outcome = Path(layout.search(paper, reading["name"]))
+        yield from (outcome, outcome.with_suffix(".csv"))
+
+
+def _copy(source: Path, fresh: Path, files: Iterator[Path]) -> None:
+    for file in files:
+        if file.exists():
+            target = fresh / file.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if file.parent.name == "tables" and file.suffix == ".json":
+                table = json.loads(file.read_text(encoding="utf-8"))
+                write_text(target, one_line_per_entry(_without_origins(table)))
+            else:
+                shutil.copyfile(file, target)
+
+
+def _without_origins(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a table whose numbers say of their origins what its page does: measure, model, commit and machine."""
+    for cell in table["cells"]:
+        told = set()
+        for value in cell.get("values", ()):
+            origins = value.pop("sources", ())
+            value["sources"] = []
+            for origin in origins:
+                in_short = {key: entry for key, entry in origin.items() if key not in SPECS}
+                place = Path(origin["measurement"]).parent.as_posix()
+                of_kind = json.dumps({**in_short, "measurement": place, "weights_sha256": None})
+                if of_kind not in told:
+                    told.add(of_kind)
+                    value["sources"].append(in_short)
+    return table
+
+
+def _write_over_all(
+    fresh: Path,
+    destination: Path,
+    report: Mapping[str, Any],
+    pages: Mapping[str, Mapping[str, Any]],
+    metrics: Mapping[str, Any],
+) -> None:
+    """Write the pages, and what stands over all papers that are published.
+
+    Parameters
+    ----------
+    fresh
+        Has ``papers/``, and the pages of papers that were published before.
+    destination
+        Where ``fresh`` will lie.
+    report, pages, metrics
+        Of the run.
+    """
+    index = fresh / INDEX
+    before = [paper["id"] for paper in spec_in(index)["papers"]] if index.exists() else []
+    of_papers = {paper: spec_in(fresh / f"{paper}.html") for paper in before} | dict(pages)
+    names = [{"id": paper, "title": page["paper"]["title"]} for paper, page in of_papers.items()]
+    for paper, page in of_papers.items():
+        write_text(fresh / f"{paper}.html", build_page({**page, "papers": names}, fresh, linked=True))
+    layout = Layout(str(fresh))
+    for name, part in (("scorecard.csv", layout.scorecard), ("audit.csv", layout.audit)):
+        files = [Path(part(paper)).with_suffix(".csv") for paper in of_papers]
+        write_rows(fresh / name, pd.concat([read_rows(file) for file in files if file.exists()]))
+    write_text(fresh / "scorecard.md", scorecard_markdown(fresh / "scorecard.csv"))
+    merged = json.loads(path.read_text(encoding="utf-8")) if (path := fresh / METRICS).exists() else {}
+    write_text(fresh / METRICS, json.dumps({**merged, **metrics}, indent=1) + "\n")
+    write_text(index, build_report(_over_all(report, of_papers), fresh, published=destination))
+
+
+def _over_all(report: Mapping[str, Any], pages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the spec of the first page: what was asked of each paper, together."""
+    differences: dict[str, dict[str, Any]] = {}
+    for page in pages.values():
+        for note in page["differences"]:
+            of_setting = json.dumps({**note, "names": None}, sort_keys=True)
+            names = differences.get(of_setting, {}).get("names", [])
+            differences[of_setting] = {**note, "names": [*dict.fromkeys([*names, *note.get("names", ())])]}
+    return {
+        **report,
+        "stand_ins": {key: value for page in pages.values() for key, value in page["stand_ins"].items()},
+        "sources": {key: value for page in pages.values() for key, value in page["sources"].items()},
+        "unverified": sorted({data for page in pages.values() for data in page["unverified"]}),
+        "differences": list(differences.values()),
+        "papers": [_listed(page["paper"]) for page in pages.values()],
+    }
+
+
+def _listed(paper: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the first page says of a paper."""
+    places = {
+        kind: [{key: each[key] for key in ("id", "where", "of", "reading") if key in each} for each in paper[kind]]
+        for kind in ("tables", "figures")
+    }
+    return {**{key: paper[key] for key in ("id", "title", "authors") if key in paper}, **places}
