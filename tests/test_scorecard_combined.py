@@ -185,7 +185,7 @@ def test_a_terminal_of_80_columns_has_one_line_per_claim_with_whole_verdicts(
 
 @pytest.mark.parametrize("paper", ["hrm", "robust_optimization"])
 @pytest.mark.parametrize("reading", ["clipped", "a-reading-with-a-long-name"])
-def test_a_terminal_of_80_columns_says_the_reading_whole_in_number_and_verdict(
+def test_a_terminal_of_80_columns_has_the_reading_on_the_line_of_its_claim(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, paper: str, reading: str
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -194,21 +194,39 @@ def test_a_terminal_of_80_columns_says_the_reading_whole_in_number_and_verdict(
     write(tmp_path, "reduced", (LONG, *worst), ("short", *worst), paper=paper, readings=readings)
     show_scorecard(tmp_path / "reduced")
     show_verdicts(combined(tmp_path, SCALES))
-    lines = capsys.readouterr().out.splitlines()
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert all(len(line) <= 80 for line in lines if "Report: " not in line)
-    beside = [line.strip() for line in lines if "1 of 12" in line]
-    assert beside == [f"({'clipped' if reading == 'clipped' else 'a-reading-w…'}, 1 of 12)"] * 2
-    assert sum("cannot be asked here ~ does not survive" in " ".join(line.split()) for line in lines) == 4
+    shown = "clipped" if reading == "clipped" else "a-reading-w…"
+    assert sum(f"cannot be asked here {shown}/12 ~ does not survive" in line for line in lines) == 2
+    assert sum("short cannot be asked here ~ does not survive" in line for line in lines) == 2
+    assert sum(line.startswith(paper[:10]) for line in lines) == 2
+    assert sum(line.startswith("reading r/n: ") for line in lines) == 2
 
 
-def test_a_wide_terminal_has_the_reading_on_the_line_of_its_verdict(
+def test_names_are_cut_where_what_is_left_of_each_could_be_no_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
-    write(tmp_path, "quick", ("gain", "reproduced", "survives"), readings=[CLIPPED])
+    monkeypatch.setenv("COLUMNS", "80")
+    verdicts = ("indicative: does not hold", "indicative: does not survive")
+    ends = ("resist-a-mnist", "resist-a-mnist-more-than-the-control", "are-more-accurate-than-the-control")
+    names = [f"robustified-nets-{dataset}-{end}" for dataset in ("mnist", "cifar10") for end in ends]
+    write(tmp_path, "quick", *((name, *verdicts) for name in names))
     show_scorecard(tmp_path / "quick")
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "gain reproduced (clipped, 1 of 6) survives" in shown
+    cut = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "does not hold" in line]
+    assert len(cut) == len(names)
+    for name, shown in zip(names, cut, strict=True):
+        head, cut_out, tail = shown.partition("…")
+        alike = [other for other in names if other.startswith(head) and other.endswith(tail)] if cut_out else [shown]
+        assert alike == [name]
+
+
+def test_a_wide_terminal_shows_names_and_readings_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    write(tmp_path, "quick", (LONG, "reproduced", "survives"), readings=[CLIPPED])
+    show_scorecard(tmp_path / "quick")
+    assert f"{LONG} reproduced clipped/6 survives" in " ".join(capsys.readouterr().out.split())
 
 
 def test_what_looks_like_markup_is_printed_as_it_is(

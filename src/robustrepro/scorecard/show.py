@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -17,7 +17,7 @@ MARK = "~"
 CHANGED = " (config.yaml)"
 """What stands behind the user's own changes, before the models that they are of."""
 LEGEND = f"{MARK} indicative: not all is as in the paper, so that it is no verdict on the paper"
-WIDEST_PAPER = 12
+READINGS = "reading r/n: of n readings of the claim, r, which favours the paper most"
 WIDEST_READING = 12
 WIDEST_SCALE = 8
 NARROWEST_CLAIM = 8
@@ -47,72 +47,70 @@ def show_verdicts(claims: Sequence[ClaimOverScales]) -> None:
 
 
 def _print(console: Console, title: str, rows: Sequence[Row], scales: Sequence[str] = ()) -> None:
-    """Print one line per claim; what does not fit is cut, the claim's name first.
-
-    The reading behind a verdict stands beside it, or below it where that would cut the claims' names.
-    """
-    columns = _columns(rows, scales, " ")
-    if _width(columns) > console.width:
-        columns = _columns(rows, scales, "\n")
+    """Print one line per claim, below its paper's name; what does not fit is cut, the claim's name first."""
+    columns = _columns(rows, scales)
+    widths = {heading: max([len(heading), *map(len, column)]) for heading, column in columns.items()}
+    beyond = sum(width + GAP for width in widths.values()) - GAP - console.width
+    widths["claim"] = max(NARROWEST_CLAIM, widths["claim"] - max(0, beyond))
+    columns["claim"] = _distinct([claim.plain for claim in columns["claim"]], widths["claim"])
     table = Table(title=title, box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    widths = _widths(columns)
-    widths["claim"] = max(NARROWEST_CLAIM, widths["claim"] - max(0, _width(columns) - console.width))
-    columns["claim"] = [_shortened(claim.plain, widths["claim"]) for claim in columns["claim"]]
     for heading, width in widths.items():
         table.add_column(heading, no_wrap=True, overflow="ellipsis", width=width)
-    for line in zip(*columns.values(), strict=True):
+    paper = None
+    for row, *line in zip(rows, *columns.values(), strict=True):
+        if row["paper"] != paper:
+            paper = row["paper"]
+            table.add_row(_cut(paper, widths["claim"], "bold"))
         table.add_row(*line)
     console.print(table)
     if any(Verdict.of_word(row[column]).is_indicative for row in rows for column in ("verdict", "audit")):
         console.print(Text(LEGEND, "dim"))
+    if any(map(reading_in_words, rows)):
+        console.print(Text(READINGS, "dim"))
 
 
-def _columns(rows: Sequence[Row], scales: Sequence[str], before_reading: str) -> dict[str, list[Text]]:
-    """Return the texts of each column by its heading; ``before_reading`` stands between verdict and reading."""
+def _columns(rows: Sequence[Row], scales: Sequence[str]) -> dict[str, list[Text]]:
+    """Return the texts of each column by its heading; without a claim that was read in several ways, no readings."""
+    readings = [_reading(row) for row in rows]
     return {
-        "paper": [_cut(row["paper"], WIDEST_PAPER) for row in rows],
         "claim": [Text(row["claim"]) for row in rows],
-        "reproduced?": [_short(Verdict.of_word(row["verdict"])) + _reading(row, before_reading) for row in rows],
+        "reproduced?": [_short(Verdict.of_word(row["verdict"])) for row in rows],
+        **({"reading": readings} if any(readings) else {}),
         "survives?": [_short(Verdict.of_word(row["audit"])) for row in rows],
         **({"scale": [_cut(scale, WIDEST_SCALE) for scale in scales]} if scales else {}),
     }
 
 
-def _widths(columns: Mapping[str, Sequence[Text]]) -> dict[str, int]:
-    """Return how wide each column is that shows its longest line whole."""
-    return {
-        heading: max([len(heading), *(len(line) for text in column for line in text.plain.split("\n"))])
-        for heading, column in columns.items()
-    }
-
-
-def _width(columns: Mapping[str, Sequence[Text]]) -> int:
-    """Return how wide the table is that shows everything whole."""
-    return sum(width + GAP for width in _widths(columns).values())
-
-
-def _reading(row: Row, before: str) -> Text:
-    """Return which reading a verdict is of, and of how many: ``(clipped, 1 of 6)``; nothing where there is one."""
-    words = reading_in_words(row)
-    if not words:
+def _reading(row: Row) -> Text:
+    """Return which reading a verdict is of, and of how many: ``clipped/6``; nothing where there is one."""
+    if not reading_in_words(row):
         return Text("")
-    name, count = words.rsplit(", ", 1)
-    return Text(f"{before}(") + _cut(name, WIDEST_READING) + Text(f", {count})")
+    return _cut(row["reading"], WIDEST_READING) + Text(f"/{row['tried']}")
 
 
-def _cut(text: str, width: int) -> Text:
+def _cut(text: str, width: int, style: str = "") -> Text:
     """Return a text of at most so many characters."""
-    cut = Text(text)
+    cut = Text(text, style)
     cut.truncate(width, overflow="ellipsis")
     return cut
 
 
-def _shortened(text: str, width: int) -> Text:
-    """Return a name of at most so many characters, cut in its middle: names that begin alike mostly end differently."""
-    if len(text) <= width:
-        return Text(text)
-    end = (width - 1) // 2
-    return Text(f"{text[: width - 1 - end]}…{text[len(text) - end :]}")
+def _distinct(names: Sequence[str], width: int) -> list[Text]:
+    """Return names of at most so many characters, cut where what is left of each could be no other, if that can be."""
+    return [Text(_shortened(name, width, [other for other in names if other != name])) for name in names]
+
+
+def _shortened(name: str, width: int, others: Sequence[str]) -> str:
+    """Return a name cut as near its middle as leaves it unlike the others: many begin alike, and many end alike."""
+    if len(name) <= width:
+        return name
+    kept = width - 1
+    heads = sorted(range(kept + 1), key=lambda head: abs(2 * head - kept - 1))
+    parts = [(name[:head], name[len(name) - kept + head :]) for head in heads]
+    for head, tail in parts:
+        if not any(other.startswith(head) and other.endswith(tail) for other in others):
+            return f"{head}…{tail}"
+    return "…".join(parts[0])
 
 
 def _short(verdict: Verdict) -> Text:
