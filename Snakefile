@@ -9,6 +9,7 @@ snakemake --config scale=reduced  another scale; every scale keeps its own folde
 """
 
 import re
+import sys
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,7 +32,7 @@ if imported_from != SOURCES:
 from robustrepro import warm
 from robustrepro.errors import UserError
 from robustrepro.mirror import use_mirror
-from robustrepro.spec.config import read_config
+from robustrepro.spec.config import read_config, require_said_once
 from robustrepro.spec.plan import Plan
 from robustrepro.spec.records import require_recorded
 from robustrepro.surroundings import (
@@ -51,6 +52,7 @@ note_sources()
 clear_stale_locks_before_running(workflow)
 
 try:
+    require_said_once(sys.argv)
     asked_for = workflow.config_settings
     config = read_config(
         asked_for.config,

@@ -16,6 +16,7 @@ from mistakes_of_tables import IN_TABLES, transfer_from, value
 from planned_jobs import jobs_of
 
 from robustrepro.errors import UserError
+from robustrepro.spec.config import require_said_once
 from robustrepro.spec.plan import Plan
 from robustrepro.spec.strict_yaml import read_yaml
 
@@ -93,6 +94,32 @@ def test_a_target_on_the_command_line_that_nobody_declared_names_the_nearest(
     plan = declarations.plan()
     with pytest.raises(UserError, match="did you mean"):
         ask(plan)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "scale=quick", "papers=hrm", "scale=reduced"], r"^--config: 'scale' is there 2 times, and only"),
+        (["-C", "scale=quick", "-n", "--config", "papers=hrm"], r"^--config is there 2 times, and only"),
+        (["-Cscale=quick", "--config=papers=hrm"], r"^--config is there 2 times"),
+        (
+            ["--configfile", "a.yaml", "-n", "--configfiles=b.yaml"],
+            r"^--configfile is there 2 times, and only the last",
+        ),
+        (["--config", "models={a: {epochs: 1}, a: {epochs: 2}}"], r"^--config models, line 1: .*'a' is there twice"),
+    ],
+    ids=str,
+)
+def test_what_snakemake_would_pass_over_on_the_command_line_is_refused(arguments: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        require_said_once(["snakemake", *arguments])
+
+
+def test_a_command_line_that_says_everything_once_is_none_of_them() -> None:
+    require_said_once(
+        ["snakemake", "--config", "scale=quick", "models={a: {epochs: 1}}", "-n", "scale=quick", "--cores"]
+    )
+    require_said_once(["snakemake", "-j2", "--configfile", "a.yaml", "b.yaml", "--config", "seeds="])
 
 
 # -- anything at all ---------------------------------------------------------------------------------------------

@@ -81,3 +81,8 @@ def test_settings_of_the_command_line_are_read_as_yaml(named: Checkout) -> None:
     # Snakemake leaves the numbers in them as text.
     said = named.snakemake("-np", "--config", "overrides={models: {small-erm: {epochs: 7}}, seeds: 1}")
     assert '"epochs":7' in said
+
+
+def test_a_key_that_is_twice_on_the_command_line_stops_the_run(named: Checkout) -> None:
+    said = named.snakemake("-n", "--config", "papers=small", "scale=quick", "papers=large", check=False)
+    assert "--config: 'papers' is there 2 times, and only the last would count" in said

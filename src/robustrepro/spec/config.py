@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,10 +14,12 @@ from robustrepro.errors import UserError, unknown_name
 from robustrepro.keys import AT
 from robustrepro.spec.base import Declaration, Seeds
 from robustrepro.spec.messages import explain
-from robustrepro.spec.strict_yaml import Tree, as_in_yaml, read_yaml
+from robustrepro.spec.strict_yaml import Tree, as_in_yaml, mapping_in, read_yaml
 
 Model = TypeVar("Model", bound=BaseModel)
 CONFIG_FILE = "config.yaml"
+OPTIONS = {"--config": "--config(?:=|$)|-C", "--configfile": "--configfiles?(?:=|$)"}
+"""How each option of Snakemake may be written, as regular expressions."""
 Fitting = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]
 
 
@@ -101,6 +104,43 @@ def read_config(changes: Mapping[str, Any], files: Iterable[Path] = (), *, repla
         config = merged(config, read_yaml(file))
     nested = {key: as_in_yaml(value) for key, value in changes.items() if isinstance(value, Mapping)}
     return merged(config, {**changes, **nested})
+
+
+def require_said_once(arguments: Sequence[str]) -> None:
+    """Refuse a command line of Snakemake of which it would pass over a part without a word.
+
+    Of two values of a key it takes the last, of two ``--config`` or ``--configfile`` the last with all that follows it.
+
+    Raises
+    ------
+    UserError
+        If a key, within a value too, or one of these options is there twice.
+    """
+    said = {option: _following(pattern, arguments) for option, pattern in OPTIONS.items()}
+    for option, times in said.items():
+        if len(times) > 1:
+            raise UserError(f"{option} is there {len(times)} times, and only the last would count: put all after one")
+    entries = [entry.partition("=") for group in said["--config"] for entry in group]
+    keys = [key for key, _, _ in entries]
+    for key, _, value in entries:
+        if keys.count(key) > 1:
+            raise UserError(f"--config: '{key}' is there {keys.count(key)} times, and only the last would count")
+        if value.startswith("{"):
+            mapping_in(value, f"--config {key}")
+
+
+def _following(option: str, arguments: Iterable[str]) -> list[list[str]]:
+    """Return what follows an option, for each time that it is there."""
+    groups: list[list[str]] = []
+    of_option = False
+    for argument in arguments:
+        found = re.fullmatch(rf"(?:{option})(.*)", argument, re.DOTALL)
+        if found:
+            groups.append([found[1]] if found[1] else [])
+        elif of_option and not argument.startswith("-"):
+            groups[-1].append(argument)
+        of_option = bool(found) or (of_option and not argument.startswith("-"))
+    return groups
 
 
 def scale_files(root: Path) -> dict[str, Path]:

@@ -29,22 +29,44 @@ def read_yaml(path: Path) -> Tree:
         8 or 60. The message has the line.
     """
     try:
-        content = _StrictLoader(path.read_text(encoding="utf-8")).get_single_data()
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from None
+    return mapping_in(text, str(path))
+
+
+def mapping_in(text: str, source: str) -> Tree:
+    """Return the mapping in a text, as :func:`read_yaml` does.
+
+    Parameters
+    ----------
+    text
+        YAML.
+    source
+        Where it stands, for messages.
+
+    Raises
+    ------
+    UserError
+        As of a file.
+    """
+    try:
+        content = _StrictLoader(text).get_single_data()
     except yaml.MarkedYAMLError as error:
         place = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         why = ": ".join(filter(None, (error.context, error.problem)))
-        raise UserError(f"{path}{place}: not valid YAML: {' '.join(why.split())}") from None
+        raise UserError(f"{source}{place}: not valid YAML: {' '.join(why.split())}") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
-        raise UserError(f"{path}: not valid YAML: something contains itself, or is nested too deeply") from None
+        raise UserError(f"{source}: not valid YAML: something contains itself, or is nested too deeply") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a mapping of keys to values, found {type(content).__name__}")
-    require_text_keys(content, str(path))
+        raise UserError(f"{source}: expected a mapping of keys to values, found {type(content).__name__}")
+    require_text_keys(content, source)
     return content
 
 
