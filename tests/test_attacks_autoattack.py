@@ -65,6 +65,14 @@ def test_autoattack_breaks_all_that_pgd_breaks_and_reports_what_the_model_says(c
     assert torch.equal(outcome.index, INDICES)
 
 
+def test_its_steps_are_those_declared_in_every_norm(case):
+    # So small a ball that nothing breaks: every attack of the ensemble takes all of its steps.
+    small = {norm: declared(epsilon=1e-4, norm=norm, steps=2) for norm in EPSILONS}
+    linf, l2, l1 = (measure(*case, INDICES, small[norm], seed=0).queries.sum() for norm in ("linf", "l2", "l1"))
+    assert linf / 2 < l2 < 2 * linf
+    assert linf / 2 < l1 < 2 * linf
+
+
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 def test_without_a_box_it_searches_all_of_the_ball(case, norm):
     model, inputs, labels = case

@@ -171,6 +171,8 @@ def _ensemble(counted: _CountedModel, subject: Subject, spec: AutoAttack) -> pya
     )
     ensemble.verbose = False
     ensemble.apgd.n_iter = ensemble.apgd_targeted.n_iter = ensemble.fab.n_iter = spec.steps
+    # In an l1 ball APGD shares out the steps that it was made with.
+    ensemble.apgd.n_iter_orig = ensemble.apgd_targeted.n_iter_orig = spec.steps
     ensemble.square.n_queries = spec.square_queries
     for targeted in (ensemble.fab, ensemble.apgd_targeted):
         targeted.n_target_classes = min(targeted.n_target_classes, classes - 1)
