@@ -67,6 +67,16 @@ def test_the_eigenvalues_are_those_of_the_whole_hessian_and_the_others_are_zero(
     assert found.eigenvalues.abs().amin(1).max() < 1e-12 < found.eigenvalues.abs().amax(1).min()
 
 
+@pytest.mark.parametrize("block", [1, 7, 144, 1000])
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_sum_of_a_hessians_magnitudes_is_that_of_all_its_entries(
+    network, images, function, block, monkeypatch
+) -> None:
+    monkeypatch.setattr("robustrepro.derivatives.BLOCK", block)
+    found = derivatives_of(function, *logit_jacobians(network, images), LABELS)
+    torch.testing.assert_close(found.hessian_l1(), found.hessian.abs().sum((1, 2)))
+
+
 def test_the_margin_of_a_network_of_relus_is_not_curved_anywhere(network, images) -> None:
     found = derivatives_of("margin", *logit_jacobians(network, images), LABELS)
     assert found.eigenvalues.eq(0).all()
