@@ -300,6 +300,13 @@ def add_tables(declared: Declarations) -> None:
     }
     for name in ("mean", "median", "total", "maximum"):
         columns[name] = {"label": name, "measure": "losses", "statistic": {name: "loss"}}
+    zeros = {"percentage": "gradient_zeros"}
+    columns["zeros"] = {
+        "label": "zeros",
+        "measure": "geometry",
+        "rows": {"function": "cross_entropy"},
+        "statistic": zeros,
+    }
     columns["steepness"] = {"label": "steepness", "measure": "geometry", "rows": {"function": "cross_entropy"}}
     columns["count"] = {"label": "count", "measure": "losses", "statistic": "count"}
     settled = {"settled": {"column": "loss", "within": 0.1}}
@@ -350,6 +357,7 @@ def add_figures(declared: Declarations) -> None:
         {"name": "training_paths", "measure": "path", "panels": panels},
         {"name": "gradient_pair", "losses": [1, 2], "lengths": [1, 1.5], "angle": 60},
         {"name": "kernel_sketch", "points": [[0, 0], [1, 0], [0, 1], [1, 1], [2, 2]], "gamma": 1.0},
+        {"name": "curvature_sketch", "slope_at": 0.4, "curvature_at": 1.8},
         {"name": "diagonal_dominance", **dominance},
         {"name": "heat_map", "table": "transfer"},
         {"name": "lines", "x": {"column": "epsilon", "label": "ε"}, "series": curves, "clean_at": 0},
@@ -361,7 +369,7 @@ def add_figures(declared: Declarations) -> None:
             "name": "surfaces",
             "panels": [{"label": "ERM", "model": "image-erm", "measure": "surface", "function": "margin"}],
         },
-        {"name": "table_scatter", "table": "accuracy", "x": "clean", "y": "pgd"},
+        {"name": "table_scatter", "table": "accuracy", "x": "clean", "y": "pgd", "log_x": True, "correlation": True},
     ]
     for key, figure in {
         **{each["name"].replace("_", "-"): each for each in figures},

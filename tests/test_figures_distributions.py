@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from figure_cases import declared_with_data, table_cell, write, write_table
 from matplotlib.figure import Figure
+from scipy.stats import spearmanr
 
 from robustrepro.errors import UserError
 from robustrepro.figures import histogram, scatter, style, table_scatter
@@ -105,7 +106,9 @@ def test_points_on_one_line_of_an_axis_are_no_figure(slopes: Path) -> None:
 TRADE = {"name": "table_scatter", "table": "trade", "x": "clean", "y": "pgd"}
 
 
-def trade_of(folder: Path, rows: dict[str, tuple[float | None, float | None]], **column: Any) -> Figure:
+def trade_of(
+    folder: Path, rows: dict[str, tuple[float | None, float | None]], drawn: dict[str, Any] = TRADE, **column: Any
+) -> Figure:
     """Draw rows of (clean, pgd); the paper prints 90 and 50 for row a, and only the first of the two for row b."""
     printed = {("a", "clean"): 90.0, ("a", "pgd"): 50.0, ("b", "clean"): 91.0}
     cells = [
@@ -114,7 +117,7 @@ def trade_of(folder: Path, rows: dict[str, tuple[float | None, float | None]], *
         for key, mean in zip(("clean", "pgd"), means, strict=True)
     ]
     write_table(folder, "trade", cells, **column)
-    return table_scatter.draw(*declared_with_data(folder, TRADE))
+    return table_scatter.draw(*declared_with_data(folder, drawn))
 
 
 def test_rows_that_are_measured_in_both_columns_are_points_with_their_names(tmp_path: Path) -> None:
@@ -129,6 +132,35 @@ def test_rows_that_are_measured_in_both_columns_are_points_with_their_names(tmp_
     bars = sorted(bar.get_paths()[0].vertices.tolist() for bar in axis.collections)
     assert [[79.0, 20.0], [81.0, 20.0]] in bars
     assert [[80.0, 19.0], [80.0, 21.0]] in bars
+
+
+def test_a_correlation_is_said_with_its_interval_and_how_many_rows_it_is_over(tmp_path: Path) -> None:
+    places = [(80.0, 20.0), (70.0, 30.0), (60.0, 25.0), (50.0, 40.0), (40.0, 60.0), (30.0, 50.0)]
+    rows: dict[str, tuple[float | None, float | None]] = dict(zip("abcdef", places, strict=True))
+    figure = trade_of(tmp_path, rows, {**TRADE, "log_x": True, "correlation": True})
+    assert figure.axes[0].get_xscale() == "log"
+    rho = spearmanr(*zip(*places, strict=True)).statistic
+    deviation = np.sqrt((1 + rho**2 / 2) / 3)
+    low, high = np.tanh(np.arctanh(rho) + np.array([-1.96, 1.96]) * deviation)
+    expected = f"Spearman's ρ = {rho:.2f} [{low:.2f}, {high:.2f}] over 6 rows".replace("-", "−")
+    assert expected in notes(figure)
+
+
+def test_where_both_orders_agree_there_is_no_interval(tmp_path: Path) -> None:
+    figure = trade_of(tmp_path, {"a": (8.0, 2.0), "b": (9.0, 3.0), "c": (10.0, 4.0)}, {**TRADE, "correlation": True})
+    assert "Spearman's ρ = 1.00 over 3 rows" in notes(figure)
+
+
+def test_on_a_logarithmic_axis_rows_without_a_place_are_left_out_and_named(tmp_path: Path) -> None:
+    rows: dict[str, tuple[float | None, float | None]] = {"a": (8.0, 2.0), "b": (-9.0, 3.0), "c": (10.0, 4.0)}
+    figure = trade_of(tmp_path, rows, {**TRADE, "log_x": True})
+    assert np.stack(figure.axes[0].lines[0].get_data(), axis=1).tolist() == [[8.0, 2.0], [10.0, 4.0]]
+    assert "without from b: x ≤ 0" in notes(figure)
+
+
+def notes(figure: Figure) -> str:
+    """Return what stands above the axes."""
+    return " ".join(text.get_text() for text in figure.texts) + str(figure.get_suptitle())
 
 
 def test_the_names_of_close_points_do_not_cover_each_other(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from robustrepro.figures import gradient_pair, kernel_sketch
+from robustrepro.figures import curvature_sketch, gradient_pair, kernel_sketch
 from robustrepro.objectives.cem import cross_error_risk
 from robustrepro.objectives.hrm import hollow_risk
 
@@ -100,3 +100,16 @@ def test_the_sketch_says_every_kernel_value_of_the_pair_and_their_product(tmp_pa
     }
     assert shown == {name: f"{kernel(*pair):.2f}" for name, pair in pairs.items()}
     assert {"x₁", "x₂", "x₃", "x₄", "x₅"} <= set(texts(drawn))
+
+
+@pytest.mark.parametrize("at", [0.5, 1.8, 2.5])
+def test_the_osculating_circle_of_the_sketch_bends_as_the_function_does(tmp_path: Path, at: float) -> None:
+    figure = {"name": "curvature_sketch", "slope_at": 0.4, "curvature_at": at}
+    drawn = curvature_sketch.draw(*declared_with_data(tmp_path, figure))
+    (circle,) = drawn.axes[0].patches
+    middle, radius = np.array(circle.center), circle.radius  # type: ignore[attr-defined]
+    assert any(f"κ = 1/r = {1 / radius:.2f}" in text for text in texts(drawn))
+    # Three points of the sine that come together lie on it.
+    for x in (at - 1e-4, at, at + 1e-4):
+        assert np.hypot(*(np.array([x, np.sin(x)]) - middle)) == pytest.approx(radius, abs=1e-9)
+    assert any(f"slope: J = {np.cos(0.4):.2f}" in text for text in texts(drawn))

@@ -29,6 +29,7 @@ from robustrepro.tables.statistics import (
     mean,
     median,
     over_seeds,
+    percentage,
     root_of_sum,
     seeds_to_decide,
     settled,
@@ -212,6 +213,15 @@ def test_a_statistic_of_a_column(statistic: Any, options: dict[str, Any], value:
     rows = pd.DataFrame({"x": [0.0, 1.0, 2.0, 7.0], "parameters": [3, 3, 3, 3]})
     sample = statistic(rows, "x", **options)
     assert (sample.value, sample.count) == (value, count)
+
+
+def test_a_mean_of_shares_is_in_percent_and_its_interval_within_0_and_100() -> None:
+    rows = pd.DataFrame({"x": [0.0, 1.0, 1.0, 1.0], "y": [0.0, 1.5, 0.0, 0.0]})
+    sample = percentage(rows, "x")
+    assert (sample.value, sample.count, sample.bounds) == (75.0, 4, (0.0, 100.0))
+    assert estimate_over([sample, sample, percentage(rows[:2], "x")]).interval[1] <= 100  # type: ignore[index]
+    with pytest.raises(UserError, match=r"column 'y' is not of shares: it goes from 0 to 1\.5"):
+        percentage(rows, "y")
 
 
 def test_rows_are_counted_as_they_are() -> None:

@@ -49,7 +49,7 @@ def draw(declared: ImageGradients, data: FigureData) -> Figure:
                 axis.set_title(label, fontsize=style.LABEL)
     remarks = [
         style.seeds_of([panel.seed for panel in declared.panels]),
-        "gradients from their least value to their largest",
+        "gradients from least to largest",
     ]
     style.note(figure, data.scale, *remarks)
     return figure

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from robustrepro.figures import style
@@ -103,6 +104,8 @@ def _draw_from_the_side(axis: Any, values: pd.DataFrame) -> None:
         x, y, values.to_numpy(), cmap=style.COLOUR_MAP, linewidth=0, antialiased=False, rcount=80, ccount=80
     )
     axis.view_init(elev=ELEVATION, azim=AZIMUTH)
+    for along in (axis.xaxis, axis.yaxis):
+        along.set_major_locator(MaxNLocator(4))
 
 
 def nearest_zero(places: NDArray[np.float64], values: NDArray[np.float64]) -> float | None:

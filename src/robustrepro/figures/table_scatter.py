@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -27,6 +28,9 @@ BESIDE = (
 )
 """Where the name of a point may stand: offset in points, and how the text is aligned."""
 
+FEWEST_FOR_AN_INTERVAL = 5
+QUANTILE = 1.96
+"""Of the normal distribution, for a 95% interval."""
 MARK = 4
 """Half the width of a point, in pixels of the figure before it is written."""
 
@@ -49,6 +53,8 @@ def draw(declared: TableScatter, data: FigureData) -> Figure:
     x, y = (cells[cells["column"] == key].set_index("row") for key in (declared.x, declared.y))
     labels = {row["key"]: row["label"] for row in table["rows"]}
     measured, printed = (_places(x, y, value, labels) for value in ("mean", "printed_value"))
+    without_place = measured["x"] <= 0 if declared.log_x else measured["x"].isna()
+    measured = measured[~without_place]
     _require_differences(measured, columns, declared, data)
     figure = Figure(figsize=(6.4, 4.6), layout="constrained")
     axis = figure.subplots()
@@ -57,16 +63,52 @@ def draw(declared: TableScatter, data: FigureData) -> Figure:
         axis.plot(printed["x"], printed["y"], "o", color=style.GREY, fillstyle="none", label="as the paper prints it")
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=style.LABEL)
     axis.margins(0.12)
+    if declared.log_x:
+        axis.set_xscale("log")
     axis.set(xlim=axis.get_xlim(), ylim=axis.get_ylim())  # an interval over two seeds would leave no room for the rest
     _draw_intervals(axis, measured, x, y)
     axis.set_xlabel(axis_label(columns[declared.x]), fontsize=style.LABEL)
     axis.set_ylabel(axis_label(columns[declared.y]), fontsize=style.LABEL)
     style.without_frame(axis)
     seeds = pd.concat([x.loc[measured.index, "seeds"], y.loc[measured.index, "seeds"]]).astype(int)
-    style.note(figure, data.scale, f"mean of {style.counted(seeds, 'seed')}, with its interval")
+    remarks = [f"mean of {style.counted(seeds, 'seed')}, with its interval"]
+    if without_place.any():
+        remarks.append(f"without {', '.join(labels[row] for row in without_place.index[without_place])}: x ≤ 0")
+    if declared.correlation:
+        remarks.append(correlation_in_words(measured["x"], measured["y"]))
+    style.note(figure, data.scale, *remarks)
     figure.draw_without_rendering()  # places the axes, on which the names' room depends
     _label(axis, pd.concat([measured.assign(colour="black"), printed.assign(colour=style.GREY)]))
     return figure
+
+
+def correlation_in_words(x: pd.Series[float], y: pd.Series[float]) -> str:
+    """Return Spearman's ρ with its 95% interval: ``Spearman's ρ = −0.90 [−0.97, −0.68] over 14 rows``."""
+    rho, interval = spearman(x, y)
+    between = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
+    return f"Spearman's ρ = {rho:.2f}{between} over {len(x)} rows".replace("-", "−")
+
+
+def spearman(x: pd.Series[float], y: pd.Series[float]) -> tuple[float, tuple[float, float] | None]:
+    """Return Spearman's rank correlation and its 95% interval; None where there are too few pairs for one.
+
+    Parameters
+    ----------
+    x, y
+        Pairs of numbers, shape (N,); NaN comes out where one of them is the same everywhere.
+
+    References
+    ----------
+    Bonett & Wright, "Sample size requirements for estimating Pearson, Kendall and Spearman correlations", 2000:
+    Fisher's transformation, with the variance (1 + ρ²/2) / (N − 3).
+    """
+    rho = float(x.rank().corr(y.rank()))
+    if len(x) < FEWEST_FOR_AN_INTERVAL or not abs(rho) < 1:
+        return rho, None
+    deviation = math.sqrt((1 + rho**2 / 2) / (len(x) - 3))
+    ends = (math.atanh(rho) + sign * QUANTILE * deviation for sign in (-1, 1))
+    low, high = map(math.tanh, ends)
+    return rho, (low, high)
 
 
 def _require_differences(

@@ -187,6 +187,15 @@ class KernelSketch(FigureKind):
     gamma: Positive
 
 
+class CurvatureSketch(FigureKind):
+    """A sine with its tangent at x = ``slope_at`` and its osculating circle at x = ``curvature_at``."""
+
+    implementation: ClassVar[str] = "robustrepro.figures.curvature_sketch:draw"
+    name: Literal["curvature_sketch"]
+    slope_at: Annotated[Number, Field(ge=0, le=3)]
+    curvature_at: Annotated[Number, Field(ge=0.5, le=2.5)]
+
+
 class BatchSize(Declaration):
     """The models that were trained with one batch size.
 
@@ -446,7 +455,8 @@ class Scatter(Comparison):
 class TableScatter(FigureKind):
     """Two columns of a table against each other, a labelled point per row: the mean over seeds, with its interval.
 
-    ``x`` and ``y`` are the columns' keys. Where the paper prints both numbers, its point is shown as well.
+    ``x`` and ``y`` are the columns' keys. Where the paper prints both numbers, its point is shown as well. ``log_x``
+    makes the axis of x logarithmic; ``correlation`` says how well the two orders of the rows agree, by Spearman's ρ.
     """
 
     implementation: ClassVar[str] = "robustrepro.figures.table_scatter:draw"
@@ -454,6 +464,8 @@ class TableScatter(FigureKind):
     table: Name
     x: Key
     y: Key
+    log_x: bool = False
+    correlation: bool = False
 
     def can_show(self, measured: Collection[Place]) -> bool:
         """Tell whether two rows at least have both numbers."""
@@ -479,6 +491,7 @@ class SpecificationCurve(FigureKind):
 
 Drawing = Annotated[
     AdversarialSamples
+    | CurvatureSketch
     | DecisionBoundaries
     | GradientPair
     | TrainingGradients

@@ -42,6 +42,16 @@ class Mean(Statistic):
     column: str
 
 
+class Percentage(Statistic):
+    """The mean of a column of shares between 0 and 1, in percent."""
+
+    implementation: ClassVar[str] = "robustrepro.tables.statistics:percentage"
+    unit: ClassVar[str] = "%"
+    decimals: ClassVar[int] = 1
+    name: Literal["percentage"]
+    column: str
+
+
 class Median(Statistic):
     """The median of a column."""
 
@@ -116,7 +126,7 @@ class Maximum(Statistic):
 
 
 AnyStatistic = Annotated[
-    Accuracy | Mean | Median | Share | Count | Settled | Total | RootOfSum | Maximum,
+    Accuracy | Mean | Percentage | Median | Share | Count | Settled | Total | RootOfSum | Maximum,
     Field(discriminator="name"),
 ]
 """One line per statistic: this union is their registry."""

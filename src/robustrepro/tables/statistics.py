@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -105,6 +105,15 @@ def accuracy(rows: pd.DataFrame) -> Sample:
 def mean(rows: pd.DataFrame, column: str) -> Sample:
     """Return the mean of a column."""
     return _resampled(_numbers(rows, column), np.mean)
+
+
+def percentage(rows: pd.DataFrame, column: str) -> Sample:
+    """Return the mean of a column of shares, in percent."""
+    shares = _numbers(rows, column)
+    if len(shares) and not 0 <= shares.min() <= shares.max() <= 1:
+        raise UserError(f"column '{column}' is not of shares: it goes from {shares.min():g} to {shares.max():g}")
+    of_mean = _resampled(100 * shares, np.mean)
+    return replace(of_mean, bounds=PERCENTAGES)
 
 
 def median(rows: pd.DataFrame, column: str) -> Sample:
