@@ -16,6 +16,7 @@ from conftest import REPOSITORY, Declarations
 from planned_jobs import jobs_of
 
 from robustrepro.canonical import canonical_json
+from robustrepro.errors import UserError
 from robustrepro.spec.config import merged
 from robustrepro.spec.plan import RULES, Plan
 from robustrepro.spec.training import TrainingSpec
@@ -301,6 +302,46 @@ def test_a_paper_may_make_claims_on_models_that_another_paper_declares(declarati
     audit = json.loads(declarations.plan().job("audit", paper="second").spec)
     assert audit["seeds"] == {"image-erm": 2, "image-hrm": 2}
     assert audit["sources"]["image-hrm"] == {"image-erm": 2, "image-hrm": 2}
+
+
+def with_rows_of_another_paper(declarations: Declarations) -> Declarations:
+    """Declare a second paper with a model of its own, in a table of which the first one's stand, too."""
+    second = copy.deepcopy(declarations.paper)
+    own = {**second["models"]["image-erm"], "epochs": 2}
+    rows = {"own": {"label": "Own", "model": "image-own"}, "erm": {"label": "ERM", "model": "image-erm"}}
+    rows["erm"]["only_with"] = "small"
+    second["tables"] = {"accuracy": {**second["tables"]["accuracy"], "rows": rows}}
+    second["tables"]["accuracy"].pop("published")
+    claim = {**second["claims"]["hrm-is-better"], "holds_if": ["accuracy[own, pgd] >= 1"]}
+    second |= {"models": {"image-own": own}, "measures": {}, "figures": {}, "claims": {"own": claim}}
+    declarations.papers["second"] = second
+    return declarations
+
+
+def test_a_row_of_another_paper_is_measured_where_that_is_asked_for_too(declarations: Declarations) -> None:
+    with_rows_of_another_paper(declarations)
+    for papers, status in ((["second"], "not_measured"), (["small", "second"], "measured")):
+        declarations.config["papers"] = papers
+        plan = declarations.plan()
+        cells = json.loads(plan.job("table", paper="second", table="accuracy").spec)["cells"]
+        of_other = [cell for cell in cells if cell["row"] == "erm"]
+        assert {cell["kind"] for cell in of_other} == {status}
+        assert {cell.get("why") for cell in of_other} == {"small is not asked for" if status != "measured" else None}
+        audit = json.loads(plan.job("audit", paper="second").spec)
+        assert audit["sources"] == {"image-own": {"image-own": 2}}
+        assert any("image-erm" in file for file in jobs_of(plan)) == (status == "measured")
+
+
+def test_a_row_of_another_paper_can_carry_no_claim_and_names_one_that_is_there(declarations: Declarations) -> None:
+    second = with_rows_of_another_paper(declarations).papers["second"]
+    declarations.config["papers"] = ["second"]
+    second["claims"]["own"]["holds_if"] = ["accuracy[own, pgd] >= accuracy[erm, pgd]"]
+    with pytest.raises(UserError, match=r"accuracy\[erm, pgd\] is measured only with another paper"):
+        declarations.plan()
+    second["claims"]["own"]["holds_if"] = ["accuracy[own, pgd] >= 1"]
+    second["tables"]["accuracy"]["rows"]["erm"]["only_with"] = "smal"
+    with pytest.raises(UserError, match=r"rows\.erm\.only_with: 'smal'; did you mean 'small'"):
+        declarations.plan()
 
 
 def test_the_first_page_is_made_of_the_verdicts_alone_and_a_papers_page_of_all_that_it_shows(

@@ -297,6 +297,32 @@ def test_a_claim_that_a_reading_leaves_as_it_is_is_not_tried_again(declarations:
     assert {claim["key"]: len(claim["readings"]) for claim in of_claims} == {"hrm-is-better": 2, "clean": 1}
 
 
+BETWEEN = "accuracy@clipped[hrm, pgd] >= accuracy@guarded[hrm, pgd] + 1"
+
+
+def test_a_claim_may_compare_tables_under_two_readings_and_is_not_judged_where_one_is_not_run(
+    declarations: Declarations,
+) -> None:
+    claim = {**declarations.paper["claims"]["hrm-is-better"], "holds_if": [BETWEEN]}
+    declarations.paper["claims"] = {"between": claim}
+    plan = with_readings(declarations, clipped=CLIPPED, guarded=GUARDED).plan()
+    assert claims(plan) == {"plain": [BETWEEN]}
+    assert set(spec(plan, "audit", paper="small")["seeds"]) == {"image-hrm@clipped", "image-hrm@guarded"}
+    declarations.config["overrides"] = {"readings": {"small": ["clipped"]}}
+    alone = declarations.plan()
+    assert claims(alone) == {"plain": [BETWEEN]}
+    assert spec(alone, "audit", paper="small")["seeds"] == {}
+    assert "results/quick/papers/small/tables/accuracy@guarded.json" not in jobs_of(alone)
+
+
+@pytest.mark.parametrize("table", ["accuracy@nothing", "nothing@clipped"])
+def test_a_claim_names_no_table_under_a_reading_that_nobody_declared(declarations: Declarations, table: str) -> None:
+    claim = {**declarations.paper["claims"]["hrm-is-better"], "holds_if": [f"{table}[hrm, pgd] >= 1"]}
+    declarations.paper["claims"] = {"between": claim}
+    with pytest.raises(UserError, match=rf"unknown table in .*claims\.between: '{table}'"):
+        with_readings(declarations, clipped=CLIPPED).plan()
+
+
 def test_a_figure_of_a_reading_that_is_not_run_is_not_drawn(declarations: Declarations) -> None:
     panels = [{"label": "HRM", "model": "points-hrm@points"}]
     figure = {"name": "decision_boundaries", "measure": "grid", "panels": panels}

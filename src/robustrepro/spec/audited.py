@@ -292,7 +292,8 @@ class PaperAudit:
         others: dict[Cell, None] = {}
 
         def follow(cell: Cell) -> None:
-            value = self._tables[cell.table].columns[cell.column].value
+            not_made = self._under.is_not_made(cell.table)
+            value = None if not_made else self._tables[cell.table].columns[cell.column].value
             if value is None:
                 others[cell] = None
                 return

@@ -19,7 +19,7 @@ from robustrepro.spec.paper import Column, Paper, Row, Table
 from robustrepro.spec.shown import check_columns, check_figure, check_history, check_one_row_per_image, check_rows
 from robustrepro.spec.statistics import Statistic
 from robustrepro.spec.subjects import check_measure, check_subject, check_target
-from robustrepro.spec.under_readings import SearchUnder
+from robustrepro.spec.under_readings import SearchUnder, UnderReadings
 from robustrepro.spec.written import ONE_FILE
 
 Named = TypeVar("Named")
@@ -49,8 +49,9 @@ def check_papers(declarations: Declarations, contents: Contents) -> None:
                 raise UserError(f"{file}: figures.{key}: names that begin with '{CURVE}' are those of claims' curves")
             check_figure(f"{file}: figures.{key}", figure, paper, declarations, contents)
             contents.drawing(name, key)
+        under = declarations.under_readings[name]
         for key, claim in paper.claims.items():
-            _check_claim(f"{file}: claims.{key}", claim.holds_if, paper, contents)
+            _check_claim(f"{file}: claims.{key}", claim.holds_if, paper, under, contents)
         for key, search in declarations.under_readings[name].searches.items():
             _SearchCheck(f"{file}: readings.{key}.search", name, search, declarations, contents).run()
 
@@ -67,6 +68,9 @@ class _TableCheck:
             for model in row.all_models:
                 if model not in self._declarations.models:
                     raise unknown_name(f"model in {self._where}.rows.{row_key}", model, self._declarations.models)
+            if row.only_with is not None and row.only_with not in self._declarations.every_paper:
+                place = f"paper in {self._where}.rows.{row_key}.only_with"
+                raise unknown_name(place, row.only_with, self._declarations.every_paper)
             if row.published_only and self._table.published is None:
                 raise UserError(f"{self._where}.rows.{row_key}: published_only, but the table has no 'published' file")
         for key, column in self._table.columns.items():
@@ -208,7 +212,8 @@ class _SearchCheck:
         if declared.closest_to and paper.tables[declared.closest_to].published is None:
             raise UserError(f"{self._where}.closest_to: {declared.closest_to} has no 'published' numbers to be near")
         largest = [f"{declared.largest} >= 0"] if declared.largest else []
-        _check_claim(self._where, [*largest, *declared.among], paper, self._contents)
+        under = self._declarations.under_readings[self._paper]
+        _check_claim(self._where, [*largest, *declared.among], paper, under, self._contents)
         if len({str(tables) for tables in self._search.tables.values()}) == 1:
             compared = ", ".join(self._search.table_names)
             raise UserError(f"{self._where}: no candidate changes what is compared, {compared}")
@@ -237,17 +242,20 @@ class _SearchCheck:
             raise UserError(f"{self._where}: the candidates give {different[0]} different networks; expected one")
 
 
-def _check_claim(where: str, conditions: Iterable[str], paper: Paper, contents: Contents) -> None:
+def _check_claim(where: str, conditions: Iterable[str], paper: Paper, under: UnderReadings, contents: Contents) -> None:
     for text in conditions:
         cells = _placed(where, parse_condition, text).cells
         units = {}
         for cell in cells:
-            table = _named(paper.tables, cell.table, f"table in {where}")
+            of = cell.table.partition(AT)[0] if under.is_not_made(cell.table) else cell.table
+            table = _named(paper.tables, of, f"table in {where}")
             _named(table.rows, cell.row, f"row of {cell.table} in {where}")
             _named(table.columns, cell.column, f"column of {cell.table} in {where}")
             units[contents.heading(table, cell.column)["unit"]] = cell
             if table.rows[cell.row].published_only:
                 raise UserError(f"{where}: {cell} is a row of printed numbers alone, and nothing is measured there")
+            if table.rows[cell.row].only_with is not None:
+                raise UserError(f"{where}: {cell} is measured only with another paper, so that no claim can rest on it")
         if len(units) > 1:
             different = ", ".join(f"{cell} in '{unit}'" for unit, cell in units.items())
             raise UserError(f"{where}: condition '{text}' compares cells of different units: {different}")

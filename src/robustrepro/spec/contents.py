@@ -114,6 +114,8 @@ class Contents:
 
     def _why_not_measured(self, row: Row, column: Column) -> str | None:
         """Return why a cell with measures is not measured; None where it is."""
+        if self._is_not_asked_for(row):
+            return f"{row.only_with} is not asked for"
         models, _ = self.cell_models(row, column)
         absent = [model for model in models if self._declarations.left_out(model)]
         absent += self._data_left_out(column.measures)
@@ -121,6 +123,10 @@ class Contents:
             return f"{', '.join(absent)}: left out"
         lone = self.pairing.without_second_seed(str(row.model), column) if self._is_transfer(column) else None
         return f"needs two seeds or more of {lone}; it has one" if lone else None
+
+    def _is_not_asked_for(self, row: Row) -> bool:
+        """Tell whether a row is of another paper, which is not run."""
+        return row.only_with is not None and row.only_with not in self._declarations.config.papers
 
     def measured(self, paper: str, name: str) -> set[Place]:
         """Return the cells of a table that a run measures, or computes from such cells."""
@@ -180,9 +186,11 @@ class Contents:
 
     def cell_shows(self, paper: str, cell: Cell) -> list[Shown]:
         """Return what a cell is measured on, as (model, measure); of a computed one, the cells that it is made of."""
+        if self._declarations.under_readings[paper].is_not_made(cell.table):
+            return []
         table = self._declarations.table(paper, cell.table)
         row, column = table.rows[cell.row], table.columns[cell.column]
-        if row.published_only:
+        if row.published_only or self._is_not_asked_for(row):
             return []
         if column.value is not None:
             parts = parse_value(column.value, cell.row).cells

@@ -107,6 +107,11 @@ class Declarations:
         return scales_by_faithfulness(self.root)
 
     @property
+    def every_paper(self) -> Collection[str]:
+        """The ids of all papers, whether they are asked for or not."""
+        return self._written.trees.keys()
+
+    @property
     def models(self) -> Mapping[str, ModelDeclaration]:
         """Every model."""
         return self._models.used

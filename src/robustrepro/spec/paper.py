@@ -13,12 +13,17 @@ from robustrepro.spec.statistics import DeclaredStatistic
 
 
 class Row(Declaration):
-    """A row of a table: one model, several that the columns compare, or the printed numbers alone."""
+    """A row of a table: one model, several that the columns compare, or the printed numbers alone.
+
+    A row that is there ``only_with`` another paper, whose models it shows, is measured where that is asked for, too. No
+    claim can rest on it, and its models attack none of this paper's.
+    """
 
     label: str
     model: Name | None = None
     models: dict[Key, Name] | None = Field(default=None, min_length=1)
     published_only: bool = False
+    only_with: Name | None = None
 
     @model_validator(mode="after")
     def _has_one_of_them(self) -> Row:

@@ -90,6 +90,11 @@ class UnderReadings:
             if declared.search is not None and self._is_tuned(variants.of(name, reading)):
                 self._add_search(name, reading, declared.search, variants)
 
+    def is_not_made(self, table: str) -> bool:
+        """Tell whether a name is that of a declared table under a declared reading which adds nothing to this run."""
+        declared, _, reading = table.partition(AT)
+        return table not in self.origins and declared in self._paper.tables and reading in self._readings.declared
+
     def claims(self, claim: str) -> list[ClaimUnder]:
         """Return a claim under every reading that concerns it and makes it another one, the default first."""
         if claim not in self._claims:
@@ -161,6 +166,8 @@ class UnderReadings:
 
     def _behind(self, cell: Cell) -> str:
         """Return what stands behind a cell; of a computed one, behind the cells that it is made of."""
+        if self.is_not_made(cell.table):
+            return str(cell)
         table = self._table(cell.table)
         row, column = table.rows[cell.row], table.columns[cell.column]
         if column.value is not None:
@@ -260,7 +267,8 @@ def _with_tables(condition: str, names: Mapping[str, str]) -> str:
 
 
 def _models(table: Table) -> Iterator[str]:
-    return (model for row in table.rows.values() for model in row.all_models)
+    """Yield the models that a table's paper shows; those of other papers, in rows for these, are beside the point."""
+    return (model for row in table.rows.values() if row.only_with is None for model in row.all_models)
 
 
 def _tables_in(conditions: Iterable[str]) -> list[str]:
