@@ -20,6 +20,8 @@ LEVELS = 12
 """Contour lines of a panel."""
 ELEVATION, AZIMUTH = 30, -60
 """From where a surface is seen, in degrees."""
+ZOOM = 0.82
+"""How large a surface is drawn: the layout knows nothing of how far its axes' names reach."""
 GREEN = style.PALETTE[2]
 SIDE = 2.9
 """Height of a panel, in inches."""
@@ -104,6 +106,7 @@ def _draw_from_the_side(axis: Any, values: pd.DataFrame) -> None:
         x, y, values.to_numpy(), cmap=style.COLOUR_MAP, linewidth=0, antialiased=False, rcount=80, ccount=80
     )
     axis.view_init(elev=ELEVATION, azim=AZIMUTH)
+    axis.set_box_aspect(None, zoom=ZOOM)
     for along in (axis.xaxis, axis.yaxis):
         along.set_major_locator(MaxNLocator(4))
 
