@@ -40,6 +40,11 @@ REGULARISED_TARGET = 2.8
 """Gradient regularisation takes at most this many times the step of ERM. A pass forward and two back to the weights are
 3 units of work; the gradient of the images, and both passes back through it, are 3 more."""
 
+STEPS = 10
+ASCENT_TARGET = 1.1 * (STEPS + 1)
+"""Adversarial training with so many steps takes at most this many times the step of ERM: it has that many more passes,
+and what stands beside them is a tenth at most."""
+
 FGSM = {"name": "fgsm", "epsilon": 0.05504}
 DECLARATIONS: dict[str, dict[str, Any]] = {
     "erm": {"name": "erm"},
@@ -55,6 +60,14 @@ DECLARATIONS: dict[str, dict[str, Any]] = {
     "convnet linf": {"name": "adversarial", "clipped": False, "adversary": {**FGSM, "norm": "linf"}},
     "strided erm": {"name": "erm"},
     "strided grad": {"name": "gradient_regularisation", "function": "margin", "norm": "l2", "coefficient": 1.0},
+    "strided bim": {
+        "name": "adversarial",
+        "adversary": {"name": "bim", "loss": "margin", "epsilon": 0.3, "steps": STEPS, "step_size": 0.1},
+    },
+    "strided pgd": {
+        "name": "adversarial",
+        "adversary": {"name": "pgd", "epsilon": 0.3, "steps": STEPS, "step_size": 0.075},
+    },
 }
 NAMES = tuple(DECLARATIONS)
 BASES = {
@@ -149,7 +162,7 @@ def main() -> None:
         )
     print(
         f"target: at most {TARGET}, but for a V-matrix; for adversarial training at most {ADVERSARIAL_TARGET}, for "
-        f"gradient regularisation at most {REGULARISED_TARGET}"
+        f"gradient regularisation at most {REGULARISED_TARGET}, for {STEPS} steps of ascent at most {ASCENT_TARGET:.1f}"
     )
 
 

@@ -9,14 +9,15 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from robustrepro.models.convolution import ImageConvolution
 from robustrepro.models.pooled_convnet import PooledConvNet
+from robustrepro.models.strided_convnet import StridedConvNet
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
 
 
-def _twins(filters: int = 4, kernel: int = 3) -> tuple[ImageConvolution, nn.Conv2d]:
+def _twins(filters: int = 4, kernel: int = 3, stride: int = 1, padding: int = 0) -> tuple[ImageConvolution, nn.Conv2d]:
     """Return our convolution and PyTorch's, with the same weights."""
     torch.manual_seed(0)
-    ours, theirs = ImageConvolution(filters, kernel), nn.Conv2d(1, filters, kernel)
+    ours, theirs = ImageConvolution(filters, kernel, stride, padding), nn.Conv2d(1, filters, kernel, stride, padding)
     theirs.load_state_dict(ours.state_dict())
     return ours, theirs
 
@@ -30,11 +31,15 @@ def _call(convolution: nn.Module) -> object:
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("kernel", [1, 2, 5])
-def test_its_responses_and_its_gradients_are_those_of_pytorch(kernel: int, memory_format: torch.memory_format) -> None:
-    ours, theirs = _twins(kernel=kernel)
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"), [(1, 1, 0), (2, 1, 0), (5, 1, 0), (5, 2, 2), (4, 3, 1), (3, 1, 1), (2, 3, 0)]
+)
+def test_its_responses_and_its_gradients_are_those_of_pytorch(
+    kernel: int, stride: int, padding: int, memory_format: torch.memory_format
+) -> None:
+    ours, theirs = _twins(kernel=kernel, stride=stride, padding=padding)
     images = torch.randn(3, 1, 9, 7).to(memory_format=memory_format)
-    weights = torch.randn(3, 4, 9 - kernel + 1, 7 - kernel + 1)
+    weights = torch.randn(theirs(images).shape)
     gradients = []
     for convolution in (ours, theirs):
         variable = images.clone().requires_grad_(True)
@@ -55,16 +60,18 @@ def test_the_gradient_with_respect_to_the_images_alone_needs_none_of_the_weights
     torch.testing.assert_close(one, other)
 
 
-def test_its_gradients_can_be_differentiated_forward_and_backward() -> None:
-    ours = _twins()[0].double()
+@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 1)])
+def test_its_gradients_can_be_differentiated_forward_and_backward(stride: int, padding: int) -> None:
+    ours = _twins(stride=stride, padding=padding)[0].double()
     images = torch.randn(2, 1, 5, 5, dtype=torch.float64, requires_grad=True)
     inputs = (images, ours.weight, ours.bias)
     assert gradcheck(_call(ours), inputs, check_forward_ad=True)
     assert gradgradcheck(_call(ours), inputs)
 
 
-def test_it_can_be_mapped_over_examples_and_has_a_hessian() -> None:
-    ours, theirs = _twins()
+@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 1)])
+def test_it_can_be_mapped_over_examples_and_has_a_hessian(stride: int, padding: int) -> None:
+    ours, theirs = _twins(stride=stride, padding=padding)
     image = torch.randn(1, 5, 5)
     hessians = [torch.func.hessian(lambda x, of=one: of(x[None]).tanh().sum())(image) for one in (ours, theirs)]
     torch.testing.assert_close(*hessians)
@@ -86,9 +93,9 @@ def test_it_searches_in_lower_precision_and_returns_gradients_in_that_of_the_ima
 
 
 def test_networks_begin_with_it_on_grey_images_alone() -> None:
-    first = {
-        depth: PooledConvNet((depth, 28, 28), 10, channels=[2], kernel=5, pools=[3], hidden=[4]).features[0]
-        for depth in (1, 3)
-    }
-    assert type(first[1]) is ImageConvolution
-    assert type(first[3]) is nn.Conv2d
+    for depth, expected in ((1, ImageConvolution), (3, nn.Conv2d)):
+        shape = (depth, 28, 28)
+        pooled = PooledConvNet(shape, 10, channels=[2], kernel=5, pools=[3], hidden=[4])
+        strided = StridedConvNet(shape, 10, channels=[1, 2], kernel=5, stride=2, hidden=[4])
+        assert type(pooled.features[0]) is type(strided.features[0]) is expected
+        assert type(strided.features[2]) is nn.Conv2d

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from robustrepro.models.convolution import ImageConvolution
 from robustrepro.models.mlp import MultiLayerPerceptron
 
 
@@ -48,7 +49,13 @@ class StridedConvNet(nn.Module):
         padding = (kernel - 1) // 2
         features: list[nn.Module] = []
         for filters in channels:
-            features += [nn.Conv2d(depth, filters, kernel, stride, padding), nn.ReLU()]
+            on_grey_images = depth == 1 and not features
+            features.append(
+                ImageConvolution(filters, kernel, stride, padding)
+                if on_grey_images
+                else nn.Conv2d(depth, filters, kernel, stride, padding)
+            )
+            features.append(nn.ReLU())
             depth = filters
             height, width = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
             if min(height, width) < 1:
