@@ -158,6 +158,12 @@ def test_on_a_logarithmic_axis_rows_without_a_place_are_left_out_and_named(tmp_p
     assert "without from b: x ≤ 0" in notes(figure)
 
 
+def test_where_a_logarithmic_axis_would_leave_less_than_two_rows_it_is_a_plain_one(tmp_path: Path) -> None:
+    figure = trade_of(tmp_path, {"a": (-8.0, 2.0), "b": (-9.0, 3.0), "c": (10.0, 4.0)}, {**TRADE, "log_x": True})
+    assert figure.axes[0].get_xscale() == "linear"
+    assert len(figure.axes[0].lines[0].get_xdata()) == 3
+
+
 def notes(figure: Figure) -> str:
     """Return what stands above the axes."""
     return " ".join(text.get_text() for text in figure.texts) + str(figure.get_suptitle())

@@ -53,7 +53,9 @@ def draw(declared: TableScatter, data: FigureData) -> Figure:
     x, y = (cells[cells["column"] == key].set_index("row") for key in (declared.x, declared.y))
     labels = {row["key"]: row["label"] for row in table["rows"]}
     measured, printed = (_places(x, y, value, labels) for value in ("mean", "printed_value"))
-    without_place = measured["x"] <= 0 if declared.log_x else measured["x"].isna()
+    # A few models that learned nothing are no reason to draw nothing.
+    logarithmic = declared.log_x and (measured["x"] > 0).sum() > 1
+    without_place = measured["x"] <= 0 if logarithmic else measured["x"].isna()
     measured = measured[~without_place]
     _require_differences(measured, columns, declared, data)
     figure = Figure(figsize=(6.4, 4.6), layout="constrained")
@@ -63,7 +65,7 @@ def draw(declared: TableScatter, data: FigureData) -> Figure:
         axis.plot(printed["x"], printed["y"], "o", color=style.GREY, fillstyle="none", label="as the paper prints it")
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=style.LABEL)
     axis.margins(0.12)
-    if declared.log_x:
+    if logarithmic:
         axis.set_xscale("log")
     axis.set(xlim=axis.get_xlim(), ylim=axis.get_ylim())  # an interval over two seeds would leave no room for the rest
     _draw_intervals(axis, measured, x, y)
