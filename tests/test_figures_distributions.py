@@ -139,6 +139,10 @@ def test_a_correlation_is_said_with_its_interval_and_how_many_rows_it_is_over(tm
     rows: dict[str, tuple[float | None, float | None]] = dict(zip("abcdef", places, strict=True))
     figure = trade_of(tmp_path, rows, {**TRADE, "log_x": True, "correlation": True})
     assert figure.axes[0].get_xscale() == "log"
+    figure.draw_without_rendering()
+    ticks = [label.get_text() for label in figure.axes[0].get_xticklabels(which="both")]
+    assert any(ticks)
+    assert not any("$" in tick for tick in ticks)
     rho = spearmanr(*zip(*places, strict=True)).statistic
     deviation = np.sqrt((1 + rho**2 / 2) / 3)
     low, high = np.tanh(np.arctanh(rho) + np.array([-1.96, 1.96]) * deviation)
