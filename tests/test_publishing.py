@@ -238,7 +238,7 @@ def test_a_published_page_opens_from_disk_and_shows_the_figures_beside_it(
     assert page.locator(".lightbox img").evaluate("image => image.complete && image.naturalWidth") > 500
     page.keyboard.press("Escape")
     page.get_by_role("link", name="All claims").click()
-    assert page.url == (tmp_path / "docs/quick/index.html").as_uri()
+    page.wait_for_url((tmp_path / "docs/quick/index.html").as_uri())
     page.close()
     assert messages == []
 

@@ -261,7 +261,7 @@ def test_without_scripts_everything_is_open(browser: Browser, addresses: dict[st
     assert page.locator("#claim-hamming-verified-unfolded blockquote").is_visible()
     assert not page.locator(".unfold-all").is_visible()
     page.get_by_role("link", name="in full on the paper’s page").first.click()
-    assert page.locator("#hrm-table2-1-3 h3").is_visible()
+    expect(page.locator("#hrm-table2-1-3 h3")).to_be_visible()
     page.context.close()
 
 
