@@ -207,6 +207,15 @@ def test_a_published_table_leaves_the_specs_behind_its_numbers_to_the_provenance
     }
 
 
+@pytest.mark.parametrize("name", ["audit.json", "scorecard.json"])
+def test_what_was_judged_is_published_whole_and_in_order_a_line_a_claim(scale: Path, tmp_path: Path, name: str) -> None:
+    published(scale, tmp_path / "docs/quick")
+    here = json.loads((scale / "papers/hrm" / name).read_text())
+    text = (tmp_path / "docs/quick/papers/hrm" / name).read_text()
+    assert json.dumps(json.loads(text)) == json.dumps(here)
+    assert len(text.splitlines()) == len(here) + 2
+
+
 def _sources(table: dict[str, Any]) -> list[dict[str, Any]]:
     return [source for cell in table["cells"] for value in cell.get("values", ()) for source in value["sources"]]
 

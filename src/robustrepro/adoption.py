@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from robustrepro.datasets.manifest import MANIFEST, read_manifest
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
-from robustrepro.layout import DATA, MEASUREMENT, MODEL, SHARD
+from robustrepro.layout import DATA, MODEL
 from robustrepro.measurements.store import columns_digest, read_columns, read_origin
 from robustrepro.spec.records import ADOPT_VARIABLE, unfinished_outputs, unrecorded_outputs
 from robustrepro.spec.sources import require_own_sources
@@ -117,23 +116,20 @@ def _refusal(plan: Plan, file: Path, folder: Path) -> str | None:
     """Return why a file cannot be adopted, or None if it can."""
     name = file.relative_to(folder).as_posix()
     try:
-        if match := MODEL.fullmatch(name):
-            return _model_refusal(plan, match["model"], match["seed"], file)
-        if match := MEASUREMENT.fullmatch(name):
-            declared = plan.computed.measure(match["measure"], match["subject"])
-            return _measurement_refusal(plan, "gather" if declared.shards > 1 else "measure", match, file)
-        if match := SHARD.fullmatch(name):
-            return _measurement_refusal(plan, "measure", match, file)
-        if match := DATA.fullmatch(name):
-            return _data_refusal(plan, match["dataset"], match["seed"], file)
+        job = plan.job_of(name)
+        if job and MODEL.fullmatch(name):
+            return _model_refusal(job, file)
+        if job and DATA.fullmatch(name):
+            return _data_refusal(plan, job, file)
+        if job:
+            return _measurement_refusal(plan, job, file)
     except UserError as error:
         return str(error)
     return "only models, their data and measurements are adopted; all else is remade from them, so delete it"
 
 
-def _data_refusal(plan: Plan, dataset: str, seed: str, file: Path) -> str | None:
+def _data_refusal(plan: Plan, job: Job, file: Path) -> str | None:
     """Return why a file of a data set that was made from a model cannot be adopted."""
-    job = plan.job("data", dataset=dataset, seed=seed)
     manifest = read_manifest(file.parent)
     if manifest.made_from is None or manifest.made_from.model is None:
         return "of data sets, only those made from a model are adopted; this one is quickly made again, so delete it"
@@ -152,15 +148,14 @@ def _data_refusal(plan: Plan, dataset: str, seed: str, file: Path) -> str | None
     return None
 
 
-def _model_refusal(plan: Plan, model: str, seed: str, file: Path) -> str | None:
-    trained = re.fullmatch(plan.pattern("trained"), model)
+def _model_refusal(job: Job, file: Path) -> str | None:
+    trained = job.step == "train"
     expected = MODEL_FILES if trained else tuple(name for name in MODEL_FILES if name not in OF_A_TRAINING)
     if file.name not in expected:
         return f"such a model consists of {', '.join(expected)}"
     missing = [name for name in expected if not file.with_name(name).exists()]
     if missing:
         return f"{', '.join(missing)} is missing beside it"
-    job = plan.job("train" if trained else "derive", model=model, seed=seed)
     try:
         card = json.loads(file.with_name("card.json").read_text(encoding="utf-8"))
         differing = _difference(card, job)
@@ -172,8 +167,7 @@ def _model_refusal(plan: Plan, model: str, seed: str, file: Path) -> str | None:
     return differing
 
 
-def _measurement_refusal(plan: Plan, step: str, match: re.Match[str], file: Path) -> str | None:
-    job = plan.job(step, **match.groupdict())
+def _measurement_refusal(plan: Plan, job: Job, file: Path) -> str | None:
     table, origin = read_columns(file)
     if differing := _difference(origin, job):
         return differing

@@ -115,6 +115,15 @@ class PlainLogFormatter(LogFormatter):
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
+def make_logarithmic(axis: Axes, name: str) -> None:
+    """Give axes a logarithmic ``x`` or ``y`` axis, with plain numbers at it."""
+    side = axis.xaxis if name == "x" else axis.yaxis
+    axis.set(**{f"{name}scale": "log"})
+    side.set_major_formatter(PlainLogFormatter())
+    side.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1, 0.4)))
+    side.set_tick_params(which="minor", labelsize=style.SMALL, pad=5)
+
+
 def with_unit(label: str, unit: str) -> str:
     """Return the label of an axis."""
     return f"{label} ({unit})" if unit else label
@@ -129,10 +138,7 @@ def finish(axes: Sequence[Axes], declared: Comparison, x: Quantity, y: Quantity)
         axis.set_title(title, fontsize=style.TITLE)
         for quantity, side, name in ((x, axis.xaxis, "x"), (y, axis.yaxis, "y")):
             if quantity.log:
-                axis.set(**{f"{name}scale": "log"})
-                side.set_major_formatter(PlainLogFormatter())
-                side.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1, 0.4)))
-                side.set_tick_params(which="minor", labelsize=style.SMALL, pad=5)
+                make_logarithmic(axis, name)
             if quantity.limits is not None:
                 low, high = quantity.limits
                 margin = 0 if quantity.log else LIMIT_MARGIN * (high - low)

@@ -13,7 +13,7 @@ from matplotlib.transforms import Bbox
 from robustrepro.errors import unknown_name
 from robustrepro.figures import style
 from robustrepro.figures.data import FigureData
-from robustrepro.figures.panels import PlainLogFormatter, with_unit
+from robustrepro.figures.panels import make_logarithmic, with_unit
 from robustrepro.spec.figures import TableScatter
 
 BESIDE = (
@@ -66,9 +66,7 @@ def draw(declared: TableScatter, data: FigureData) -> Figure:
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=style.LABEL)
     axis.margins(0.12)
     if logarithmic:
-        axis.set_xscale("log")
-        axis.xaxis.set_major_formatter(PlainLogFormatter())
-        axis.xaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1, 0.4)))
+        make_logarithmic(axis, "x")
     axis.set(xlim=axis.get_xlim(), ylim=axis.get_ylim())  # an interval over two seeds would leave no room for the rest
     _draw_intervals(axis, measured, x, y)
     axis.set_xlabel(axis_label(columns[declared.x]), fontsize=style.LABEL)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,15 +98,20 @@ def _shown(layout: Layout, paper: str, page: Mapping[str, Any]) -> Iterator[Path
 
 
 def _copy(source: Path, fresh: Path, files: Iterator[Path]) -> None:
+    """Copy files to the same places; of what was judged and audited a claim is a line, as git compares it."""
     for file in files:
-        if file.exists():
-            target = fresh / file.relative_to(source)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if file.parent.name == "tables" and file.suffix == ".json":
-                table = json.loads(file.read_text(encoding="utf-8"))
-                write_text(target, one_line_per_entry(_without_origins(table)))
-            else:
-                shutil.copyfile(file, target)
+        if not file.exists():
+            continue
+        target = fresh / file.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        content = json.loads(file.read_text(encoding="utf-8")) if file.suffix == ".json" else None
+        if isinstance(content, list):
+            lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in content)
+            write_text(target, f"[\n{lines}\n]\n")
+        elif content and file.parent.name == "tables":
+            write_text(target, one_line_per_entry(_without_origins(content)))
+        else:
+            shutil.copyfile(file, target)
 
 
 def _without_origins(table: dict[str, Any]) -> dict[str, Any]:
@@ -145,8 +150,9 @@ def _write_over_all(
         Of the run.
     """
     index = fresh / INDEX
-    before = [paper["id"] for paper in spec_in(index)["papers"]] if index.exists() else []
-    of_papers = {paper: spec_in(fresh / f"{paper}.html") for paper in before} | dict(pages)
+    before = spec_in(index)["papers"] if index.exists() else []
+    listed = {paper["id"]: paper for paper in (*before, *report["papers"])}
+    of_papers = {paper: pages.get(paper) or spec_in(fresh / f"{paper}.html") for paper in listed}
     names = [{"id": paper, "title": page["paper"]["title"]} for paper, page in of_papers.items()]
     for paper, page in of_papers.items():
         write_text(fresh / f"{paper}.html", build_page({**page, "papers": names}, fresh, linked=True))
@@ -157,11 +163,13 @@ def _write_over_all(
     write_text(fresh / "scorecard.md", scorecard_markdown(fresh / "scorecard.csv"))
     merged = json.loads(path.read_text(encoding="utf-8")) if (path := fresh / METRICS).exists() else {}
     write_text(fresh / METRICS, json.dumps({**merged, **metrics}, indent=1) + "\n")
-    write_text(index, build_report(_over_all(report, of_papers), fresh, published=destination))
+    write_text(index, build_report(_over_all(report, listed.values(), of_papers), fresh, published=destination))
 
 
-def _over_all(report: Mapping[str, Any], pages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the spec of the first page: what was asked of each paper, together."""
+def _over_all(
+    report: Mapping[str, Any], listed: Iterable[Mapping[str, Any]], pages: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the spec of the first page: what was asked of each of the papers listed, together."""
     differences: dict[str, dict[str, Any]] = {}
     for page in pages.values():
         for note in page["differences"]:
@@ -174,14 +182,5 @@ def _over_all(report: Mapping[str, Any], pages: Mapping[str, Mapping[str, Any]])
         "sources": {key: value for page in pages.values() for key, value in page["sources"].items()},
         "unverified": sorted({data for page in pages.values() for data in page["unverified"]}),
         "differences": list(differences.values()),
-        "papers": [_listed(page["paper"]) for page in pages.values()],
+        "papers": list(listed),
     }
-
-
-def _listed(paper: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the first page says of a paper."""
-    places = {
-        kind: [{key: each[key] for key in ("id", "where", "of", "reading") if key in each} for each in paper[kind]]
-        for kind in ("tables", "figures")
-    }
-    return {**{key: paper[key] for key in ("id", "title", "authors") if key in paper}, **places}

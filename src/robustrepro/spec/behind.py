@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robustrepro.layout import DATA, MEASUREMENT, MODEL, SHARD
-from robustrepro.spec.jobs import Job
+from robustrepro.layout import MEASUREMENT, MODEL
 
 if TYPE_CHECKING:
     from robustrepro.spec.plan import Plan
@@ -42,25 +40,10 @@ def results_behind(plan: Plan, paper: str) -> set[Path]:
             continue
         seen.add(file)
         name = Path(file).relative_to(folder)
-        if (job := _computing(plan, name.as_posix())) is not None:
+        if (job := plan.job_of(name.as_posix())) is not None:
             waiting += job.files
         if MODEL.fullmatch(name.as_posix()):
             behind.add(name.with_name(WEIGHTS))
         elif MEASUREMENT.fullmatch(name.as_posix()):
             behind.add(name)
     return behind
-
-
-def _computing(plan: Plan, name: str) -> Job | None:
-    """Return the job that computes a file below the scale's folder; None of one that is made of measurements alone."""
-    if match := MODEL.fullmatch(name):
-        trained = re.fullmatch(plan.pattern("trained"), match["model"])
-        return plan.job("train" if trained else "derive", model=match["model"], seed=match["seed"])
-    if match := MEASUREMENT.fullmatch(name):
-        sharded = plan.computed.measure(match["measure"], match["subject"]).shards > 1
-        return plan.job("gather" if sharded else "measure", **match.groupdict())
-    if match := SHARD.fullmatch(name):
-        return plan.job("measure", **match.groupdict())
-    if match := DATA.fullmatch(name):
-        return plan.job("data", dataset=match["dataset"], seed=match["seed"])
-    return None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from robustrepro.errors import UserError
-from robustrepro.layout import Layout
+from robustrepro.layout import DATA, MEASUREMENT, MODEL, SHARD, Layout
 from robustrepro.spec.audited import PaperAudit
 from robustrepro.spec.checks import check_papers
 from robustrepro.spec.computed import ComputedJobs
@@ -96,6 +96,31 @@ class Plan:
         if key not in self._jobs:
             self._jobs[key] = self._makers[step](**names)
         return self._jobs[key]
+
+    def job_of(self, name: str) -> Job | None:
+        """Return the job that computes a file; None of one that is made of measurements alone.
+
+        Parameters
+        ----------
+        name
+            Its path below the scale's folder.
+
+        Raises
+        ------
+        UserError
+            If it is a model, a measurement or a data set, and nothing is declared under its name.
+        """
+        if match := MODEL.fullmatch(name):
+            step = "train" if re.fullmatch(self.pattern("trained"), match["model"]) else "derive"
+            return self.job(step, model=match["model"], seed=match["seed"])
+        if match := MEASUREMENT.fullmatch(name):
+            sharded = self.computed.measure(match["measure"], match["subject"]).shards > 1
+            return self.job("gather" if sharded else "measure", **match.groupdict())
+        if match := SHARD.fullmatch(name):
+            return self.job("measure", **match.groupdict())
+        if match := DATA.fullmatch(name):
+            return self.job("data", dataset=match["dataset"], seed=match["seed"])
+        return None
 
     def part(self, step: str, of: str) -> Callable[[Any], Any]:
         """Return the function by which a rule asks for a part of its job: a function of wildcards alone."""
