@@ -242,6 +242,14 @@ AROUND_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         scale(60, "audit", "example"),
         ["workflow/scales/quick.yaml: audit: example: unknown key; did you mean 'examples'?"],
     ),
+    "unknown paper of a scale's audit": (
+        scale({"smal": {"examples": 3}}, "audit", "papers"),
+        ["workflow/scales/quick.yaml: audit.papers", "'smal'", "did you mean 'small'?"],
+    ),
+    "audit of a paper that is no mapping": (
+        scale({"small": 3}, "audit", "papers"),
+        ["workflow/scales/quick.yaml: audit.papers.small: expected a mapping, found 3"],
+    ),
     "no examples in the user's audit": (
         configure(0, "overrides", "audit", "examples"),
         ["config.yaml: overrides.audit: examples: found 0", "greater than or equal to 1"],

@@ -180,6 +180,37 @@ def test_what_differs_in_the_audit_is_said_beside_it(declarations: Declarations)
     assert differing(plan) == []
 
 
+def test_an_audit_is_changed_for_some_papers_by_name_or_pattern_and_the_user_for_all_of_them(
+    declarations: Declarations,
+) -> None:
+    nothing: dict[str, Any] = {key: {} for key in ("models", "measures", "tables", "figures", "claims")}
+    declarations.papers["other"] = declarations.paper | nothing
+    declarations.scales["paper"]["audit"] = {
+        "examples": 5,
+        "papers": {"*": {"noises": 1}, "oth*": {"examples": 3, "attacks": {"pgd": {"steps": 2}}}},
+    }
+    declarations.config |= {"scale": "paper", "papers": ["small", "other"]}
+
+    def audits() -> list[tuple[int, int, int]]:
+        plan = declarations.plan()
+        of = [plan.declarations.audit(paper) for paper in ("small", "other")]
+        return [(audit.examples, audit.noises, audit.attacks["pgd"]["steps"]) for audit in of]
+
+    assert audits() == [(5, 1, 5), (3, 1, 2)]
+    report = json.loads(declarations.plan().job("report").spec)
+    said = [(note["words"], note["names"]) for note in report["differences"] if "audit" in note["words"]]
+    assert said == [
+        ("audit.examples: 5 instead of 20", ["small"]),
+        ("audit.noises: 1 instead of 2", []),
+        ("audit.examples: 3 instead of 20", ["other"]),
+        ("audit.attacks.pgd.steps: 2 instead of 5", ["other"]),
+    ]
+    declarations.config["overrides"] = {"audit": {"examples": 7}}
+    assert audits() == [(7, 1, 5), (7, 1, 2)]
+    declarations.config["overrides"] = {"audit": {"papers": {"small": {"examples": 8}}}}
+    assert audits() == [(8, 1, 5), (3, 1, 2)]
+
+
 def with_a_third_model(declarations: Declarations) -> None:
     """Show another model on images, which attacks the two of the claim, and another measure in the claim's ball."""
     declarations.config["scale"] = "paper"

@@ -84,7 +84,7 @@ class PaperAudit:
 
     def battery(self, ball: Ball, model: str) -> AuditOfBall:
         """Return the measure of a model under every attack in a ball."""
-        audit = self._declarations.audit
+        audit = self._declarations.audit(self.paper)
         try:
             attacks = ball_of(audit, ball.norm, ball.epsilon, self._inputs(model))
             transfer = attack_at(audit.transfer, ball.norm, ball.epsilon) if "step_size" in audit.transfer else None
@@ -98,7 +98,7 @@ class PaperAudit:
 
     def _require_lengths(self, attacks: AuditBall, transfer: BallAttack | None, shape: tuple[int, ...]) -> None:
         """Refuse steps of the audit's that lead out of the range of pixels; those that follow from ε are ε's matter."""
-        audit = self._declarations.audit
+        audit = self._declarations.audit(self.paper)
         for part, templates in (("attacks", audit.attacks), ("escalation", audit.escalation)):
             for key, attack in getattr(attacks, part).items():
                 if "step_size" in templates[key]:
@@ -135,7 +135,7 @@ class PaperAudit:
         UserError
             If the audit's attack cannot run on this model; the message names its key.
         """
-        audit = self._declarations.audit
+        audit = self._declarations.audit(self.paper)
         balls = sorted(
             {ball for target in self._targets_of(measure, source) for ball in self._balls_of(measure, target)}
         )

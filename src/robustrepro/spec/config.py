@@ -23,6 +23,12 @@ OPTIONS = {"--config": "--config(?:=|$)|-C", "--configfile": "--configfiles?(?:=
 Fitting = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]
 
 
+class AuditChanges(Declaration, extra="allow"):
+    """Keys of ``workflow/audit.yaml`` to replace; ``papers`` has more, by the papers' names or patterns."""
+
+    papers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
 class Overlay(Declaration):
     """What a scale or a user lays over the papers' declarations.
 
@@ -35,7 +41,7 @@ class Overlay(Declaration):
     seeds: Seeds | None = None
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
     measures: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    audit: dict[str, Any] = Field(default_factory=dict)
+    audit: AuditChanges = Field(default_factory=AuditChanges)
     readings: dict[str, list[str]] = Field(default_factory=dict)
 
 

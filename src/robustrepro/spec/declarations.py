@@ -121,11 +121,6 @@ class Declarations:
         """Every measure."""
         return self._measures.used
 
-    @property
-    def audit(self) -> Audit:
-        """What a claimed robustness has to survive."""
-        return self._audits[-1]
-
     # -- by name -------------------------------------------------------------------------------------------------
 
     def model(self, name: str) -> ModelDeclaration:
@@ -353,9 +348,13 @@ class Declarations:
             layer(used, self.datasets, stand_ins),
         )
 
-    def audit_layers(self) -> tuple[Tree, Tree, Tree]:
-        """Return the audit: as ``workflow/audit.yaml`` has it, at the scale, and as used."""
-        declared, at_scale, used = (audit.model_dump(mode="json") for audit in self._audits)
+    def audit(self, paper: str) -> Audit:
+        """Return what a robustness that a paper claims has to survive."""
+        return self._audits.used[paper]
+
+    def audit_layers(self, paper: str) -> tuple[Tree, Tree, Tree]:
+        """Return the audit of a paper: as ``workflow/audit.yaml`` has it, at the scale, and as used."""
+        declared, at_scale, used = (audits[paper].model_dump(mode="json") for audits in self._audits)
         return declared, at_scale, used
 
 

@@ -68,7 +68,7 @@ class Note:
     words
         ``epochs: 12 instead of 100``.
     what, names
-        ``models`` or ``measures``, and which; none of a data set, which stands in for all of them.
+        ``models``, ``measures`` or ``papers``, and which; none where it is so of all of them.
     overridden, from_paper
         Whether the user changed it, and whether the paper has it otherwise.
     """
@@ -116,18 +116,23 @@ class Differences:
             self._of_measure[name] = tuple(_differing(*self._declarations.measure_layers(name)))
         return self._of_measure[name]
 
-    def of_audit(self) -> list[str]:
-        """Return in words what differs in the audit from ``workflow/audit.yaml``, which is ours and no paper's."""
-        return [str(difference) for difference in self._of_audit()]
+    def of_audit(self, paper: str) -> list[str]:
+        """Return in words what a paper's audit has other than ``workflow/audit.yaml``, which is ours and no paper's."""
+        return [str(difference) for difference in self._of_audit(paper)]
 
-    def _of_audit(self) -> Iterator[Difference]:
-        return _differing(*self._declarations.audit_layers(), "audit")
+    def _of_audit(self, paper: str) -> Iterator[Difference]:
+        return _differing(*self._declarations.audit_layers(paper), "audit")
 
-    def beside_models(self) -> list[Note]:
-        """Return what differs in the audit, and what the user has left out."""
+    def beside_models(self, papers: Iterable[str]) -> list[Note]:
+        """Return what differs in the audit of some papers, and what the user has left out."""
+        shown = list(papers)
+        audits: dict[tuple[str, bool], list[str]] = {}
+        for paper in shown:
+            for difference in self._of_audit(paper):
+                audits.setdefault((str(difference), difference.overridden), []).append(paper)
         notes = [
-            Note(str(difference), "measures", (), difference.overridden, from_paper=True)
-            for difference in self._of_audit()
+            Note(words, "papers", () if of == shown else tuple(of), overridden, from_paper=True)
+            for (words, overridden), of in audits.items()
         ]
         absent = tuple(name for name in self._declarations.models if self._declarations.left_out(name))
         left_out = [Note("models: left out (config.yaml)", "models", absent, overridden=True, from_paper=True)]

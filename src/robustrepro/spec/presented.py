@@ -230,7 +230,7 @@ class PresentedJobs(JobMaker):
             shown += [(source, cell["measure"]) for source in audit.sources(cell["model"])]
             absent |= dict.fromkeys(audit.left_out_sources(cell["model"]))
         without = [f"transfer: none from {', '.join(absent)} (config.yaml)"] if absent else []
-        return [*claim.differs, *self._from_paper(shown), *self._differences.of_audit(), *without]
+        return [*claim.differs, *self._from_paper(shown), *self._differences.of_audit(paper), *without]
 
     def _from_paper(self, shown: Iterable[Shown]) -> list[str]:
         """Return in words what is not the paper's of what is shown."""
@@ -273,7 +273,7 @@ class PresentedJobs(JobMaker):
             "scale_description": self._declarations.scale.description,
             "sources": {name: self._declarations.dataset(name).in_words for name in used},
             "differences": [
-                note.as_data() for note in (*self._differences.notes(shown), *self._differences.beside_models())
+                note.as_data() for note in (*self._differences.notes(shown), *self._differences.beside_models(papers))
             ],
         }
 

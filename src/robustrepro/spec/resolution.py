@@ -10,7 +10,7 @@ from pathlib import Path
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.keys import AT
 from robustrepro.spec.audit import Audit
-from robustrepro.spec.config import Config, Fitting, Scale, is_meant, laid_over, merged, validated
+from robustrepro.spec.config import AuditChanges, Config, Fitting, Scale, is_meant, laid_over, merged, validated
 from robustrepro.spec.datasets import DATASETS, DatasetSpec, dataset_of
 from robustrepro.spec.layers import Layers
 from robustrepro.spec.measurements import Measurement, measure_of
@@ -174,8 +174,8 @@ class Resolution:
         )
         return Layers({**in_papers, **of_papers}, at_scale, used)
 
-    def audits(self, root: Path) -> tuple[Audit, Audit, Audit]:
-        """Return the audit as declared, at the scale, and as used.
+    def audits(self, root: Path) -> Layers[Audit]:
+        """Return the audit of every paper.
 
         Raises
         ------
@@ -183,12 +183,12 @@ class Resolution:
             If it is declared or changed wrongly.
         """
         declared = read_yaml(root / AUDIT_FILE)
-        at_scale = merged(declared, self._scale.audit)
-        used = merged(at_scale, self._config.overrides.audit)
-        return (
-            validated(Audit, declared, AUDIT_FILE),
-            validated(Audit, at_scale, f"{self._scale_file}: audit"),
-            validated(Audit, used, "config.yaml: overrides.audit"),
+        trees = dict.fromkeys(self._written.trees, declared)
+        at_scale = _changed_audits(trees, self._scale.audit, f"{self._scale_file}: audit")
+        used = _changed_audits(at_scale, self._config.overrides.audit, "config.yaml: overrides.audit")
+        layers = ((AUDIT_FILE, trees), (f"{self._scale_file}: audit", at_scale), ("config.yaml: overrides.audit", used))
+        return Layers(
+            *({paper: validated(Audit, tree, where) for paper, tree in layer.items()} for where, layer in layers)
         )
 
     def _layered(
@@ -211,3 +211,9 @@ class Resolution:
             return False
         declared = (name for content in self._written.trees.values() for name in content.get("readings") or {})
         return any(fnmatch.fnmatchcase(name, reading) for name in declared)
+
+
+def _changed_audits(trees: Mapping[str, Tree], changes: AuditChanges, where: str) -> dict[str, Tree]:
+    """Return the audit of every paper with what is changed for all of them, and then for some."""
+    of_all = {paper: merged(tree, changes.model_extra or {}) for paper, tree in trees.items()}
+    return laid_over(of_all, changes.papers, f"paper in {where}.papers")
