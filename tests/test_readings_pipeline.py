@@ -15,6 +15,7 @@ from in_process import make_all
 from safetensors.torch import load_file
 
 from robustrepro.spec.plan import Plan
+from robustrepro.training.checkpoints import weights_after
 
 CHOICES = {"loss": "plain", "epochs": 4}
 READINGS: dict[str, Any] = {
@@ -93,20 +94,35 @@ def test_the_search_takes_the_candidate_nearest_to_the_printed_numbers(made: tup
     ]
     chosen = min(distances, key=lambda key: distances[key]["mean_absolute_difference"])
     assert outcome["chosen"] == chosen
-    name = "points-hrm@clipped" if chosen == "4" else f"points-hrm@searched.{chosen}.refit"
-    assert same(weights(made, "points-hrm@searched", 1), weights(made, name, 1))
+    # The whole training set, each seed, and as many epochs as the candidate has.
+    plan, folder = made
+    card = json.loads((folder / plan.layout.weights("points-hrm@searched", 1)).with_name("card.json").read_text())
+    assert card["chosen"] == chosen
+    assert len((folder / plan.layout.history("points-hrm@searched", 1)).read_text().splitlines()) == 1 + int(chosen)
+    whole = weights(made, "points-hrm@clipped", 1)
+    if chosen != "4":
+        whole = weights_after(folder / plan.layout.checkpoints("points-hrm@clipped", 1), int(chosen))
+    assert same(weights(made, "points-hrm@searched", 1), whole)
+
+
+def test_of_a_searchs_candidates_the_chosen_one_alone_is_trained_anew(made: tuple[Plan, Path]) -> None:
+    plan, folder = made
+    models = {path.name for path in (folder / plan.folder / "models").iterdir()}
+    assert {name for name in models if "@searched" in name} == {
+        f"points-{objective}@searched{candidate}"
+        for objective in ("erm", "hrm")
+        for candidate in ("", ".1", ".3", ".4")
+    }
 
 
 def test_a_shorter_training_is_a_checkpoint_of_the_longer_one(made: tuple[Plan, Path]) -> None:
     plan, folder = made
-    card = json.loads(
-        (folder / plan.layout.weights("points-hrm@searched.3.refit", 0)).with_name("card.json").read_text()
-    )
-    assert card["source"] == "points-hrm@clipped"
-    assert not same(weights(made, "points-hrm@searched.3.refit"), weights(made, "points-hrm@clipped"))
+    card = json.loads((folder / plan.layout.weights("points-hrm@searched.3", 0)).with_name("card.json").read_text())
+    assert card["source"] == "points-hrm@searched.4"
+    assert not same(weights(made, "points-hrm@searched.3"), weights(made, "points-hrm@searched.4"))
     trained = plan.pattern("trained").replace("\\", "").split("|")
-    assert "points-hrm@searched.4" in trained
-    assert not {"points-hrm@searched.1", "points-hrm@searched.3", "points-hrm@searched.1.refit"} & set(trained)
+    assert {"points-hrm@searched.4", "points-hrm@searched"} <= set(trained)
+    assert not {"points-hrm@searched.1", "points-hrm@searched.3"} & set(trained)
 
 
 def test_a_claim_under_several_readings_has_a_specification_curve_on_its_page(made: tuple[Plan, Path]) -> None:

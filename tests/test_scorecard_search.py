@@ -1,4 +1,4 @@
-"""The step ``search``: the candidate that comes out best on validation images, and the model that it is made of."""
+"""The step ``search``: the candidate that comes out best on validation images."""
 
 from __future__ import annotations
 
@@ -8,20 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import save_file
 from scorecard_cases import cell, column, table_of
 
 from robustrepro.errors import UserError
-from robustrepro.files import sha256_of
 from robustrepro.layout import Layout
-from robustrepro.models import derive
-from robustrepro.models.build import build_network
 from robustrepro.scorecard import search
-from robustrepro.spec.networks import Network
 from robustrepro.steps import Work
 
 PAPER, READING = "small", "best"
-NETWORK: dict[str, Any] = {"architecture": {"name": "mlp", "hidden": [4]}}
 
 
 def table(robust: float, clean: float = 98.0, distance: float | None = None) -> dict[str, Any]:
@@ -95,42 +89,3 @@ def test_a_search_with_nothing_to_choose_from_says_why(tmp_path: Path) -> None:
         UserError, match=r"papers/small/paper\.yaml: readings\.best\.search: nothing to choose from \(1: "
     ):
         searched(tmp_path, {"1": table(1), "2": table(1)}, closest_to="accuracy")
-
-
-# -- the model -----------------------------------------------------------------------------------------------
-
-
-def chosen(folder: Path, data: Path, outcome: dict[str, Any], among: dict[str, str]) -> Work:
-    """Run the step that copies what a search chose; every candidate's weights are those of a seed of its own."""
-    files = {}
-    for number, name in enumerate(sorted(set(among.values()))):
-        model = build_network(Network.model_validate(NETWORK), (2,), 2, seed=number)
-        files[name] = folder / f"{name}.safetensors"
-        save_file(model.state_dict(), files[name])
-    (folder / "best.json").write_text(json.dumps(outcome))
-    spec = {"model": "m@best", "seed": 0, "dataset": "two_moons", "network": NETWORK}
-    spec["chosen"] = {"search": "small/best", "among": among}
-    of_candidates = list(dict.fromkeys(among[key] for key in sorted(among)))
-    inputs = {
-        "data": [data / "manifest.json"],
-        "search": [folder / "best.json"],
-        "weights": [files[name] for name in of_candidates],
-    }
-    work = Work(spec, "c0de", inputs, [folder / "weights.safetensors", folder / "card.json"])
-    derive.run(work)
-    return work
-
-
-def test_the_chosen_candidate_is_copied_and_its_card_says_so(tmp_path: Path, moons: Path) -> None:
-    among = {"100": "plain", "12": "shorter", "9": "plain"}
-    work = chosen(tmp_path, moons, {"chosen": "12"}, among)
-    assert work.outputs[0].read_bytes() == (tmp_path / "shorter.safetensors").read_bytes()
-    card = json.loads(work.outputs[1].read_text())
-    assert (card["source"], card["chosen"]) == ("shorter", "12")
-    assert card["source_weights_sha256"] == sha256_of(tmp_path / "shorter.safetensors")
-    assert card["search_sha256"] == sha256_of(tmp_path / "best.json")
-
-
-def test_a_choice_that_is_no_candidate_is_refused(tmp_path: Path, moons: Path) -> None:
-    with pytest.raises(UserError, match=r"best\.json: it chooses '5'; expected one of 1, 2"):
-        chosen(tmp_path, moons, {"chosen": "5"}, {"1": "a", "2": "b"})

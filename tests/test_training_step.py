@@ -103,6 +103,46 @@ def test_a_card_tells_where_the_weights_came_from(moons: Path, tmp_path: Path) -
     )
 
 
+def chosen(folder: Path, data: Path, outcome: str) -> Work:
+    """Return the work of a training that a search chooses, between two numbers of epochs."""
+    work = work_of(folder, data)
+    search = folder / "best.json"
+    search.parent.mkdir(parents=True, exist_ok=True)
+    search.write_text(json.dumps({"chosen": outcome}))
+    spec = {"model": "a-model", "seed": 0, "search": "small/best", "among": {"4": SPEC, "2": {**SPEC, "epochs": 2}}}
+    return Work(spec, work.code, {**work.inputs, "search": [search]}, work.outputs)
+
+
+def test_the_training_that_a_search_chose_is_that_of_the_candidate_and_its_card_says_so(
+    moons: Path, tmp_path: Path
+) -> None:
+    work = chosen(tmp_path / "chosen", moons, "2")
+    step.run(work)
+    assert sha256_of(work.outputs[0]) == train(tmp_path / "two", moons, spec={**SPEC, "epochs": 2})
+    card = json.loads(work.outputs[3].read_text())
+    assert (card["chosen"], card["search_sha256"]) == ("2", sha256_of(work.inputs["search"][0]))
+
+
+def test_a_training_is_not_continued_once_a_search_has_chosen_another(
+    moons: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(step, "save_file", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            step.run(chosen(tmp_path, moons, "4"))
+    work = chosen(tmp_path, moons, "2")
+    step.run(work)
+    assert sha256_of(work.outputs[0]) == train(tmp_path / "two", moons, spec={**SPEC, "epochs": 2})
+
+
+def test_a_choice_that_is_no_candidate_is_refused(tmp_path: Path, moons: Path) -> None:
+    with pytest.raises(UserError, match=r"best\.json: it chooses '5'; expected one of 4, 2"):
+        step.run(chosen(tmp_path, moons, "5"))
+
+
 def test_only_outputs_are_left_after_an_interrupted_training_was_continued(
     moons: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,10 +101,9 @@ def _recorded_inputs(staged: Sequence[Path]) -> dict[str, list[str]]:
         return {"source": [made_from.manifest_sha256] if made_from else [], "weights": weights}
     card = json.loads(next(path for path in staged if path.name == "card.json").read_text(encoding="utf-8"))
     source = [card["source_weights_sha256"]] if "source_weights_sha256" in card else []
-    weights = card.get("candidate_weights_sha256", source)  # of a chosen model, all that it was chosen from
     search = [card["search_sha256"]] if "search_sha256" in card else []
     # Of a derived model, either weights or checkpoints were read.
-    return {"data": [card["data_manifest_sha256"]], "weights": weights, "checkpoints": source, "search": search}
+    return {"data": [card["data_manifest_sha256"]], "weights": source, "checkpoints": source, "search": search}
 
 
 def _digests_of(role: str, models: Sequence[Mapping[str, Any]]) -> list[str]:

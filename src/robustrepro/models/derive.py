@@ -20,7 +20,6 @@ from robustrepro.files import atomic_path, sha256_of
 from robustrepro.implementations import made
 from robustrepro.models.build import build_network, load_network, require_fit
 from robustrepro.models.card import Made, write_card
-from robustrepro.models.choose import choose
 from robustrepro.models.evaluation import accuracy_on
 from robustrepro.spec.models import Derivation, GivenFile
 from robustrepro.spec.networks import Network
@@ -33,10 +32,10 @@ def run(work: Work) -> None:
     Parameters
     ----------
     work
-        ``spec`` has ``model``, ``seed``, ``dataset``, ``network``, and either ``derived`` (a :class:`Derivation`),
-        ``chosen`` (see :func:`robustrepro.models.choose.choose`) or ``given`` (a :class:`GivenFile`). ``inputs`` has
-        ``data``, the data set's manifest, and for a derived model ``weights`` or ``checkpoints`` of its source,
-        whichever its change reads. ``outputs`` are weights and card, written in this order.
+        ``spec`` has ``model``, ``seed``, ``dataset``, ``network``, and either ``derived`` (a :class:`Derivation`) or
+        ``given`` (a :class:`GivenFile`). ``inputs`` has ``data``, the data set's manifest, and for a derived model
+        ``weights`` or ``checkpoints`` of its source, whichever its change reads. ``outputs`` are weights and card,
+        written in this order.
 
     Raises
     ------
@@ -49,8 +48,6 @@ def run(work: Work) -> None:
     network = Network.model_validate(work.spec["network"])
     if "derived" in work.spec:
         model, details = _derive(work, network, test, weights)
-    elif "chosen" in work.spec:
-        model, details = choose(work, network, test, weights)
     else:
         model, details = _copy_given(GivenFile.model_validate(work.spec["given"]), network, test, weights)
     with claimed_device() as device:

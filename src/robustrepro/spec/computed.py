@@ -73,15 +73,28 @@ class ComputedJobs(JobMaker):
         return Job("data", spec_of(runs, **content), tuple(inputs), tuple(models), cost)
 
     def train(self, model: str, seed: int | str) -> Job:
-        """Return the job that trains a model with one seed."""
-        declared = self._declarations.model(model)
-        if not isinstance(declared, TrainedModel) or model in self._declarations.stopped:
+        """Return the job that trains a model with one seed; one that a search chooses, as its candidate is trained."""
+        if not self._declarations.is_trained(model):
             raise UserError(f"{model} is not trained: it is derived from another model, or given")
         number = self._checked_seed(model, seed)
-        spec = spec_of(runs_of(declared), model=model, seed=number, training=declared.training_spec())
-        return Job(
-            "train", spec, (("data", self.manifest(declared.dataset, number)),), cost=Cost(gpu=1, memory_mb=3000)
-        )
+        inputs = [("data", self.manifest(self._declarations.dataset_of(model), number))]
+        declared, content = self._declarations.model(model), Tree(model=model, seed=number)
+        if isinstance(declared, ChosenModel):
+            among = {key: self._trained(candidate) for key, candidate in declared.chosen.among.items()}
+            content |= {"search": declared.chosen.search}
+            content |= {"among": {key: each.training_spec() for key, each in among.items()}}
+            inputs.append(("search", self._layout.search(*declared.chosen.search.split("/"))))
+            runs = runs_of(*among.values())
+        else:
+            content |= {"training": self._trained(model).training_spec()}
+            runs = runs_of(declared)
+        return Job("train", spec_of(runs, **content), tuple(inputs), cost=Cost(gpu=1, memory_mb=3000))
+
+    def _trained(self, model: str) -> TrainedModel:
+        """Return the declaration of a model that is known to be trained."""
+        declared = self._declarations.model(model)
+        assert isinstance(declared, TrainedModel)
+        return declared
 
     def derive(self, model: str, seed: int | str) -> Job:
         """Return the job that makes a model without training it, derived or given, with one seed."""
@@ -100,13 +113,6 @@ class ComputedJobs(JobMaker):
             file = self._layout.checkpoints if reads == "checkpoints" else self._layout.weights
             inputs.append((reads, file(*source)))
             return Job("derive", spec_of(runs_of(derived, network), **content), tuple(inputs), (source,))
-        if isinstance(declared, ChosenModel):
-            of_candidates = [model for _, model in sorted(declared.chosen.among.items())]  # as canonical JSON has them
-            among = [(name, number) for name in dict.fromkeys(of_candidates)]
-            content["chosen"] = declared.chosen.model_dump(mode="json")
-            inputs.append(("search", self._layout.search(*declared.chosen.search.split("/"))))
-            inputs += [("weights", self._layout.weights(*each)) for each in among]
-            return Job("derive", spec_of(runs_of(network), **content), tuple(inputs), tuple(among))
         if not isinstance(declared, GivenModel):
             raise UserError(f"{model} is trained, not derived or given")
         content["given"] = declared.given.model_dump(mode="json")

@@ -40,6 +40,7 @@ from robustrepro.spec.paper import Paper, Table
 from robustrepro.spec.resolution import Resolution
 from robustrepro.spec.strict_yaml import Tree, read_yaml, require_text_keys
 from robustrepro.spec.under_readings import UnderReadings
+from robustrepro.spec.variants import REFIT
 from robustrepro.spec.written import WrittenPapers, require_usable
 
 Declared = TypeVar("Declared")
@@ -191,17 +192,18 @@ class Declarations:
 
     def is_trained(self, name: str) -> bool:
         """Tell whether a model has a training of its own."""
-        return isinstance(self.model(name), TrainedModel) and name not in self.stopped
+        return isinstance(self.model(name), TrainedModel | ChosenModel) and name not in self.stopped
 
     @cached_property
     def stopped(self) -> Mapping[str, Derivation]:
         """The variants whose training is that of another variant, stopped after an epoch whose weights that one keeps.
 
-        Nothing that a training does depends on how many epochs are to come.
+        Nothing that a training does depends on how many epochs are to come. How a candidate would be trained is no
+        training of its own: that of what is chosen is.
         """
         alike: dict[tuple[str, str], dict[str, TrainedModel]] = {}
         for name, model in self.models.items():
-            if isinstance(model, TrainedModel) and not self.left_out(name):
+            if isinstance(model, TrainedModel) and not self.left_out(name) and not name.endswith(f".{REFIT}"):
                 making = model.model_dump_json(exclude=NOT_OF_THE_WEIGHTS | {"epochs"})
                 alike.setdefault((name.partition(AT)[0], making), {})[name] = model
         stopped = {}

@@ -97,14 +97,14 @@ class GivenModel(Declaration):
 
 
 class Chosen(Declaration):
-    """Which search chooses a model, as ``paper/reading``, and the model of each of its candidates."""
+    """Which search chooses a training, as ``paper/reading``, and the model of each candidate that is trained so."""
 
     search: str
     among: dict[str, str]
 
 
 class ChosenModel(Declaration):
-    """The model, among several, that a reading's search chooses, seed by seed; no paper declares one itself."""
+    """A model trained as the candidate that a reading's search chooses; no paper declares one itself."""
 
     chosen: Chosen
     seeds: Seeds | None = None

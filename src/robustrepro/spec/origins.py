@@ -162,6 +162,15 @@ def require_checkpoints(where: str, name: str, models: Mapping[str, ModelDeclara
     raise UserError(f"{where} needs weights of the training of {name}, which {why}")
 
 
+def _require_trainings(name: str, model: ChosenModel, models: Mapping[str, ModelDeclaration]) -> None:
+    """Refuse a search among models that are not trained."""
+    for candidate in model.chosen.among.values():
+        if not isinstance(models[candidate], TrainedModel):
+            raise UserError(
+                f"models.{name}: the search {model.chosen.search} chooses a training, and {candidate} has none"
+            )
+
+
 def _check_change(where: str, derivation: Derivation, models: Mapping[str, ModelDeclaration]) -> None:
     """Refuse to take weights that the source's training does not keep."""
     change, source = derivation.change, derivation.source
@@ -188,6 +197,8 @@ def check_models(models: Mapping[str, ModelDeclaration], datasets: Mapping[str, 
         check_derivation(name, models)
         if isinstance(model, DerivedModel):
             _check_change(f"models.{name}", model.derived, models)
+        if isinstance(model, ChosenModel):
+            _require_trainings(name, model, models)
         if isinstance(model, DerivedModel | ChosenModel):
             continue
         if model.dataset not in datasets:

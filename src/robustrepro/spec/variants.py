@@ -277,7 +277,7 @@ class Variants:
         return {name for name in trees if ours[name] != theirs[name]}
 
     def _chosen_model(self, name: str, layer: Mapping[str, Any]) -> ChosenModel:
-        """Return the model that a search chooses, with as many seeds as are asked for it in a layer."""
+        """Return the model that is trained as a search chooses, with as many seeds as are asked for it in a layer."""
         declared, variant, candidates = self._chosen[name]
         among = {key: candidate.model(declared) for key, candidate in candidates.items()}
         seeds = getattr(layer[name], "seeds", None)

@@ -16,9 +16,9 @@ from robustrepro.files import atomic_path, sha256_of, write_text
 from robustrepro.models.build import build_network
 from robustrepro.models.card import Made, write_card
 from robustrepro.models.evaluation import accuracy_on
-from robustrepro.spec.training import TrainingSpec
 from robustrepro.steps import LOGGER, ProgressBar, Work
 from robustrepro.training.checkpoints import Checkpoints
+from robustrepro.training.choose import training_of
 from robustrepro.training.loop import Epoch, Training, train
 from robustrepro.training.resume import locked, state_path
 
@@ -29,17 +29,17 @@ def run(work: Work) -> None:
     Parameters
     ----------
     work
-        ``spec`` has ``model``, ``seed`` and ``training``, a resolved :class:`TrainingSpec`; ``inputs`` has ``data``,
-        the data set's manifest; ``outputs`` are weights, checkpoints, history and card, written in this order. An
-        interrupted training leaves its state, and the checkpoints so far, beside them and continues from there.
+        ``spec`` has ``model``, ``seed`` and what to train (:func:`robustrepro.training.choose.training_of`); ``inputs``
+        has ``data``, the data set's manifest; ``outputs`` are weights, checkpoints, history and card, written in this
+        order. An interrupted training leaves its state, and the checkpoints so far, beside them and continues there.
     """
     usage = provenance.Usage()
     weights, checkpoints, history, card = work.outputs
     name, seed = work.spec["model"], work.spec["seed"]
-    spec = TrainingSpec.model_validate(work.spec["training"])
+    spec, choice = training_of(work)
     data = work.inputs["data"][0].parent
     split, test = load(data, "train"), load(data, "test")
-    state = state_path(weights.parent, canonical_json(work.spec), work.code, split.manifest_sha256)
+    state = state_path(weights.parent, canonical_json({**work.spec, **choice}), work.code, split.manifest_sha256)
     with claimed_device() as device, locked(state):
         model = build_network(spec.network, tuple(split.inputs.shape[1:]), split.classes, seed=seed).to(device)
         training = Training.declared(name, seed, spec, split, device)
@@ -66,6 +66,7 @@ def run(work: Work) -> None:
         kept.write(checkpoints, spec.kept_epochs())
         write_text(history, _history_csv(epochs))
         details = {
+            **choice,
             "checkpoints_sha256": sha256_of(checkpoints),
             "final": {
                 "training_loss": epochs[-1]["loss"],
