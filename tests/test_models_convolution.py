@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
 
-from robustrepro.models.convolution import ImageConvolution
+from robustrepro.models import convolution
+from robustrepro.models.convolution import ImageConvolution, gradients_of
 from robustrepro.models.pooled_convnet import PooledConvNet
 from robustrepro.models.strided_convnet import StridedConvNet
 
@@ -41,10 +45,10 @@ def test_its_responses_and_its_gradients_are_those_of_pytorch(
     images = torch.randn(3, 1, 9, 7).to(memory_format=memory_format)
     weights = torch.randn(theirs(images).shape)
     gradients = []
-    for convolution in (ours, theirs):
+    for layer in (ours, theirs):
         variable = images.clone().requires_grad_(True)
-        responses = convolution(variable)
-        inputs = (variable, convolution.weight, convolution.bias)
+        responses = layer(variable)
+        inputs = (variable, layer.weight, layer.bias)
         gradients.append((responses, *torch.autograd.grad((responses * weights).sum(), inputs)))
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
@@ -53,8 +57,8 @@ def test_its_responses_and_its_gradients_are_those_of_pytorch(
 def test_the_gradient_with_respect_to_the_images_alone_needs_none_of_the_weights() -> None:
     ours, theirs = _twins()
     images = torch.randn(2, 1, 6, 6, requires_grad=True)
-    for convolution in (ours, theirs):
-        convolution.requires_grad_(False)
+    for layer in (ours, theirs):
+        layer.requires_grad_(False)
     (one,) = torch.autograd.grad(ours(images).square().sum(), images)
     (other,) = torch.autograd.grad(theirs(images).square().sum(), images)
     torch.testing.assert_close(one, other)
@@ -83,10 +87,10 @@ def test_it_searches_in_lower_precision_and_returns_gradients_in_that_of_the_ima
     ours, theirs = _twins()
     images = torch.randn(2, 1, 6, 6, requires_grad=True)
     gradients = []
-    for convolution in (ours, theirs):
+    for layer in (ours, theirs):
         with torch.autocast("cpu", torch.bfloat16):
-            responses = convolution(images)
-        gradients.append(torch.autograd.grad(responses.float().sum(), (images, convolution.weight)))
+            responses = layer(images)
+        gradients.append(torch.autograd.grad(responses.float().sum(), (images, layer.weight)))
     for one, other in zip(*gradients, strict=True):
         assert one.dtype == torch.float32
         torch.testing.assert_close(one, other, rtol=0.05, atol=0.05)
@@ -99,3 +103,39 @@ def test_networks_begin_with_it_on_grey_images_alone() -> None:
         strided = StridedConvNet(shape, 10, channels=[1, 2], kernel=5, stride=2, hidden=[4])
         assert type(pooled.features[0]) is type(strided.features[0]) is expected
         assert type(strided.features[2]) is nn.Conv2d
+
+
+def test_what_is_not_asked_for_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def counted(what: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def call(*arguments: Any) -> Tensor:
+            calls.append(what)
+            return function(*arguments)
+
+        return call
+
+    ours, theirs = _twins()
+    images = torch.randn(2, 1, 6, 6, requires_grad=True)
+    (expected,) = torch.autograd.grad(theirs(images).square().sum(), images, create_graph=True)
+    mixed = torch.autograd.grad(expected.square().sum(), (theirs.weight, theirs.bias))
+    monkeypatch.setattr(convolution, "_of_images", counted("images", convolution._of_images))
+    monkeypatch.setattr(convolution, "conv2d_weight", counted("weights", convolution.conv2d_weight))
+    with gradients_of("images"):
+        (gradient,) = torch.autograd.grad(ours(images).square().sum(), images, create_graph=True)
+    assert calls == ["images"]
+    torch.testing.assert_close(gradient, expected)
+    with gradients_of("weights"):
+        gradients = torch.autograd.grad(gradient.square().sum(), (ours.weight, ours.bias))
+    # Those of the images' gradient, which holds the weights, and of the responses that it is of.
+    assert calls == ["images", "weights", "weights"]
+    for one, other in zip(gradients, mixed, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_outside_such_a_block_all_gradients_are_computed_also_after_an_error() -> None:
+    ours, _ = _twins()
+    images = torch.randn(2, 1, 6, 6, requires_grad=True)
+    with pytest.raises(KeyError), gradients_of("images"):
+        raise KeyError
+    assert all(gradient.any() for gradient in torch.autograd.grad(ours(images).sum(), (images, ours.weight, ours.bias)))

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 from torch.nn.grad import conv2d_weight
+
+_asked_for: ContextVar[Literal["images", "weights", "both"]] = ContextVar("asked_for", default="both")
+
+
+@contextmanager
+def gradients_of(what: Literal["images", "weights"]) -> Iterator[None]:
+    """Let the backward passes of image convolutions compute these gradients alone, in a block that asks for no others.
+
+    PyTorch's own functions know which gradients a pass is for; those that are written in Python do not.
+    """
+    before = _asked_for.set(what)
+    try:
+        yield
+    finally:
+        _asked_for.reset(before)
 
 
 class ImageConvolution(nn.Conv2d):
@@ -66,14 +84,15 @@ class _Convolution(torch.autograd.Function):
         images, weight = ctx.saved_tensors
         stride, padding = ctx.stride, ctx.padding
         of_images = of_weight = of_bias = None
-        if ctx.needs_input_grad[0]:
+        asked_for = _asked_for.get()
+        if ctx.needs_input_grad[0] and asked_for != "weights":
             height, width = map(int, images.shape[2:])
             weight_there = weight.to(gradient.dtype)
             of_images = _ImageGradient.apply(gradient, weight_there, height, width, stride, padding).to(images.dtype)
-        if ctx.needs_input_grad[1]:
+        if ctx.needs_input_grad[1] and asked_for != "images":
             exact = images.to(gradient.dtype)
             of_weight = conv2d_weight(exact, weight.shape, gradient, stride, padding)  # type: ignore[no-untyped-call]
-        if ctx.needs_input_grad[2]:
+        if ctx.needs_input_grad[2] and asked_for != "images":
             of_bias = gradient.sum((0, 2, 3))
         return of_images, of_weight, of_bias, None, None
 

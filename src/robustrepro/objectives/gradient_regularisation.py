@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from robustrepro.implementations import made
 from robustrepro.logit_functions import FUNCTIONS
 from robustrepro.losses import example_loss
+from robustrepro.models.convolution import gradients_of
 from robustrepro.objectives.base import Objective, Risk, Step
 
 if TYPE_CHECKING:
@@ -80,14 +81,16 @@ class GradientRegularisedRisk:
         images = step.inputs.detach().requires_grad_()
         logits = model(images)
         # Examples do not share a value, so that the gradient of the sum is every example's own.
-        (slopes,) = torch.autograd.grad(self._function(logits, step.labels).sum(), images, create_graph=True)
+        with gradients_of("images"):
+            (slopes,) = torch.autograd.grad(self._function(logits, step.labels).sum(), images, create_graph=True)
         steepness = self._lengths(slopes.flatten(1)).mean()
         risk = self._beside(model, step) if self._beside else Risk(self._loss(logits, step.labels).mean(), logits)
         terms = {**risk.terms, "loss_without_norm": risk.value, "gradient_norm": steepness}
         value = risk.value + self._coefficient * steepness
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         # Of the weights alone: left to the caller, a second backward pass would go on into the images.
-        gradients = torch.autograd.grad(value, weights, allow_unused=True)
+        with gradients_of("weights"):
+            gradients = torch.autograd.grad(value, weights, allow_unused=True)
         return Risk(_Differentiated.apply(value.detach(), gradients, *weights), risk.logits, terms)
 
     def example_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
