@@ -149,11 +149,21 @@ def test_what_is_changed_of_a_model_is_changed_of_its_variants(declarations: Dec
     assert spec(plan, "train", model="image-hrm", seed=0)["training"]["batch_size"] == 8
 
 
+def left_out_in_the_report(plan: Plan) -> list[str]:
+    (note,) = (note for note in spec(plan, "report")["differences"] if "left out" in note["words"])
+    names: list[str] = note["names"]
+    return names
+
+
 def test_who_leaves_a_model_out_leaves_out_its_variants(declarations: Declarations) -> None:
     declarations.config["leave_out"] = ["*-hrm"]
     plan = with_readings(declarations, clipped=CLIPPED).plan()
     assert plan.declarations.left_out("image-hrm@clipped")
     assert not plan.declarations.left_out("image-erm@clipped")
+    # The report names what is meant, and not all that is made of it.
+    assert left_out_in_the_report(plan) == ["image-hrm", "points-hrm"]
+    declarations.config["leave_out"] = ["image-hrm@*"]
+    assert left_out_in_the_report(declarations.plan()) == ["image-hrm@clipped"]
 
 
 def test_what_refers_to_a_changed_model_is_changed(declarations: Declarations) -> None:

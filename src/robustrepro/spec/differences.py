@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from robustrepro.keys import AT
 from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.strict_yaml import Tree
 
@@ -134,7 +135,11 @@ class Differences:
             Note(words, "papers", () if of == shown else tuple(of), overridden, from_paper=True)
             for (words, overridden), of in audits.items()
         ]
-        absent = tuple(name for name in self._declarations.models if self._declarations.left_out(name))
+        left_out_models = filter(self._declarations.left_out, self._declarations.models)
+        # What readings make of a model is left out with it, which goes without saying.
+        absent = tuple(
+            name for name in left_out_models if AT not in name or not self._declarations.left_out(name.partition(AT)[0])
+        )
         left_out = [Note("models: left out (config.yaml)", "models", absent, overridden=True, from_paper=True)]
         return notes + (left_out if absent else []) + self._of_readings()
 
