@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 from report_sample import ASKED, SPEC, write_pages, write_sample
-from report_sample_readings import write_pages_of_readings, write_readings
+from report_sample_readings import PAGE, write_pages_of_readings, write_readings
 
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
@@ -187,6 +187,23 @@ def test_publishing_a_paper_leaves_the_others_as_they_were_published(scale: Path
     for paper in papers:
         assert [named["id"] for named in spec_in(folder / f"{paper}.html")["papers"]] == papers
     assert "Efficient Regularization" in (folder / "unsaid.html").read_text("utf-8")
+
+
+def test_what_differs_for_one_paper_alone_is_said_of_it_on_the_first_page(
+    scale: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(scale, tmp_path / "docs/quick")
+    other = tmp_path / "elsewhere/quick"
+    write_readings(other)
+    few = {"words": "audit.examples: 200 instead of 1000", "names": [], "what": "papers"}
+    monkeypatch.setitem(PAGE, "differences", [ASKED["differences"][0], few])
+    write_pages_of_readings(other)
+    (other / "metrics.json").write_text('{"unsaid": {}}')
+    published(other, tmp_path / "docs/quick")
+    index = spec_in(tmp_path / "docs/quick/index.html")
+    names = {note["words"]: note["names"] for note in index["differences"]}
+    assert names[few["words"]] == ["unsaid"]
+    assert names["data: digits instead of mnist"] == []  # so of all papers
 
 
 def test_publishing_a_paper_again_changes_nothing(scale: Path, tmp_path: Path) -> None:

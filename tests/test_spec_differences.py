@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
 import pytest
 from conftest import Declarations
 
+from robustrepro.errors import UserError
 from robustrepro.spec.differences import Differences
 from robustrepro.spec.plan import Plan
 
@@ -209,6 +211,42 @@ def test_an_audit_is_changed_for_some_papers_by_name_or_pattern_and_the_user_for
     assert audits() == [(7, 1, 5), (7, 1, 2)]
     declarations.config["overrides"] = {"audit": {"papers": {"small": {"examples": 8}}}}
     assert audits() == [(8, 1, 5), (3, 1, 2)]
+
+
+@pytest.mark.parametrize("order", [("small", "other"), ("other", "small")])
+def test_papers_that_claim_in_the_same_ball_have_each_its_own_audit_there(
+    declarations: Declarations, order: tuple[str, str]
+) -> None:
+    second = copy.deepcopy(declarations.paper)
+    for kind in ("models", "measures"):
+        second[kind] = {f"other-{name}": declared for name, declared in second[kind].items()}
+    for row in second["tables"]["accuracy"]["rows"].values():
+        row["model"] = f"other-{row['model']}"
+    for column in second["tables"]["accuracy"]["columns"].values():
+        column["measure"] = f"other-{column['measure']}"
+    second["tables"] = {"accuracy": {**second["tables"]["accuracy"], "published": None}}
+    second |= {"figures": {}}
+    declarations.papers["other"] = second
+    declarations.scales["quick"]["audit"] = {"papers": {"small": {"examples": 3}, "other": {"examples": 2}}}
+    declarations.config["papers"] = list(order)
+    plan = declarations.plan()
+
+    jobs = [
+        plan.job("measure", measure="audit-linf-0.3", subject=model, seed=0)
+        for model in ("image-hrm", "other-image-hrm")
+    ]
+    assert [json.loads(job.spec)["measure"]["examples"] for job in jobs] == [3, 2]
+
+
+def test_a_model_that_two_papers_audit_differently_in_one_ball_is_refused(declarations: Declarations) -> None:
+    second = copy.deepcopy(declarations.paper) | {"models": {}, "measures": {}, "figures": {}}
+    second["tables"] = {"accuracy": {**second["tables"]["accuracy"], "published": None}}
+    declarations.papers["other"] = second
+    declarations.config["papers"] = ["small", "other"]
+    declarations.plan()
+    declarations.scales["quick"]["audit"] = {"papers": {"other": {"examples": 2}}}
+    with pytest.raises(UserError, match=r"image-erm is audited in the linf ball of 0\.3 by two papers, whose audits"):
+        declarations.plan()
 
 
 def with_a_third_model(declarations: Declarations) -> None:

@@ -10,6 +10,7 @@ from conftest import Declarations
 from planned_jobs import jobs_of
 
 from robustrepro.errors import UserError
+from robustrepro.spec.origins import require_checkpoints
 from robustrepro.spec.plan import Plan
 
 PLAIN: dict[str, Any] = {
@@ -464,6 +465,66 @@ def test_a_search_that_cannot_be_decided_is_refused(
     with pytest.raises(UserError) as caught:
         searched(declarations, **changes).plan()
     assert said in str(caught.value)
+
+
+def test_a_search_that_changes_what_is_derived_from_a_training_is_refused(declarations: Declarations) -> None:
+    change = {"name": "truncate_singular_values", "layer": "classifier.3", "percent": 50}
+    declarations.paper["models"]["cut"] = {"derived": {"from": "image-hrm", "change": change}}
+    declarations.paper["tables"]["accuracy"]["rows"]["hrm"]["model"] = "cut"
+    candidates = {str(part): {"models": {"cut": {"derived": {"change": {"percent": part}}}}} for part in (5, 9)}
+    with pytest.raises(UserError, match=r"readings\.best\.search: it chooses how models are trained, and cut, which"):
+        searched(declarations, candidates=candidates).plan()
+
+
+def test_what_a_search_chooses_has_as_many_seeds_as_are_asked_for_it_whatever_its_candidates_have(
+    declarations: Declarations,
+) -> None:
+    declarations.config["overrides"] = {
+        "models": {"image-hrm@best": {"seeds": 4}, "image-hrm@clipped": {"seeds": 1}},
+    }
+    plan = searched(declarations).plan()
+    assert len(plan.declarations.seeds("image-hrm@best")) == 4
+    assert len(plan.declarations.seeds("image-erm@best")) == len(plan.declarations.seeds("image-erm"))
+
+
+def test_to_leave_a_reading_out_leaves_a_search_in_that_has_it_as_a_candidate(declarations: Declarations) -> None:
+    declarations.config["leave_out"] = ["image-hrm@clipped"]
+    plan = searched(declarations).plan()
+    assert not plan.declarations.left_out("image-hrm@best")
+    declarations.config["leave_out"] = ["image-hrm@best.*"]
+    plan = declarations.plan()
+    assert plan.declarations.left_out("image-hrm@best")
+    # Who reads the report learns of what would have been trained.
+    assert left_out_in_the_report(plan) == [
+        "image-hrm@best.4",
+        "image-hrm@best.8",
+        "image-hrm@best.32",
+        "image-hrm@best",
+    ]
+
+
+def test_the_caption_of_a_table_decides_no_search(declarations: Declarations) -> None:
+    before = searched(declarations).plan()
+    declarations.paper["tables"]["accuracy"] |= {"caption": "Other words", "where": "Table 20"}
+    after = declarations.plan()
+    assert before.job("table", paper="small", table="accuracy@best") != after.job(
+        "table", paper="small", table="accuracy@best"
+    )
+    for job in ("accuracy@best.4", "accuracy@best.8", "accuracy@best.32"):
+        assert before.job("table", paper="small", table=job) == after.job("table", paper="small", table=job)
+
+
+def test_a_table_says_how_what_it_shows_may_have_been_trained(declarations: Declarations) -> None:
+    training = spec(searched(declarations).plan(), "table", paper="small", table="accuracy@best")["training"]
+    account = json.loads(training["image-hrm@best"])
+    assert account["search"] == "small/best"
+    assert {key: each["batch_size"] for key, each in account["among"].items()} == {"4": 4, "8": 8, "32": 32}
+
+
+def test_weights_within_a_training_that_a_search_chooses_are_not_to_be_had(declarations: Declarations) -> None:
+    plan = searched(declarations).plan()
+    with pytest.raises(UserError, match="image-hrm@best, which a search chooses, so that its epochs are not known"):
+        require_checkpoints("over-epochs", "image-hrm@best", plan.declarations.models)
 
 
 def test_what_a_search_chooses_has_no_training_objective_to_ascend(declarations: Declarations) -> None:

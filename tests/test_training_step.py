@@ -32,8 +32,9 @@ from robustrepro.models.build import load_network
 from robustrepro.models.evaluation import accuracy_on
 from robustrepro.provenance import processor
 from robustrepro.spec.networks import Network
+from robustrepro.spec.training import TrainingSpec
 from robustrepro.steps import ProgressBar, Work
-from robustrepro.training import step
+from robustrepro.training import loop, step
 from robustrepro.training.checkpoints import epochs_of, weights_after
 from robustrepro.training.resume import locked, state_path
 
@@ -138,6 +139,24 @@ def test_a_training_is_not_continued_once_a_search_has_chosen_another(
     assert sha256_of(work.outputs[0]) == train(tmp_path / "two", moons, spec={**SPEC, "epochs": 2})
 
 
+def test_a_training_is_continued_when_a_search_was_decided_anew_and_chose_the_same(
+    moons: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(step, "save_file", interrupt)
+        patch.setattr(loop, "SECONDS_BETWEEN_SAVES", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            step.run(chosen(tmp_path, moons, "4"))
+    work = chosen(tmp_path, moons, "4")
+    work.inputs["search"][0].write_text(json.dumps({"chosen": "4", "candidates": [0.5]}))
+    with caplog.at_level("INFO"):
+        step.run(work)
+    assert "continuing an interrupted training" in caplog.text
+
+
 def test_a_choice_that_is_no_candidate_is_refused(tmp_path: Path, moons: Path) -> None:
     with pytest.raises(UserError, match=r"best\.json: it chooses '5'; expected one of 4, 2"):
         step.run(chosen(tmp_path, moons, "5"))
@@ -198,8 +217,10 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind(
 
 def test_a_second_training_of_the_same_model_is_refused(moons: Path, tmp_path: Path) -> None:
     manifest = load(moons, "train").manifest_sha256
+    training = TrainingSpec.model_validate(SPEC).model_dump(mode="json")
+    identity = canonical_json({"model": "a-model", "seed": 0, "training": training})
     with (
-        locked(state_path(tmp_path, canonical_json(work_of(tmp_path, moons).spec), "c0de", manifest)),
+        locked(state_path(tmp_path, identity, "c0de", manifest)),
         pytest.raises(UserError, match="another process is training this model"),
     ):
         train(tmp_path, moons)

@@ -171,11 +171,16 @@ def _over_all(
 ) -> dict[str, Any]:
     """Return the spec of the first page: what was asked of each of the papers listed, together."""
     differences: dict[str, dict[str, Any]] = {}
-    for page in pages.values():
-        for note in page["differences"]:
+    for paper, page in pages.items():
+        for each in page["differences"]:
+            # What a paper's page says without a name is so of all that it shows.
+            note = each if each.get("names") else {**each, "what": "papers", "names": [paper]}
             of_setting = json.dumps({**note, "names": None}, sort_keys=True)
             names = differences.get(of_setting, {}).get("names", [])
-            differences[of_setting] = {**note, "names": [*dict.fromkeys([*names, *note.get("names", ())])]}
+            differences[of_setting] = {**note, "names": [*dict.fromkeys([*names, *note["names"]])]}
+    for note in differences.values():
+        if note.get("what") == "papers" and set(note["names"]) == set(pages):
+            note["names"] = []
     return {
         **report,
         "stand_ins": {key: value for page in pages.values() for key, value in page["stand_ins"].items()},

@@ -331,22 +331,29 @@ def battery_measure(ball: Ball) -> str:
     return f"{RESERVED}{ball.norm}-{ball.epsilon:g}{'' if ball.clipped else UNCLIPPED}{on_data}"
 
 
-def balls_of_audits(audits: Iterable[PaperAudit]) -> dict[str, tuple[PaperAudit, Ball]]:
-    """Return the balls of all audits by the name of their measure, each with an audit that has it.
+def batteries_of(audits: Iterable[PaperAudit]) -> dict[tuple[str, str], AuditOfBall]:
+    """Return what all papers audit a model with in one ball, by the name of the measure and of the model.
 
     Raises
     ------
     UserError
-        If two balls have the same name, or a model cannot be audited in one.
+        If two balls have the same name, a model cannot be audited in one, or two papers audit it there differently.
     """
-    balls: dict[str, tuple[PaperAudit, Ball]] = {}
+    balls: dict[str, Ball] = {}
+    batteries: dict[tuple[str, str], AuditOfBall] = {}
     for audit in audits:
         audit.check()
-        for of_model in audit.balls.values():
+        for model, of_model in audit.balls.items():
             for ball in of_model:
-                _, same = balls.setdefault(battery_measure(ball), (audit, ball))
+                measure = battery_measure(ball)
+                same, battery = balls.setdefault(measure, ball), audit.battery(ball, model)
                 if same != ball:
                     raise UserError(
                         f"epsilons {same.epsilon} and {ball.epsilon} differ by less than their names show; use one"
                     )
-    return balls
+                if batteries.setdefault((measure, model), battery) != battery:
+                    raise UserError(
+                        f"{model} is audited in the {ball.norm} ball of {ball.epsilon:g} by two papers, whose audits "
+                        f"differ (audit.papers of the scale or of config.yaml): let them be the same, or run one paper"
+                    )
+    return batteries

@@ -10,7 +10,7 @@ from pydantic_core import to_jsonable_python
 
 from robustrepro.errors import UserError
 from robustrepro.layout import PAIR, Layout
-from robustrepro.spec.audited import PaperAudit, balls_of_audits
+from robustrepro.spec.audited import PaperAudit, batteries_of
 from robustrepro.spec.contents import Contents
 from robustrepro.spec.datasets import AdversarialDataset, DerivedDataset
 from robustrepro.spec.declarations import Declarations
@@ -31,19 +31,18 @@ class ComputedJobs(JobMaker):
         self, declarations: Declarations, contents: Contents, audits: Mapping[str, PaperAudit], layout: Layout
     ) -> None:
         super().__init__(declarations, contents, audits, layout)
-        self._balls = balls_of_audits(audits.values())
+        self._batteries = batteries_of(audits.values())
 
     def measure(self, measure: str, subject: str) -> Measurement:
         """Return a measure's declaration, the audits' own included."""
         if not measure.startswith(RESERVED):
             return self._declarations.measure(measure)
-        if measure in self._balls:
-            audit, ball = self._balls[measure]
-            return audit.battery(ball, subject)
+        if (measure, subject) in self._batteries:
+            return self._batteries[measure, subject]
         for audit in self._audits.values():
             if measure in audit.transfer_measures:
                 return audit.transfer(measure, subject)
-        raise UserError(f"no audit of the papers asked for has a measure {measure}")
+        raise UserError(f"no audit of the papers asked for has a measure {measure} of {subject}")
 
     def data(self, dataset: str, seed: int | str | None = None) -> Job:
         """Return the job that makes a data set; with a seed, one that belongs to this scale."""

@@ -195,15 +195,20 @@ class Declarations:
         return isinstance(self.model(name), TrainedModel | ChosenModel) and name not in self.stopped
 
     @cached_property
+    def only_candidates(self) -> Collection[str]:
+        """The declarations that a search chooses between, of which none is itself trained: what is chosen is."""
+        searched = (model.chosen for model in self.models.values() if isinstance(model, ChosenModel))
+        return {name for chosen in searched for name in chosen.among.values() if name.endswith(f".{REFIT}")}
+
+    @cached_property
     def stopped(self) -> Mapping[str, Derivation]:
         """The variants whose training is that of another variant, stopped after an epoch whose weights that one keeps.
 
-        Nothing that a training does depends on how many epochs are to come. How a candidate would be trained is no
-        training of its own: that of what is chosen is.
+        Nothing that a training does depends on how many epochs are to come.
         """
         alike: dict[tuple[str, str], dict[str, TrainedModel]] = {}
         for name, model in self.models.items():
-            if isinstance(model, TrainedModel) and not self.left_out(name) and not name.endswith(f".{REFIT}"):
+            if isinstance(model, TrainedModel) and not self.left_out(name) and name not in self.only_candidates:
                 making = model.model_dump_json(exclude=NOT_OF_THE_WEIGHTS | {"epochs"})
                 alike.setdefault((name.partition(AT)[0], making), {})[name] = model
         stopped = {}
@@ -226,7 +231,10 @@ class Declarations:
         model = self.model(name)
         if isinstance(model, DerivedModel):
             return self.left_out(model.derived.source)
-        return isinstance(model, ChosenModel) and any(map(self.left_out, model.chosen.among.values()))
+        # Of other candidates it has the declaration alone.
+        return isinstance(model, ChosenModel) and any(
+            self.left_out(name) for name in model.chosen.among.values() if name in self.only_candidates
+        )
 
     def data_left_out(self, measure: Measurement) -> str | None:
         """Return the model that is left out and from which a measure's data set would have to be made, if any."""

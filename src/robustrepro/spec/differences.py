@@ -138,7 +138,10 @@ class Differences:
         left_out_models = filter(self._declarations.left_out, self._declarations.models)
         # What readings make of a model is left out with it, which goes without saying.
         absent = tuple(
-            name for name in left_out_models if AT not in name or not self._declarations.left_out(name.partition(AT)[0])
+            name
+            for name in left_out_models
+            if name not in self._declarations.only_candidates
+            and (AT not in name or not self._declarations.left_out(name.partition(AT)[0]))
         )
         left_out = [Note("models: left out (config.yaml)", "models", absent, overridden=True, from_paper=True)]
         return notes + (left_out if absent else []) + self._of_readings()

@@ -95,7 +95,5 @@ def seed_count(name: str, models: Mapping[str, ModelDeclaration], default: int) 
             return 1
         case DerivedModel(derived=derived, seeds=seeds):
             return min(seeds or sys.maxsize, seed_count(derived.source, models, default))
-        case ChosenModel(chosen=chosen, seeds=seeds):
-            return min(seeds or sys.maxsize, *(seed_count(each, models, default) for each in chosen.among.values()))
         case trained:
             return trained.seeds or default

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from robustrepro.errors import UserError, unknown_name
+from robustrepro.keys import AT
 from robustrepro.spec.attacks import Inputs
 from robustrepro.spec.datasets import (
     AdversarialDataset,
@@ -151,7 +152,9 @@ def require_checkpoints(where: str, name: str, models: Mapping[str, ModelDeclara
     if kept_epochs(name, models):
         return
     model = models[name]
-    if not isinstance(model, TrainedModel):
+    if isinstance(model, ChosenModel):
+        why = "a search chooses, so that its epochs are not known beforehand"
+    elif not isinstance(model, TrainedModel):
         origin = "given" if isinstance(model, GivenModel) else "made from another model"
         why = f"is {origin}; only a model that is trained keeps 'checkpoints'"
     elif model.checkpoints:
@@ -166,8 +169,10 @@ def _require_trainings(name: str, model: ChosenModel, models: Mapping[str, Model
     """Refuse a search among models that are not trained."""
     for candidate in model.chosen.among.values():
         if not isinstance(models[candidate], TrainedModel):
+            paper, reading = model.chosen.search.split("/")
             raise UserError(
-                f"models.{name}: the search {model.chosen.search} chooses a training, and {candidate} has none"
+                f"papers/{paper}/paper.yaml: readings.{reading}.search: it chooses how models are trained, and "
+                f"{name.partition(AT)[0]}, which its candidates change, is not trained"
             )
 
 

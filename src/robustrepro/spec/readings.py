@@ -58,8 +58,8 @@ class Search(Declaration):
         Instead, a sum of cells as in a claim's condition, whose largest value is best, among the candidates under which
         these conditions hold at the mean. Only the rows that they name are trained and measured for it.
     seeds
-        With how many seeds the candidates are compared. Each is also made with the images that were held out, and with
-        all seeds of its model: that is what the reading takes of the candidate that is chosen.
+        With how many seeds the candidates are compared. The one that is chosen is then trained with the images that
+        were held out, too, and with all seeds of its model: that is the reading's.
     """
 
     candidates: Annotated[dict[Key, Candidate], Field(min_length=2)]

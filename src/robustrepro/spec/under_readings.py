@@ -231,7 +231,11 @@ class UnderReadings:
             for key in search.candidates
         }
         self.searches[reading] = SearchUnder(search, tables)
-        self.for_searches |= set(self.origins) - before
+        for name in set(self.origins) - before:
+            # Captions of its own: who edits the table's is not to train anew what was chosen.
+            told = {"where": f"a search of {reading}", "caption": "What is compared on held-out images"}
+            self.tables[name] = self.tables[name].model_copy(update=told)
+            self.for_searches.add(name)
 
 
 def _renamed(table: Table, variant: Variant) -> Table:

@@ -30,7 +30,7 @@ from robustrepro.spec.readings import Alternative, Candidate, PaperReadings, Rea
 from robustrepro.spec.strict_yaml import Tree
 
 REFIT = "refit"
-"""What the name of a candidate ends in that is trained on the images that are held out, too."""
+"""What the name of a candidate ends in with the images that are held out; of such, only the chosen one is trained."""
 
 Names = dict[str, str]
 """By declared name, the name of its variant."""

@@ -39,7 +39,8 @@ def run(work: Work) -> None:
     spec, choice = training_of(work)
     data = work.inputs["data"][0].parent
     split, test = load(data, "train"), load(data, "test")
-    state = state_path(weights.parent, canonical_json({**work.spec, **choice}), work.code, split.manifest_sha256)
+    identity = canonical_json({"model": name, "seed": seed, "training": spec.model_dump(mode="json")})
+    state = state_path(weights.parent, identity, work.code, split.manifest_sha256)
     with claimed_device() as device, locked(state):
         model = build_network(spec.network, tuple(split.inputs.shape[1:]), split.classes, seed=seed).to(device)
         training = Training.declared(name, seed, spec, split, device)
