@@ -244,6 +244,14 @@ def test_what_did_not_hold_before_has_nothing_to_take_down() -> None:
     )
 
 
+def test_what_survives_was_taken_down_by_nothing_whatever_one_attack_alone_says() -> None:
+    # Undecided under the paper's own attack, false under one that hurts the defended model alone: all together decide.
+    defended = [made_up(90, one=60, all=60), made_up(60, one=60, all=60)]
+    plain = [made_up(50, one=50, all=5), made_up(50, one=50, all=5)]
+    survival = survival_of(defended, plain)
+    assert (survival.verdict, survival.taken_down) == ("survives", None)
+
+
 def test_a_bound_that_no_accuracy_can_meet_cannot_be_asked() -> None:
     # 92.23% + 20 points are more than there are, at the audit's own radius and at a smaller one.
     survival = survival_of([made_up(95)] * 2, [made_up(92.23)] * 2)

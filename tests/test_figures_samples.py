@@ -78,14 +78,16 @@ def test_colours_are_drawn_as_colours_and_pixels_out_of_range_are_said_to_be_cli
     assert "drawn as 0 and 1" in figure.get_suptitle().replace("\n", " ")
 
 
-def test_preprocessed_images_are_stretched_by_the_range_of_their_original(tmp_path: Path) -> None:
-    originals, adversarial = some(1)
+def test_preprocessed_images_are_stretched_by_the_range_of_all_originals(tmp_path: Path) -> None:
+    # In an image's own range, that of one without contrast would be that of the noise.
+    originals, adversarial = some(2)
+    originals[1] = 0.5 + 0.01 * originals[1]
     figure = drawn(tmp_path, 10 * originals - 5, 10 * adversarial - 5)
     low, high = originals.min(), originals.max()
-    for axis, images in zip(figure.axes, (originals, adversarial), strict=True):
-        expected = ((images[0, 0] - low) / (high - low)).clip(0, 1)
+    for axis, images in zip(figure.axes, (*originals, *adversarial), strict=True):
+        expected = ((images[0] - low) / (high - low)).clip(0, 1)
         np.testing.assert_allclose(axis.images[0].get_array(), expected, rtol=1e-5, atol=1e-6)
-    assert "from the least value of the original" in figure.get_suptitle().replace("\n", " ")
+    assert "from the least value of these originals" in figure.get_suptitle().replace("\n", " ")
 
 
 def test_a_sample_that_is_the_same_before_and_after_is_no_figure(tmp_path: Path) -> None:

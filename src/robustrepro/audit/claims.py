@@ -63,7 +63,8 @@ class Survival:
     conditions
         The comparison on the worst case.
     taken_down
-        The attack that alone, with the paper's own, takes the claim down furthest, and to what; None where none does.
+        The attack that alone, with the paper's own, takes the claim down furthest, and to what; of a claim that
+        survives, None.
     smaller
         What the comparison says at smaller ε, where every side is at 0.
     """
@@ -141,6 +142,8 @@ def _taken_down(
 ) -> TakenDown | None:
     """Return the most harmful attack that takes the claim down by itself, or all of them where none does.
 
+    None of a claim that holds on the worst case: there every model is as weak as it gets, under one attack only some.
+
     Parameters
     ----------
     cases
@@ -150,6 +153,8 @@ def _taken_down(
     judged
         Returns the verdict on the claim under some of the attacks.
     """
+    if final.verdict.holds:
+        return None
     before = judged(lambda case: case.accuracy(case.own))
     if not before.verdict.holds:
         images = f"on the audit's {min(case.images for case in cases)} images, under the paper's own attack alone"
@@ -171,7 +176,7 @@ def _taken_down(
         left = judged(partial(left_by, attack))
         if not left.verdict.holds:
             return TakenDown(attack, left)
-    return None if final.verdict.holds else TakenDown("all attacks together", final)
+    return TakenDown("all attacks together", final)
 
 
 def _at_smaller(cases: Sequence[WorstCase], judged: Callable[[Accuracy], Judgement]) -> tuple[AtSmaller, ...]:

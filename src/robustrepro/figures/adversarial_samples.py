@@ -35,6 +35,7 @@ def draw(declared: AdversarialSamples, data: FigureData) -> Figure:
     side = min(LARGEST, style.WIDTH / len(samples))
     figure.set_size_inches(max(NARROWEST, side * len(samples)), 2 * side + 0.9)
     in_range = bool(rows.loc[rows["part"] == PARTS[0], "value"].between(0, 1).all())
+    originals = np.stack([pixels(sample[sample["part"] == PARTS[0]]) for sample in samples])
     for column, sample in enumerate(samples):
         pictures = {part: pixels(sample[sample["part"] == part]) for part in PARTS}
         change = np.abs(pictures["adversarial"] - pictures["original"]).sum(axis=-1)
@@ -42,7 +43,7 @@ def draw(declared: AdversarialSamples, data: FigureData) -> Figure:
             raise data.unusable(f"sample {column}", file, "it is the same before and after the attack")
         for row, part in enumerate(PARTS):
             axis = axes[row * len(samples) + column]
-            draw_image(axis, pictures[part].clip(0, 1) if in_range else stretched(pictures[part], pictures[PARTS[0]]))
+            draw_image(axis, pictures[part].clip(0, 1) if in_range else stretched(pictures[part], originals))
             axis.set_title(str(sample.loc[sample["part"] == part, "prediction"].iloc[0]), fontsize=style.LABEL, pad=3)
         if declared.circled:
             y, x = np.unravel_index(change.argmax(), change.shape)
@@ -54,7 +55,7 @@ def draw(declared: AdversarialSamples, data: FigureData) -> Figure:
         axes[row * len(samples)].set_ylabel(name, fontsize=style.LABEL)
     remarks = [f"seed {declared.seed}", f"over each image what {declared.model} takes it for"]
     if not in_range:
-        remarks.append("every channel is drawn from the least value of the original to its largest")
+        remarks.append("every channel is drawn from the least value of these originals to their largest")
     elif not rows["value"].between(0, 1).all():
         remarks.append("pixels below 0 and above 1 are drawn as 0 and 1")
     style.note(figure, data.scale, *remarks)

@@ -18,19 +18,20 @@ def pixels(rows: pd.DataFrame) -> NDArray[np.float64]:
     return image
 
 
-def stretched(image: NDArray[np.float64], original: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what has no range of its own as it is drawn: each channel from the original's least to its largest value.
+def stretched(image: NDArray[np.float64], originals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what has no range of its own as it is drawn: each channel from the originals' least to largest value.
 
     Parameters
     ----------
-    image, original
-        Shape (height, width, channels).
+    image, originals
+        Shapes (height, width, channels) and (..., height, width, channels).
 
     Returns
     -------
     Values in [0, 1], of the same shape.
     """
-    low, high = original.min((0, 1)), original.max((0, 1))
+    every_pixel = originals.reshape(-1, originals.shape[-1])
+    low, high = every_pixel.min(0), every_pixel.max(0)
     relative: NDArray[np.float64] = (image - low) / np.maximum(high - low, np.finfo(np.float64).tiny)
     return relative.clip(0, 1)
 
