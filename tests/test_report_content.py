@@ -99,6 +99,22 @@ def test_a_report_of_results_of_no_two_known_machines_names_what_is_recorded(
     assert f"<div><dt>Device</dt><dd>{named}</dd></div>" in html
 
 
+def test_a_table_without_a_single_number_is_not_counted_as_measured(tmp_path: Path) -> None:
+    write_sample(tmp_path)
+    before = build_page(page_spec("hrm"), tmp_path)
+    path = tmp_path / "papers/hrm/tables/table2.json"
+    table = json.loads(path.read_text("utf-8"))
+    for cell in table["cells"]:
+        cell |= {"status": "not measured", "mean": None, "why": "left out", "values": [], "sources": []}
+    path.write_text(json.dumps(table), "utf-8")
+    counts = [
+        re.findall(r"<dt>Measured</dt><dd>(\d+) of (\d+) tables", html)[0]
+        for html in (before, build_page(page_spec("hrm"), tmp_path))
+    ]
+    (measured, declared), (measured_now, declared_now) = counts
+    assert (int(measured_now), declared_now) == (int(measured) - 1, declared)
+
+
 def test_a_paper_that_was_not_judged_says_so_beside_the_claims_of_another(tmp_path: Path) -> None:
     write_sample(tmp_path)
     (tmp_path / "papers/hamming/scorecard.csv").unlink()

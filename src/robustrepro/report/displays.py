@@ -28,7 +28,7 @@ class Declared(Content):
 
 @dataclass(frozen=True)
 class DeclaredTable:
-    """A declared table, or its version under a reading: ``table`` is None where it was not measured.
+    """A declared table, or its version under a reading: ``table`` is None where it was not made.
 
     ``path`` says what is missing then. ``of`` is the key of the declared table, and ``reading`` the name of the
     version's reading; both are empty of the declared table itself.
@@ -42,6 +42,11 @@ class DeclaredTable:
     table: Table | None
     of: str = ""
     reading: str = ""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether any of its numbers was: a run that leaves models out makes their tables all the same."""
+        return self.table is not None and any(cell.status == "measured" for cell in self.table.cells)
 
     @property
     def name(self) -> str:
