@@ -114,6 +114,19 @@ def chosen(folder: Path, data: Path, outcome: str) -> Work:
     return Work(spec, work.code, {**work.inputs, "search": [search]}, work.outputs)
 
 
+def interrupt_at_its_end(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a training whose every epoch is kept, up to where its weights would be written."""
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(step, "save_file", interrupt)
+        patch.setattr(loop, "SECONDS_BETWEEN_SAVES", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            step.run(work)
+
+
 def test_the_training_that_a_search_chose_is_that_of_the_candidate_and_its_card_says_so(
     moons: Path, tmp_path: Path
 ) -> None:
@@ -127,13 +140,7 @@ def test_the_training_that_a_search_chose_is_that_of_the_candidate_and_its_card_
 def test_a_training_is_not_continued_once_a_search_has_chosen_another(
     moons: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(step, "save_file", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            step.run(chosen(tmp_path, moons, "4"))
+    interrupt_at_its_end(chosen(tmp_path, moons, "4"), monkeypatch)
     work = chosen(tmp_path, moons, "2")
     step.run(work)
     assert sha256_of(work.outputs[0]) == train(tmp_path / "two", moons, spec={**SPEC, "epochs": 2})
@@ -142,14 +149,7 @@ def test_a_training_is_not_continued_once_a_search_has_chosen_another(
 def test_a_training_is_continued_when_a_search_was_decided_anew_and_chose_the_same(
     moons: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def interrupt(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(step, "save_file", interrupt)
-        patch.setattr(loop, "SECONDS_BETWEEN_SAVES", 0.0)
-        with pytest.raises(KeyboardInterrupt):
-            step.run(chosen(tmp_path, moons, "4"))
+    interrupt_at_its_end(chosen(tmp_path, moons, "4"), monkeypatch)
     work = chosen(tmp_path, moons, "4")
     work.inputs["search"][0].write_text(json.dumps({"chosen": "4", "candidates": [0.5]}))
     with caplog.at_level("INFO"):

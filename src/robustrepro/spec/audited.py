@@ -82,7 +82,7 @@ class PaperAudit:
                 balls.setdefault(model, set()).add(ball)
         return {model: sorted(of_model) for model, of_model in sorted(balls.items())}
 
-    def battery(self, ball: Ball, model: str) -> AuditOfBall:
+    def _battery(self, ball: Ball, model: str) -> AuditOfBall:
         """Return the measure of a model under every attack in a ball."""
         audit = self._declarations.audit(self.paper)
         try:
@@ -155,17 +155,17 @@ class PaperAudit:
         declared = {"attacks": attacks, "clipped": balls[0].clipped, "examples": audit.examples}
         return AuditTransfer.model_validate({"kind": "audit_transfer", **declared})
 
-    def check(self) -> None:
-        """Refuse what could not be audited.
+    def batteries(self) -> Iterator[tuple[str, Ball, AuditOfBall]]:
+        """Yield each audited model with each ball, and its measure under every attack there.
 
         Raises
         ------
         UserError
-            If an attack of the audit cannot search a ball, or run on a model.
+            If an attack of the audit cannot search a ball, or run on a model, that it is made for or made by.
         """
         for model, balls in self.balls.items():
             for ball in balls:
-                self.battery(ball, model)
+                yield model, ball, self._battery(ball, model)
                 for source in () if ball.data else self.sources(model):
                     self.transfer(self.transfer_measure(model, ball), source)
 
@@ -342,18 +342,16 @@ def batteries_of(audits: Iterable[PaperAudit]) -> dict[tuple[str, str], AuditOfB
     balls: dict[str, Ball] = {}
     batteries: dict[tuple[str, str], AuditOfBall] = {}
     for audit in audits:
-        audit.check()
-        for model, of_model in audit.balls.items():
-            for ball in of_model:
-                measure = battery_measure(ball)
-                same, battery = balls.setdefault(measure, ball), audit.battery(ball, model)
-                if same != ball:
-                    raise UserError(
-                        f"epsilons {same.epsilon} and {ball.epsilon} differ by less than their names show; use one"
-                    )
-                if batteries.setdefault((measure, model), battery) != battery:
-                    raise UserError(
-                        f"{model} is audited in the {ball.norm} ball of {ball.epsilon:g} by two papers, whose audits "
-                        f"differ (audit.papers of the scale or of config.yaml): let them be the same, or run one paper"
-                    )
+        for model, ball, battery in audit.batteries():
+            measure = battery_measure(ball)
+            same = balls.setdefault(measure, ball)
+            if same != ball:
+                raise UserError(
+                    f"epsilons {same.epsilon} and {ball.epsilon} differ by less than their names show; use one"
+                )
+            if batteries.setdefault((measure, model), battery) != battery:
+                raise UserError(
+                    f"{model} is audited in the {ball.norm} ball of {ball.epsilon:g} by two papers, whose audits "
+                    f"differ (audit.papers of the scale or of config.yaml): let them be the same, or run one paper"
+                )
     return batteries

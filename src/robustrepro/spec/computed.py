@@ -73,27 +73,17 @@ class ComputedJobs(JobMaker):
 
     def train(self, model: str, seed: int | str) -> Job:
         """Return the job that trains a model with one seed; one that a search chooses, as its candidate is trained."""
-        if not self._declarations.is_trained(model):
+        declared, training = self._declarations.model(model), self._declarations.training(model)
+        if model in self._declarations.stopped:
             raise UserError(f"{model} is not trained: it is derived from another model, or given")
         number = self._checked_seed(model, seed)
         inputs = [("data", self.manifest(self._declarations.dataset_of(model), number))]
-        declared, content = self._declarations.model(model), Tree(model=model, seed=number)
+        runs, content = [declared], {"training": training}
         if isinstance(declared, ChosenModel):
-            among = {key: self._trained(candidate) for key, candidate in declared.chosen.among.items()}
-            content |= {"search": declared.chosen.search}
-            content |= {"among": {key: each.training_spec() for key, each in among.items()}}
             inputs.append(("search", self._layout.search(*declared.chosen.search.split("/"))))
-            runs = runs_of(*among.values())
-        else:
-            content |= {"training": self._trained(model).training_spec()}
-            runs = runs_of(declared)
-        return Job("train", spec_of(runs, **content), tuple(inputs), cost=Cost(gpu=1, memory_mb=3000))
-
-    def _trained(self, model: str) -> TrainedModel:
-        """Return the declaration of a model that is known to be trained."""
-        declared = self._declarations.model(model)
-        assert isinstance(declared, TrainedModel)
-        return declared
+            runs, content = [self._declarations.model(each) for each in declared.chosen.among.values()], training
+        spec = spec_of(runs_of(*runs), model=model, seed=number, **content)
+        return Job("train", spec, tuple(inputs), cost=Cost(gpu=1, memory_mb=3000))
 
     def derive(self, model: str, seed: int | str) -> Job:
         """Return the job that makes a model without training it, derived or given, with one seed."""

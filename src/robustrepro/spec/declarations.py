@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from robustrepro.errors import unknown_name
+from robustrepro.errors import UserError, unknown_name
 from robustrepro.keys import AT
 from robustrepro.spec.attacks import Inputs
 from robustrepro.spec.audit import Audit
@@ -193,6 +193,22 @@ class Declarations:
     def is_trained(self, name: str) -> bool:
         """Tell whether a model has a training of its own."""
         return isinstance(self.model(name), TrainedModel | ChosenModel) and name not in self.stopped
+
+    def training(self, name: str) -> Tree:
+        """Return how a model is trained, as plain data; of one that a search chooses, how each candidate is.
+
+        Raises
+        ------
+        UserError
+            If it has no training.
+        """
+        match self.model(name):
+            case TrainedModel() as trained:
+                return trained.training_spec()
+            case ChosenModel(chosen=chosen):
+                among = {key: self.training(candidate) for key, candidate in chosen.among.items()}
+                return {"search": chosen.search, "among": among}
+        raise UserError(f"{name} is not trained: it is derived from another model, or given")
 
     @cached_property
     def only_candidates(self) -> Collection[str]:

@@ -16,7 +16,7 @@ from robustrepro.spec.differences import Differences
 from robustrepro.spec.figures import SpecificationCurve
 from robustrepro.spec.job_maker import JobMaker
 from robustrepro.spec.jobs import Job, class_path, found_by_name, spec_of
-from robustrepro.spec.models import ChosenModel, TrainedModel
+from robustrepro.spec.models import DerivedModel, GivenModel
 from robustrepro.spec.strict_yaml import Tree
 from robustrepro.spec.under_readings import ClaimUnder
 from robustrepro.words import measure_in_words
@@ -291,14 +291,9 @@ class PresentedJobs(JobMaker):
 
     def _account_of(self, model: str) -> str:
         """Return how a model was made, as JSON."""
-        match self._declarations.model(model):
-            case TrainedModel() as trained:
-                content = trained.training_spec()
-            case ChosenModel(chosen=chosen):
-                among = {key: json.loads(self._account_of(each)) for key, each in chosen.among.items()}
-                content = {"search": chosen.search, "among": among}
-            case made:
-                content = made.model_dump(mode="json")
+        declared = self._declarations.model(model)
+        is_made = isinstance(declared, DerivedModel | GivenModel)
+        content = declared.model_dump(mode="json") if is_made else self._declarations.training(model)
         return json.dumps(content, sort_keys=True, ensure_ascii=False)
 
     def _listed(self, paper: str) -> Tree:
