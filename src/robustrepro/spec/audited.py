@@ -161,7 +161,7 @@ class PaperAudit:
         Raises
         ------
         UserError
-            If an attack of the audit cannot search a ball, or run on a model, that it is made for or made by.
+            If an attack of the audit cannot search a ball, or run on the audited model or on one that is to attack it.
         """
         for model, balls in self.balls.items():
             for ball in balls:

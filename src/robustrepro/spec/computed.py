@@ -75,7 +75,7 @@ class ComputedJobs(JobMaker):
         """Return the job that trains a model with one seed; one that a search chooses, as its candidate is trained."""
         declared, training = self._declarations.model(model), self._declarations.training(model)
         if model in self._declarations.stopped:
-            raise UserError(f"{model} is not trained: it is derived from another model, or given")
+            raise UserError(f"{model} is not trained: it is a checkpoint of {self._declarations.stopped[model].source}")
         number = self._checked_seed(model, seed)
         inputs = [("data", self.manifest(self._declarations.dataset_of(model), number))]
         runs, content = [declared], {"training": training}
