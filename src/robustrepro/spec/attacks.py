@@ -208,6 +208,53 @@ class DeepFool(MinimalDistanceAttack):
     overshoot: Radius = 0.02
 
 
+class LegacyFgsm(MinimalDistanceAttack):
+    """FGSM with a line search as in Foolbox 1.8: of ``steps`` lengths up to the whole range, the first that fools."""
+
+    implementation: ClassVar[str] = "robustrepro.attacks.legacy.fgsm:search"
+    words: ClassVar[str] = "FGSM (line search)"
+
+    name: Literal["legacy_fgsm"]
+    norm: Literal["linf"] = "linf"
+    steps: Count = 1000
+
+
+class LegacyDeepFool(MinimalDistanceAttack):
+    """DeepFool as in Foolbox 1.8: every step is lengthened by 5% and clipped, and the next starts where it ends.
+
+    ``candidates`` is how many classes are considered, the most likely ones of the clean image, its own among them.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.attacks.legacy.deepfool:search"
+    words: ClassVar[str] = "DeepFool (clipped)"
+
+    name: Literal["legacy_deepfool"]
+    norm: Literal["l2"] = "l2"
+    steps: Count = 100
+    candidates: Annotated[int, Field(ge=2)] = 10
+
+
+class LegacyCarliniWagner(MinimalDistanceAttack):
+    """The ℓ2 attack of Carlini & Wagner (2017) as in Foolbox 1.8.
+
+    ``binary_search_steps`` runs of at most ``max_iterations`` of Adam, each with another weight of the
+    misclassification loss, from ``initial_weight`` on; ``confidence`` is the margin by which an iterate should be
+    misclassified. With ``abort_early`` a run ends where its loss has stopped falling.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.attacks.legacy.carlini_wagner:search"
+    words: ClassVar[str] = "C&W ℓ2"
+
+    name: Literal["legacy_carlini_wagner"]
+    norm: Literal["l2"] = "l2"
+    binary_search_steps: Count = 5
+    max_iterations: Count = 1000
+    confidence: Radius = 0.0
+    learning_rate: Length = 5e-3
+    initial_weight: Length = 1e-2
+    abort_early: bool = True
+
+
 _REGISTERED: tuple[type[Attack], ...] = (
     Clean,
     Fgsm,
@@ -217,6 +264,9 @@ _REGISTERED: tuple[type[Attack], ...] = (
     Noise,
     AutoAttack,
     DeepFool,
+    LegacyFgsm,
+    LegacyDeepFool,
+    LegacyCarliniWagner,
 )
 """One line per attack."""
 
