@@ -13,6 +13,7 @@ TRANSFER = ("measures", "transfer-pgd")
 PAPER = "papers/small/paper.yaml"
 CHANGE = {"name": "truncate_singular_values", "layer": "classifier.3", "percent": 10}
 CUT = {"from": ERM, "change": CHANGE}
+RARE = {**CHANGE, "name": "remove_rarely_active"}
 EARLY = {"from": ERM, "change": {"name": "checkpoint", "epoch": 1}}
 OVER_EPOCHS: dict[str, Any] = {"over_epochs": {"attack": {"name": "fgsm", "epsilon": "8/255"}}}
 GIVEN = {"file": "erm.safetensors", "sha256": "0" * 64}
@@ -349,7 +350,14 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     ),
     "a derived model of more percent than there are": (
         derived("models", "cut", "derived", "change", value={**CHANGE, "percent": "200/1"}),
-        [f"{PAPER}: models.cut: derived.change.percent: found '200/1'", "less than or equal to 100"],
+        [f"{PAPER}: models.cut: derived.change.percent: found '200/1'", "less than or equal to 99"],
+    ),
+    "units rarely active on training images that there are not": (
+        both(
+            both(dataset("generated"), derived("models", "given", "dataset", value="other")),
+            put({"derived": {"from": "given", "change": RARE}}, "models", "rare"),
+        ),
+        ["models.rare: derived.change.split: other has a test split only; expected test"],
     ),
     "weights after an epoch of a model that keeps none": (
         put({"derived": EARLY}, "models", "early"),

@@ -154,6 +154,8 @@ NOT_RUN = {
 
 UNDER_FGSM = (
     "cut",
+    "remove_rarely_active",
+    "remove_and_truncate",
     "early",
     "prepared",
     "attacked",
@@ -215,6 +217,8 @@ def add_models(declared: Declarations, mirror: Path) -> None:
     models["deep"] = {**models["image-erm"], "network": {"architecture": {"name": "vgg", "channels": [2] * 5}}}
     change = {"name": "truncate_singular_values", "layer": "classifier.3", "percent": 50}
     models["cut"] = {"derived": {"from": "image-erm", "change": change}}
+    for name in ("remove_rarely_active", "remove_and_truncate"):
+        models[name] = {"derived": {"from": "image-erm", "change": {**change, "name": name}}}
     models["image-erm"] |= {"checkpoints": [1]}
     models["early"] = {"derived": {"from": "image-erm", "change": {"name": "checkpoint", "epoch": 1}}}
     network = build_network(Network.model_validate(GIVEN), (2,), 2)
@@ -253,6 +257,9 @@ def add_measures(declared: Declarations) -> None:
         {**PGD, "loss": "margin", "norm": "l1"},
         {**PGD, "loss": "log_odds", "precision": "float64"},
         {**PGD, "search": "bfloat16"},
+        {"name": "legacy_fgsm", "steps": 20},
+        {"name": "legacy_deepfool", "steps": 2},
+        {"name": "legacy_carlini_wagner", "max_iterations": 2},
     ]
     curves = [{"name": "fgsm"}] + [{"name": name, "steps": 2, "relative_step": 0.5} for name in ("bim", "pgd")]
     declared.paper["measures"] |= {

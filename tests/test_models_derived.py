@@ -19,7 +19,7 @@ from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
 from robustrepro.models import derive
 from robustrepro.models.build import build_network, load_network
-from robustrepro.models.changes.truncate_singular_values import without_trailing_singular_values
+from robustrepro.models.changes.truncate_singular_values import Truncation
 from robustrepro.spec.models import DerivedModel, GivenModel, TrainedModel, model_of
 from robustrepro.spec.networks import Network
 from robustrepro.steps import Work
@@ -52,20 +52,20 @@ matrices = st.tuples(st.integers(1, 8), st.integers(1, 8), st.integers(0, 1000))
 
 @given(weight=matrices, percents=st.tuples(st.floats(0, 100), st.floats(0, 100)).map(sorted))
 def test_the_frobenius_norm_falls_as_more_singular_values_are_truncated(weight: Tensor, percents: list[float]) -> None:
-    less, more = (without_trailing_singular_values(weight, percent).norm() for percent in percents)
+    less, more = (Truncation(weight).at(percent).norm() for percent in percents)
     assert more <= less + 1e-6
     assert less <= weight.norm() + 1e-6
 
 
 @given(weight=matrices)
 def test_truncating_nothing_is_the_identity_bit_for_bit_and_truncating_all_leaves_zeros(weight: Tensor) -> None:
-    assert torch.equal(without_trailing_singular_values(weight, 0), weight)
-    assert not without_trailing_singular_values(weight, 100).any()
+    assert torch.equal(Truncation(weight).at(0), weight)
+    assert not Truncation(weight).at(100).any()
 
 
 @given(weight=matrices, percent=st.floats(0, 100))
 def test_a_truncated_matrix_keeps_the_largest_singular_values(weight: Tensor, percent: float) -> None:
-    truncated = without_trailing_singular_values(weight, percent)
+    truncated = Truncation(weight).at(percent)
     values = torch.linalg.svdvals(weight.double())
     dropped = int(len(values) * percent / 100)
     expected = torch.cat([values[: len(values) - dropped], values.new_zeros(dropped)])
@@ -258,7 +258,7 @@ def test_declarations_give_the_plain_data_that_their_steps_read() -> None:
     [
         (
             {"derived": truncation(101)},
-            r"derived\.change\.percent: found 101, which should be less than or equal to 100",
+            r"derived\.change\.percent: found 101, which should be less than or equal to 99",
         ),
         ({"derived": truncation(5), "epochs": 3}, r"epochs: unknown key \(known: derived, seeds\)"),
         (

@@ -61,7 +61,7 @@ def _derive(work: Work, network: Network, test: Split, weights: Path) -> tuple[n
     source, form = work.inputs[derivation.change.reads][0], (network, tuple(test.inputs.shape[1:]), test.classes)
     if derivation.change.reads == "weights":
         model = load_network(source, *form)
-        made(derivation.change, model)
+        made(derivation.change, model, *([work.inputs["data"][0].parent] if derivation.change.reads_data else []))
     else:
         model = build_network(*form).eval()
         made(derivation.change, model, source)

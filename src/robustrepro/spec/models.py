@@ -14,7 +14,8 @@ from robustrepro.spec.config import validated
 from robustrepro.spec.networks import Network
 from robustrepro.spec.training import TrainingSpec
 
-Percent = Annotated[Number, Field(ge=0, le=100)]
+Percent = Annotated[Number, Field(ge=0, le=99)]
+Side = Literal["outputs", "inputs"]
 
 
 class TrainedModel(TrainingSpec):
@@ -34,10 +35,12 @@ class WeightChange(Implemented):
     """What may be done to the weights of a trained model.
 
     ``reads`` is the file of the source's training that its implementation begins with: the weights of the end, which it
-    finds in the network that it is handed and changes there, or the checkpoints, whose file it is handed as well.
+    finds in the network that it is handed and changes there, or the checkpoints, whose file it is handed as well. With
+    ``reads_data`` it is handed the folder of its data set, too.
     """
 
     reads: ClassVar[Literal["weights", "checkpoints"]] = "weights"
+    reads_data: ClassVar[bool] = False
 
     name: str
 
@@ -54,6 +57,35 @@ class TruncateSingularValues(WeightChange):
     percent: Percent
 
 
+class OfActivity(WeightChange):
+    """What is told from how often the units of a fully connected layer are active on the images of a ``split``.
+
+    ``side`` is which units: the layer's ``outputs``, active where they are above 0, or its ``inputs``, active where
+    they are not 0. ``percent`` is of the images.
+    """
+
+    reads_data: ClassVar[bool] = True
+
+    layer: str
+    percent: Percent
+    side: Side = "outputs"
+    split: Literal["train", "test"] = "train"
+
+
+class RemoveRarelyActive(OfActivity):
+    """Remove the units that are active on less than ``percent`` of the images."""
+
+    implementation: ClassVar[str] = "robustrepro.models.changes.remove_rarely_active:remove_rarely_active"
+    name: Literal["remove_rarely_active"]
+
+
+class RemoveAndTruncate(OfActivity):
+    """Remove the units that are active on less than ``percent`` of the images, and truncate as many singular values."""
+
+    implementation: ClassVar[str] = "robustrepro.models.changes.remove_and_truncate:remove_and_truncate"
+    name: Literal["remove_and_truncate"]
+
+
 class Checkpoint(WeightChange):
     """Take the weights that the training had after an epoch, one of the source's ``checkpoints``."""
 
@@ -64,7 +96,9 @@ class Checkpoint(WeightChange):
     epoch: Annotated[int, Field(ge=1)]
 
 
-Change = Annotated[TruncateSingularValues | Checkpoint, Field(discriminator="name")]
+Change = Annotated[
+    TruncateSingularValues | RemoveRarelyActive | RemoveAndTruncate | Checkpoint, Field(discriminator="name")
+]
 
 
 class Derivation(Declaration):

@@ -24,6 +24,7 @@ from robustrepro.spec.models import (
     DerivedModel,
     GivenModel,
     ModelDeclaration,
+    OfActivity,
     TrainedModel,
 )
 from robustrepro.spec.objectives import Adversarial, GradientRegularisation
@@ -176,9 +177,15 @@ def _require_trainings(name: str, model: ChosenModel, models: Mapping[str, Model
             )
 
 
-def _check_change(where: str, derivation: Derivation, models: Mapping[str, ModelDeclaration]) -> None:
-    """Refuse to take weights that the source's training does not keep."""
+def _check_change(
+    where: str, derivation: Derivation, models: Mapping[str, ModelDeclaration], datasets: Mapping[str, DatasetSpec]
+) -> None:
+    """Refuse to take weights that the source's training does not keep, or to look at images that there are not."""
     change, source = derivation.change, derivation.source
+    if isinstance(change, OfActivity):
+        name = origin_of(source, models).dataset
+        if change.split == "train" and name in datasets and not has_training_split(datasets[name]):
+            raise UserError(f"{where}: derived.change.split: {name} has a test split only; expected test")
     if not isinstance(change, Checkpoint):
         return
     require_checkpoints(f"{where}: derived.change.epoch: {change.epoch}", source, models)
@@ -201,7 +208,7 @@ def check_models(models: Mapping[str, ModelDeclaration], datasets: Mapping[str, 
     for name, model in models.items():
         check_derivation(name, models)
         if isinstance(model, DerivedModel):
-            _check_change(f"models.{name}", model.derived, models)
+            _check_change(f"models.{name}", model.derived, models, datasets)
         if isinstance(model, ChosenModel):
             _require_trainings(name, model, models)
         if isinstance(model, DerivedModel | ChosenModel):

@@ -3,39 +3,52 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
-from robustrepro.errors import UserError
+from robustrepro.models.fully_connected import fully_connected, replace_weights
 
 
-def without_trailing_singular_values(weight: Tensor, percent: float) -> Tensor:
-    """Return a matrix whose trailing singular values are set to zero; the best approximation of its rank.
-
-    Computed in float64. The Frobenius norm, the root of the sum of the squared singular values, falls as ``percent``
-    grows.
+class Truncation:
+    """A matrix whose trailing singular values can be set to zero; decomposed once, in float64.
 
     Parameters
     ----------
     weight
         Shape (outputs, inputs).
-    percent
-        How many of the min(outputs, inputs) singular values are set to zero, the smallest first; the number is rounded
-        down. Where it is 0, the matrix is returned as it is, bit for bit.
-
-    Returns
-    -------
-    Tensor of the same shape and data type.
     """
-    rank = min(weight.shape)
-    dropped = math.floor(rank * percent / 100)
-    if dropped == 0:
-        return weight
-    left, values, right = torch.linalg.svd(weight.double(), full_matrices=False)
-    kept = rank - dropped
-    truncated: Tensor = left[:, :kept] * values[:kept] @ right[:kept]
-    return truncated.to(weight.dtype)
+
+    def __init__(self, weight: Tensor) -> None:
+        self._weight = weight
+
+    @cached_property
+    def _factors(self) -> tuple[Tensor, Tensor, Tensor]:
+        left, values, right = torch.linalg.svd(self._weight.double(), full_matrices=False)
+        return left, values, right
+
+    def at(self, percent: float) -> Tensor:
+        """Return the best approximation of the matrix of a lower rank; its Frobenius norm falls as ``percent`` grows.
+
+        Parameters
+        ----------
+        percent
+            How many of the min(outputs, inputs) singular values are set to zero, the smallest first; the number is
+            rounded down. Where it is 0, the matrix is returned as it is, bit for bit.
+
+        Returns
+        -------
+        Shape and data type of the matrix.
+        """
+        rank = min(self._weight.shape)
+        dropped = math.floor(rank * percent / 100)
+        if dropped == 0:
+            return self._weight
+        left, values, right = self._factors
+        kept = rank - dropped
+        truncated: Tensor = left[:, :kept] * values[:kept] @ right[:kept]
+        return truncated.to(self._weight.dtype)
 
 
 @torch.no_grad()
@@ -49,7 +62,7 @@ def truncate_singular_values(model: nn.Module, layer: str, percent: float) -> No
     layer
         The layer's name in the network, such as ``classifier.3``.
     percent
-        See :func:`without_trailing_singular_values`.
+        See :meth:`Truncation.at`.
 
     Raises
     ------
@@ -58,13 +71,7 @@ def truncate_singular_values(model: nn.Module, layer: str, percent: float) -> No
 
     References
     ----------
-    M2 of "Reducing Exploitation of Data Idiosyncrasy".
+    M2 of Wu et al., "Reducing Exploitation of Data Idiosyncrasy Helps Robustify Trained Models".
     """
-    linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    if layer not in linear:
-        raise UserError(
-            f"change truncate_singular_values: the network has no fully connected layer '{layer}' "
-            f"(it has: {', '.join(linear) or 'none'})"
-        )
-    weight = linear[layer].weight
-    weight.copy_(without_trailing_singular_values(weight, percent))
+    linear = fully_connected(model, layer)
+    replace_weights(linear, Truncation(linear.weight).at(percent), linear.bias)
