@@ -269,6 +269,10 @@ def add_measures(declared: Declarations) -> None:
             for number, attack in enumerate(curves)
         },
         "losses": {"losses": {}},
+        "sweep": {
+            "weight_perturbation": {"attack": FGSM, "layer": "classifier.3", "every": 50},
+            **SMALL,
+        },
         "surface": {
             "surface": {
                 "space": "inputs",
@@ -315,6 +319,19 @@ def add_tables(declared: Declarations) -> None:
         "statistic": zeros,
     }
     columns["steepness"] = {"label": "steepness", "measure": "geometry", "rows": {"function": "cross_entropy"}}
+    columns["sweep"] = {
+        "label": "sweep",
+        "measure": "sweep",
+        "rows": {"method": "remove_and_truncate", "percent": 50},
+        "statistic": {"accuracy_within": {"epsilon": 0.1}},
+    }
+    for kind in ({"failures": "zero"}, {"failures": "largest", "of": "median"}):
+        columns[f"score-{kind['failures']}"] = {
+            "label": f"score {kind['failures']}",
+            "measure": "attack5",
+            "statistic": {"score": kind},
+        }
+    columns["carriers"] = {"label": "carriers", "measure": "attack5", "statistic": {"score": {"of": "carriers"}}}
     columns["count"] = {"label": "count", "measure": "losses", "statistic": "count"}
     settled = {"settled": {"column": "loss", "within": 0.1}}
     columns["settled"] = {"label": "settled", "measure": "history", "statistic": settled}

@@ -8,7 +8,7 @@ kind is one class here (or in a module that ``extensions`` in config.yaml names)
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -25,6 +25,7 @@ from robustrepro.spec.attacks import (
 from robustrepro.spec.audit import AuditBall
 from robustrepro.spec.base import Implemented, Name, Number
 from robustrepro.spec.config import validated
+from robustrepro.spec.models import Side
 from robustrepro.spec.objectives import FunctionOfLogits
 from robustrepro.spec.strict_yaml import Tree
 
@@ -160,6 +161,61 @@ class CurveOfAttacks(UnderAttack):
     def parts(self) -> frozenset[Part]:
         """Return what it needs to know of a model: the objective only where the attack ascends it."""
         return _with_objective(self.curve.attack)
+
+
+Method = Literal["remove_rarely_active", "truncate_singular_values", "remove_and_truncate"]
+
+
+class WeightPerturbation(UnderAttack):
+    """A fully connected layer perturbed by more and more percent, on the adversarial examples of the trained model.
+
+    Attributes
+    ----------
+    attack
+        Which makes the examples.
+    layer
+        The layer's name in the network.
+    methods
+        Changes of weights, as derived models have them.
+    up_to, every
+        The percentages: 0, ``every``, 2 ``every`` and so on, at most ``up_to``.
+    side, activity
+        Which units are told to be rarely active, and on the images of which split.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.measurements.weight_perturbation:measure"
+    kind: Literal["weight_perturbation"]
+    attack: AttackSpec
+    layer: str
+    methods: Annotated[list[Method], Field(min_length=1)] = Field(default_factory=lambda: [*get_args(Method)])
+    up_to: Annotated[int, Field(ge=0, le=99)] = 99
+    every: Annotated[int, Field(ge=1)] = 1
+    side: Side = "outputs"
+    activity: Literal["train", "test"] = "train"
+
+    cost: ClassVar[Cost] = Cost(gpu=1, memory_mb=3000, minutes=120)
+    columns: ClassVar[frozenset[str] | None] = EXAMPLE | {
+        "clean_prediction",
+        "linf",
+        "l2",
+        "method",
+        "percent",
+        "unattacked",
+    }
+
+    @model_validator(mode="after")
+    def _methods_differ(self) -> Self:
+        if len(set(self.methods)) < len(self.methods):
+            raise ValueError(f"methods: expected each once, found {', '.join(self.methods)}")
+        return self
+
+    def known_values(self, kept_epochs: Sequence[int] = ()) -> Mapping[str, Collection[Any]]:  # noqa: ARG002
+        """Return its methods and percentages."""
+        return {"method": self.methods, "percent": range(0, self.up_to + 1, self.every)}
+
+    def parts(self) -> frozenset[Part]:
+        """Return what it needs to know of a model: the objective only where the attack ascends it."""
+        return _with_objective(self.attack)
 
 
 class OverEpochs(UnderAttack):
@@ -486,6 +542,7 @@ KINDS: dict[str, type[Measurement]] = {
     "surface": Surface,
     "training_path": TrainingPath,
     "transfer": Transfer,
+    "weight_perturbation": WeightPerturbation,
 }
 """The kinds that a paper can declare a measure of."""
 

@@ -34,6 +34,38 @@ class Accuracy(Statistic):
     name: Literal["accuracy"] = "accuracy"
 
 
+class AccuracyWithin(Statistic):
+    """The accuracy where each image may be moved by ``epsilon`` at most, of a measurement of perturbed weights.
+
+    An image counts by its adversarial example where that is within the bound (in ℓ∞), and by itself elsewhere.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.tables.distances:accuracy_within"
+    unit: ClassVar[str] = "%"
+    accuracy: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("label", "prediction", "unattacked", "linf")
+    name: Literal["accuracy_within"]
+    epsilon: Annotated[Number, Field(ge=0)]
+
+
+class Score(Statistic):
+    """The squared ℓ2 distances of adversarial examples from their images: their mean, or another number of them.
+
+    ``failures`` is what an image counts that the attack gave up: ``zero``, or as much as the ``largest`` of the others.
+    An image that is misclassified as it is counts 0. ``of`` is the ``mean``, the ``median``, the ``trimmed_mean``
+    without the largest and the smallest 5%, or ``carriers``: how many of the images, those of the largest distances,
+    carry half of the sum. Distances are multiplied by ``scale``, such as 255 for pixels in [0, 255].
+    """
+
+    implementation: ClassVar[str] = "robustrepro.tables.distances:score"
+    decimals: ClassVar[int] = 4
+    needs: ClassVar[tuple[str, ...]] = ("label", "clean_prediction", "prediction", "l2")
+    name: Literal["score"] = "score"
+    failures: Literal["zero", "largest"] = "zero"
+    of: Literal["mean", "median", "trimmed_mean", "carriers"] = "mean"
+    scale: Annotated[Number, Field(gt=0)] = 1.0
+
+
 class Mean(Statistic):
     """The mean of a column."""
 
@@ -126,7 +158,18 @@ class Maximum(Statistic):
 
 
 AnyStatistic = Annotated[
-    Accuracy | Mean | Percentage | Median | Share | Count | Settled | Total | RootOfSum | Maximum,
+    Accuracy
+    | AccuracyWithin
+    | Score
+    | Mean
+    | Percentage
+    | Median
+    | Share
+    | Count
+    | Settled
+    | Total
+    | RootOfSum
+    | Maximum,
     Field(discriminator="name"),
 ]
 """One line per statistic: this union is their registry."""

@@ -126,7 +126,8 @@ def _clips_images(measure: Measurement, shape: tuple[int, ...]) -> bool:
 
 
 def _reads_training_split(measure: Measurement) -> bool:
-    return getattr(measure, "split", "test") == "train" or isinstance(measure, DecisionBoundary | TrainingPath)
+    splits = (getattr(measure, name, "test") for name in ("split", "activity"))
+    return "train" in splits or isinstance(measure, DecisionBoundary | TrainingPath)
 
 
 def check_target(where: str, model: str, column: Column, name: str, declarations: Declarations) -> None:

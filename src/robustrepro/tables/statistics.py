@@ -96,29 +96,29 @@ def classified_right(rows: pd.DataFrame) -> pd.Series[bool]:
 
 def accuracy(rows: pd.DataFrame) -> Sample:
     """Return the share of examples that are right clean and under attack, in percent; the interval is binomial."""
-    _require(rows, "label", "prediction")
+    require(rows, "label", "prediction")
     if "index" in rows and not rows["index"].is_unique:
         raise UserError("there is more than one row per image")
-    return _proportion(classified_right(rows).to_numpy(), "images")
+    return proportion(classified_right(rows).to_numpy(), "images")
 
 
 def mean(rows: pd.DataFrame, column: str) -> Sample:
     """Return the mean of a column."""
-    return _resampled(_numbers(rows, column), np.mean)
+    return resampled(numbers_of(rows, column), np.mean)
 
 
 def percentage(rows: pd.DataFrame, column: str) -> Sample:
     """Return the mean of a column of shares, in percent."""
-    shares = _numbers(rows, column)
+    shares = numbers_of(rows, column)
     if len(shares) and not 0 <= shares.min() <= shares.max() <= 1:
         raise UserError(f"column '{column}' is not of shares: it goes from {shares.min():g} to {shares.max():g}")
-    of_mean = _resampled(100 * shares, np.mean)
+    of_mean = resampled(100 * shares, np.mean)
     return replace(of_mean, bounds=PERCENTAGES)
 
 
 def median(rows: pd.DataFrame, column: str) -> Sample:
     """Return the median of a column."""
-    return _resampled(_numbers(rows, column), np.median)
+    return resampled(numbers_of(rows, column), np.median)
 
 
 def share(
@@ -129,16 +129,16 @@ def share(
     equals: str | None = None,
 ) -> Sample:
     """Return the share of rows, in percent, whose value is below or above a threshold, or equals a word, or is true."""
-    _require(rows, column)
+    require(rows, column)
     if equals is not None:
-        return _proportion((rows[column] == equals).to_numpy(), "rows")
+        return proportion((rows[column] == equals).to_numpy(), "rows")
     if below is not None:
-        return _proportion(_numbers(rows, column) < below, "rows")
+        return proportion(numbers_of(rows, column) < below, "rows")
     if above is not None:
-        return _proportion(_numbers(rows, column) > above, "rows")
+        return proportion(numbers_of(rows, column) > above, "rows")
     if rows[column].dtype != bool:
         raise UserError(f"column '{column}' is not of truth values; say 'below', 'above' or 'equals'")
-    return _proportion(rows[column].to_numpy(), "rows")
+    return proportion(rows[column].to_numpy(), "rows")
 
 
 def count(rows: pd.DataFrame) -> Sample:
@@ -163,7 +163,7 @@ def settled(rows: pd.DataFrame, column: str, within: float) -> Sample:
     UserError
         If there are several rows per epoch, or a value is not finite.
     """
-    by_epoch = rows.assign(epoch=_numbers(rows, "epoch"), value=_numbers(rows, column)).sort_values("epoch")
+    by_epoch = rows.assign(epoch=numbers_of(rows, "epoch"), value=numbers_of(rows, column)).sort_values("epoch")
     if not by_epoch["epoch"].is_unique:
         raise UserError("there is more than one row per epoch")
     if not np.isfinite(by_epoch["value"]).all():
@@ -176,20 +176,20 @@ def settled(rows: pd.DataFrame, column: str, within: float) -> Sample:
 
 def total(rows: pd.DataFrame, column: str) -> Sample:
     """Return the sum of a column."""
-    numbers = _numbers(rows, column)
+    numbers = numbers_of(rows, column)
     return Sample(float(numbers.sum()), len(numbers))
 
 
 def root_of_sum(rows: pd.DataFrame, column: str, count: str | None = None) -> Sample:
     """Return the root of a column's sum; ``count`` is the column that says how many numbers each row stands for."""
-    numbers = _numbers(rows, column)
-    size = len(numbers) if count is None else int(_numbers(rows, count).sum())
+    numbers = numbers_of(rows, column)
+    size = len(numbers) if count is None else int(numbers_of(rows, count).sum())
     return Sample(float(np.sqrt(numbers.sum())), size)
 
 
 def maximum(rows: pd.DataFrame, column: str) -> Sample:
     """Return the largest value of a column."""
-    numbers = _numbers(rows, column)
+    numbers = numbers_of(rows, column)
     return Sample(float(numbers.max()), len(numbers))
 
 
@@ -221,7 +221,7 @@ def worst_case(measures: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _by_image(rows: pd.DataFrame) -> pd.DataFrame:
-    _require(rows, "index", "label", "prediction")
+    require(rows, "index", "label", "prediction")
     by_image = rows.set_index("index")
     if not by_image.index.is_unique:
         raise UserError("there is more than one row per image")
@@ -229,22 +229,24 @@ def _by_image(rows: pd.DataFrame) -> pd.DataFrame:
     return by_image[["label", "prediction"]].assign(clean_prediction=clean)
 
 
-def _require(rows: pd.DataFrame, *columns: str) -> None:
+def require(rows: pd.DataFrame, *columns: str) -> None:
+    """Refuse rows that lack a column."""
     for column in columns:
         if column not in rows:
             raise UserError(f"there is no column '{column}'; it has {', '.join(rows.columns)}")
 
 
-def _numbers(rows: pd.DataFrame, column: str) -> Numbers:
+def numbers_of(rows: pd.DataFrame, column: str) -> Numbers:
     """Return a column as float64."""
-    _require(rows, column)
+    require(rows, column)
     try:
         return np.asarray(rows[column], dtype=np.float64)
     except (TypeError, ValueError):
         raise UserError(f"column '{column}' is not of numbers") from None
 
 
-def _proportion(successes: np.ndarray[Any, np.dtype[np.bool]], of_what: str) -> Sample:
+def proportion(successes: np.ndarray[Any, np.dtype[np.bool]], of_what: str) -> Sample:
+    """Return a share in percent with its binomial interval; ``of_what`` are what succeeded or not, in words."""
     count, right = len(successes), int(successes.sum())
 
     def interval() -> Interval:
@@ -254,7 +256,8 @@ def _proportion(successes: np.ndarray[Any, np.dtype[np.bool]], of_what: str) -> 
     return Sample(100 * float(successes.mean()), count, interval, kind, PERCENTAGES)
 
 
-def _resampled(numbers: Numbers, statistic: Callable[[Numbers], Any]) -> Sample:
+def resampled(numbers: Numbers, statistic: Callable[[Numbers], Any]) -> Sample:
+    """Return a statistic of numbers with its bootstrap interval."""
     return Sample(
         float(statistic(numbers)),
         len(numbers),

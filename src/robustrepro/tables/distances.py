@@ -1,0 +1,82 @@
+"""Statistics of how far adversarial examples are from their images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from scipy.stats import trim_mean
+
+from robustrepro.tables.statistics import Numbers, Sample, classified_right, numbers_of, proportion, require, resampled
+
+TRIMMED = 0.05
+"""Of either end, in a trimmed mean."""
+
+
+STATISTICS: Mapping[str, Callable[[Numbers], Any]] = {
+    "mean": np.mean,
+    "median": np.median,
+    "trimmed_mean": partial(trim_mean, proportiontocut=TRIMMED),
+}
+
+
+def right_within(rows: pd.DataFrame, epsilon: float) -> pd.Series[bool]:
+    """Return which images are classified correctly where each may be moved by ``epsilon`` at most, in l-infinity.
+
+    Parameters
+    ----------
+    rows
+        ``label``, ``linf`` (how far the adversarial example is from the image), ``prediction`` (for it) and
+        ``unattacked`` (for the image itself, which counts where the example is further away).
+    epsilon
+        In units of the pixel range.
+    """
+    return rows["prediction"].where(rows["linf"] <= epsilon, rows["unattacked"]) == rows["label"]
+
+
+def accuracy_within(rows: pd.DataFrame, epsilon: float) -> Sample:
+    """Return the share of images, in percent, that are right within a bound; see :func:`right_within`."""
+    require(rows, "label", "prediction", "unattacked", "linf")
+    return proportion(right_within(rows, epsilon).to_numpy(), "images")
+
+
+def score(
+    rows: pd.DataFrame,
+    failures: Literal["zero", "largest"],
+    of: Literal["mean", "median", "trimmed_mean", "carriers"],
+    scale: float,
+) -> Sample:
+    """Return the squared l2 distance from image to adversarial example over all images, as one number.
+
+    Parameters
+    ----------
+    rows
+        ``label``, ``clean_prediction``, ``prediction`` and ``l2`` (infinite where the attack failed).
+    failures
+        What an image counts whose attack failed: nothing, or the largest distance of the others.
+    of
+        Which number: see `robustrepro.spec.statistics.Score`.
+    scale
+        By which distances are multiplied.
+
+    References
+    ----------
+    Wu et al., "Reducing Exploitation of Data Idiosyncrasy Helps Robustify Trained Models", the score of Table 1.
+    """
+    require(rows, "label", "clean_prediction", "prediction", "l2")
+    failed = classified_right(rows).to_numpy()
+    distances = np.where(failed, 0.0, np.square(scale * numbers_of(rows, "l2")))
+    if failures == "largest":
+        distances[failed] = distances.max(initial=0.0)
+    if of == "carriers":
+        return Sample(float(carriers(distances)), len(distances))
+    return resampled(distances, STATISTICS[of])
+
+
+def carriers(numbers: Numbers) -> int:
+    """Return how few of the numbers, none of them negative, carry half of their sum."""
+    shares = np.cumsum(np.sort(numbers)[::-1])
+    return int(np.searchsorted(shares, shares[-1] / 2) + 1) if len(numbers) and shares[-1] > 0 else 0

@@ -1,0 +1,77 @@
+"""Numbers of distances: accuracy within a bound, and the score of Table 1 of `idiosyncrasy`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robustrepro.tables.distances import accuracy_within, carriers, score
+
+# Misclassified as it is, broken at 1, at 2 and at 10, and one whose attack failed.
+ATTACKED = pd.DataFrame(
+    {
+        "label": [0, 0, 0, 0, 0],
+        "clean_prediction": [1, 0, 0, 0, 0],
+        "prediction": [1, 1, 2, 1, 0],
+        "l2": [0.0, 1.0, 2.0, 10.0, np.inf],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("failures", "of", "expected"),
+    [
+        ("zero", "mean", (1 + 4 + 100) / 5),
+        ("largest", "mean", (1 + 4 + 100 + 100) / 5),
+        ("zero", "median", 1.0),
+        ("largest", "median", 4.0),
+        ("zero", "carriers", 1.0),
+        ("largest", "carriers", 2.0),
+    ],
+)
+def test_a_score_is_of_squared_distances_and_a_failure_counts_as_declared(failures, of, expected):
+    assert score(ATTACKED, failures=failures, of=of, scale=1.0).value == pytest.approx(expected)
+
+
+def test_a_score_in_other_units_grows_with_their_square():
+    one, other = (score(ATTACKED, "zero", "mean", scale).value for scale in (1.0, 255.0))
+    assert other == pytest.approx(255**2 * one)
+
+
+def test_a_trimmed_mean_forgets_the_largest_and_the_smallest():
+    rows = pd.DataFrame({"label": 0, "clean_prediction": 0, "prediction": 1, "l2": [*[1.0] * 39, 100.0]})
+    assert score(rows, "zero", "trimmed_mean", 1.0).value == pytest.approx(1.0)
+    assert score(rows, "zero", "mean", 1.0).value > 200
+
+
+def test_where_every_attack_fails_the_score_is_0():
+    rows = pd.DataFrame({"label": [0, 0], "clean_prediction": 0, "prediction": 0, "l2": np.inf})
+    for failures in ("zero", "largest"):
+        for of in ("mean", "carriers"):
+            assert score(rows, failures, of, 1.0).value == 0
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50))
+def test_so_many_carry_half_of_a_sum_and_one_fewer_do_not(numbers):
+    distances, count = np.array(numbers), carriers(np.array(numbers))
+    largest = np.sort(distances)[::-1]
+    if distances.sum() > 0:
+        assert largest[:count].sum() >= distances.sum() / 2 * (1 - 1e-12)
+        assert largest[: count - 1].sum() < distances.sum() / 2 * (1 + 1e-12)
+
+
+def test_within_a_bound_an_example_counts_only_where_it_is_near_enough():
+    rows = pd.DataFrame(
+        {
+            "label": [0, 0, 0, 0],
+            "unattacked": [0, 0, 1, 0],
+            "prediction": [1, 1, 0, 0],
+            "linf": [0.1, 0.3, 0.1, np.inf],
+        }
+    )
+    accuracies = [accuracy_within(rows, epsilon).value for epsilon in (0.0, 0.1, 0.2, 0.3)]
+    assert accuracies == [75.0, 75.0, 75.0, 50.0]
+    assert accuracy_within(rows, 0.1).count == 4
