@@ -115,6 +115,51 @@ def test_a_single_attack_is_a_point_at_the_epsilon_that_its_series_says(two_mode
     assert lines_of(axis) == [([0.1, 0.2], [60.0, 20.0]), ([0.2], [25.0])]
 
 
+def sweep(folder: Path) -> None:
+    """Write a model's two perturbed forms on four images, whose examples are further and further away."""
+    write(
+        folder,
+        "c",
+        "a",
+        0,
+        label=np.zeros(8),
+        linf=np.tile([0.05, 0.1, 0.3, np.inf], 2),
+        unattacked=[0, 0, 0, 0, 1, 0, 0, 0],
+        prediction=[1, 1, 1, 0, 1, 0, 0, 0],
+        percent=np.repeat([0, 50], 4),
+    )
+
+
+def test_within_a_bound_images_count_by_their_examples_that_are_near_enough(tmp_path: Path) -> None:
+    sweep(tmp_path)
+    (axis,) = drawn_from(tmp_path, bounds=[0.0, 0.2, 0.4], hue="percent", series=series("a")).axes
+    first, second = lines_of(axis)
+    assert first == ([0.0, 0.2, 0.4], [100.0, 50.0, 25.0])
+    assert second == ([0.0, 0.2, 0.4], [75.0, 75.0, 75.0])
+
+
+def test_several_values_of_a_column_select_their_rows(tmp_path: Path) -> None:
+    sweep(tmp_path)
+    options: dict[str, Any] = {"bounds": [0.0, 0.4], "hue": "percent"}
+    (both,) = drawn_from(tmp_path, **options, series=series("a", rows={"percent": [0, 50]})).axes
+    (one,) = drawn_from(tmp_path, **options, series=series("a", rows={"percent": [50]})).axes
+    assert len(lines_of(both)) == 2
+    assert lines_of(one) == lines_of(both)[1:]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"bounds": [0.2, 0.1]}, "each larger than the one before"),
+        ({"bounds": [0.1, 0.2], "clean_at": 0}, "no 'clean_at'"),
+        ({"bounds": [0.1, 0.2], "y": {"column": "loss", "label": "loss"}}, "expected y to be the accuracy"),
+    ],
+)
+def test_bounds_that_make_no_figure_are_refused(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        drawn_from(tmp_path, **changed, series=series("a"))
+
+
 def test_a_history_s_own_accuracy_is_taken_as_it_is(tmp_path: Path) -> None:
     write(tmp_path, "c", "a", 0, epoch=[1, 2], accuracy=[0.5, 0.75])
     (axis,) = drawn_from(tmp_path, x={"column": "epoch", "label": "epoch"}, series=series("a")).axes

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from robustrepro.accuracy import classified_right
 from robustrepro.figures import style
-from robustrepro.figures.accuracy import robust
 from robustrepro.figures.data import FigureData
 from robustrepro.spec.figures import BatchSize, DiagonalDominance
 
@@ -99,7 +99,7 @@ def _shares(batch: BatchSize, measure: str, data: FigureData) -> Floats:
 
 def _accuracies(rows: pd.DataFrame) -> pd.Series:
     """Return the accuracy of each seed, in percent."""
-    return 100 * robust(rows).groupby(rows["seed"]).mean()
+    return 100 * classified_right(rows).groupby(rows["seed"]).mean()
 
 
 def _draw_shares(axis: Axes, sizes: Sequence[int], shares: Sequence[Floats]) -> None:

@@ -8,9 +8,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from robustrepro.accuracy import classified_right, right_within
 from robustrepro.errors import UserError
 from robustrepro.figures import style
-from robustrepro.figures.accuracy import robust
 from robustrepro.figures.data import FigureData
 from robustrepro.figures.panels import Look, finish, legend, panels_of
 from robustrepro.figures.points import points_of, require_positive, scaled
@@ -70,8 +70,10 @@ def _means(declared: Lines, data: FigureData) -> pd.DataFrame:
 
     def located(rows: pd.DataFrame, series: Series) -> pd.DataFrame:
         column = getattr(series, "y", None) or declared.y.column
+        if declared.bounds is not None:
+            return _within(rows, declared)
         if column == Lines.ACCURACY and Lines.ACCURACY not in rows:
-            rows = rows.assign(accuracy=robust(rows))
+            rows = rows.assign(accuracy=classified_right(rows))
         placed = rows.assign(x=scaled(rows, declared.x), y=scaled(rows, declared.y, column))
         if declared.clean_at is None or column != Lines.ACCURACY:
             return placed
@@ -90,6 +92,17 @@ def _means(declared: Lines, data: FigureData) -> pd.DataFrame:
             f"{data.figure}: series {both} (from 0) have the same hue, style and panel, and would be one line"
         )
     return groups.agg(y=("y", "mean"), series=("series", "first"), file=("file", "first")).reset_index()
+
+
+def _within(rows: pd.DataFrame, declared: Lines) -> pd.DataFrame:
+    """Return the accuracy within every bound, for each seed and line."""
+    roles = (declared.hue, declared.style, declared.panels)
+    groups = ["seed", *dict.fromkeys(name for name in roles if name is not None and name != "label")]
+    parts = []
+    for bound in declared.bounds or ():
+        shares = rows.assign(y=right_within(rows, bound)).groupby(groups, sort=False)["y"].mean().reset_index()
+        parts.append(shares.assign(x=bound * declared.x.factor, y=shares["y"] * declared.y.factor))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _draw_panel(axis: Axes, means: pd.DataFrame, look: Look, *, marked: bool) -> None:

@@ -67,7 +67,7 @@ def _selected(series: Series, data: FigureData, file: str) -> pd.DataFrame:
     for column, value in series.rows.items():
         if column not in rows:
             raise unknown_name(f"column in {data.figure}, {file}", column, rows.columns)
-        rows = rows[rows[column] == value]
+        rows = rows[rows[column].isin(value if isinstance(value, list) else [value])]
     if rows.empty:
         selection = ", ".join(f"{column} = {value}" for column, value in series.rows.items())
         raise data.unusable(series.label, file, f"no row has {selection}" if selection else "there are no rows")

@@ -287,16 +287,16 @@ Value = Annotated[int | Number | str, Field(union_mode="left_to_right")]
 class Series(Declaration):
     """One measure of one model among those that a figure compares.
 
-    ``rows`` selects rows of the measurement by the values of its columns. ``columns`` adds columns of one value: what
-    ``hue``, ``style`` or ``panels`` tell apart beside ``label``, or the ε of a single attack in a figure of curves. All
-    seeds of the model are shown where ``seed`` is not given.
+    ``rows`` selects rows of the measurement by the values of its columns, one or several of each. ``columns`` adds
+    columns of one value: what ``hue``, ``style`` or ``panels`` tell apart beside ``label``, or the ε of a single attack
+    in a figure of curves. All seeds of the model are shown where ``seed`` is not given.
     """
 
     model: Name
     measure: Name
     label: str
     seed: int | None = Field(default=None, ge=0)
-    rows: dict[str, Selected] = Field(default_factory=dict)
+    rows: dict[str, Selected | Annotated[list[Selected], Field(min_length=1)]] = Field(default_factory=dict)
     columns: dict[str, Value] = Field(default_factory=dict)
 
 
@@ -373,6 +373,9 @@ class Lines(Comparison):
     share of examples that are classified correctly, clean and under attack. Of a column of truth values it is the share
     that is true. ``clean_at`` is the value of x at which to show the accuracy without attack. ``references`` are
     horizontal lines to compare with.
+
+    With ``bounds``, x is a bound on how far an image may be moved (in ℓ∞): an image counts by its adversarial example
+    where that is within the bound, and by itself elsewhere. The measurements are of perturbed weights.
     """
 
     implementation: ClassVar[str] = "robustrepro.figures.lines:draw"
@@ -383,12 +386,14 @@ class Lines(Comparison):
     series: list[LineSeries] = Field(min_length=1)  # type: ignore[assignment]  # nothing adds another series to it
     style: str | None = None
     clean_at: Number | None = None
+    bounds: Annotated[list[Annotated[Number, Field(ge=0)]], Field(min_length=2)] | None = None
     references: list[Reference] = Field(default_factory=list)
 
     def column_names(self, series: Series) -> Iterator[str]:
         """Yield the columns that a series is drawn from, ``accuracy`` among them where it has to be computed."""
         shown = getattr(series, "y", None) or self.y.column
-        yield from filter(None, (self.hue, self.panels, self.style, self.x.column, shown))
+        over = ("linf", "unattacked") if self.bounds else (self.x.column,)
+        yield from filter(None, (self.hue, self.panels, self.style, *over, shown))
         if self.clean_at is not None and shown == self.ACCURACY:
             yield "clean_prediction"
 
@@ -398,6 +403,17 @@ class Lines(Comparison):
             raise ValueError(f"clean_at: expected y to be the accuracy, found the column {self.y.column}")
         if self.clean_at is not None and self.x.log and self.clean_at <= 0:
             raise ValueError(f"clean_at: a logarithmic axis is positive, found {self.clean_at}")
+        return self
+
+    @model_validator(mode="after")
+    def _bounds_are_of_accuracies(self) -> Lines:
+        if self.bounds is None:
+            return self
+        shown = {self.y.column, *(one.y for one in self.series if one.y)}
+        if shown != {self.ACCURACY} or self.clean_at is not None:
+            raise ValueError("bounds: expected y to be the accuracy, and no 'clean_at'")
+        if sorted(set(self.bounds)) != self.bounds:
+            raise ValueError(f"bounds: expected each larger than the one before, found {self.bounds}")
         return self
 
     @model_validator(mode="after")

@@ -39,7 +39,8 @@ def check_rows(where: str, measure: str, rows: Mapping[str, Any], known: Mapping
     UserError
         Which names the column, the value and the measure.
     """
-    for column, value in rows.items():
+    chosen_values = {name: chosen if isinstance(chosen, list) else [chosen] for name, chosen in rows.items()}
+    for column, value in ((name, value) for name, values in chosen_values.items() for value in values):
         if column in known and value not in known[column]:
             values = ", ".join(map(str, known[column]))
             chosen = f"{value:g}" if isinstance(value, float) else value

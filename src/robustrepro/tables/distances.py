@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import trim_mean
 
-from robustrepro.tables.statistics import Numbers, Sample, classified_right, numbers_of, proportion, require, resampled
+from robustrepro.accuracy import classified_right, right_within
+from robustrepro.tables.statistics import Numbers, Sample, numbers_of, proportion, require, resampled
 
 TRIMMED = 0.05
 """Of either end, in a trimmed mean."""
@@ -23,22 +24,8 @@ STATISTICS: Mapping[str, Callable[[Numbers], Any]] = {
 }
 
 
-def right_within(rows: pd.DataFrame, epsilon: float) -> pd.Series[bool]:
-    """Return which images are classified correctly where each may be moved by ``epsilon`` at most, in l-infinity.
-
-    Parameters
-    ----------
-    rows
-        ``label``, ``linf`` (how far the adversarial example is from the image), ``prediction`` (for it) and
-        ``unattacked`` (for the image itself, which counts where the example is further away).
-    epsilon
-        In units of the pixel range.
-    """
-    return rows["prediction"].where(rows["linf"] <= epsilon, rows["unattacked"]) == rows["label"]
-
-
 def accuracy_within(rows: pd.DataFrame, epsilon: float) -> Sample:
-    """Return the share of images, in percent, that are right within a bound; see :func:`right_within`."""
+    """Return the share of images, in percent, that are right within a bound (`right_within`)."""
     require(rows, "label", "prediction", "unattacked", "linf")
     return proportion(right_within(rows, epsilon).to_numpy(), "images")
 

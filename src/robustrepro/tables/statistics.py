@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import betaincinv, expit, logit, stdtrit
 
+from robustrepro.accuracy import classified_right
 from robustrepro.errors import UserError
 from robustrepro.seeds import derive_seed
 
@@ -79,19 +80,6 @@ class Estimate:
 
 
 # -- statistics of rows ------------------------------------------------------------------------------------------
-
-
-def classified_right(rows: pd.DataFrame) -> pd.Series[bool]:
-    """Return which examples are classified correctly, clean and under attack.
-
-    Parameters
-    ----------
-    rows
-        ``label``, ``prediction`` and, of an attack, ``clean_prediction``: an image that is misclassified clean is not
-        robust, whatever becomes of it under attack.
-    """
-    right = rows["prediction"] == rows["label"]
-    return right & (rows["clean_prediction"] == rows["label"]) if "clean_prediction" in rows else right
 
 
 def accuracy(rows: pd.DataFrame) -> Sample:
