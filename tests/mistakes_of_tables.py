@@ -341,8 +341,8 @@ IN_TABLES: dict[str, tuple[Change, list[str]]] = {
         [f"{PAPER}: figures.regions: grid is for points of the plane; {ERM} is of digits"],
     ),
     "a series of rows that are no value": (
-        series(rows={"norm": ["l2"]}),
-        [f"{PAPER}: figures.regions.figure.series[0].rows.norm: found ['l2'], which should be a valid number or a"],
+        series(rows={"norm": [["l2"]]}),
+        [f"{PAPER}: figures.regions.figure.series[0].rows.norm: found [['l2']], which should be a valid number or a"],
     ),
     # Claims
     "claim about an unknown table": (
