@@ -108,6 +108,38 @@ def test_more_seeds_train_no_seed_anew(declarations: Declarations) -> None:
     assert spec(declarations.plan(), "train") == before
 
 
+def of_one_model(declarations: Declarations) -> None:
+    """Let each column of a table measure another model of its row."""
+    models = {"erm": "image-erm", "hrm": "image-hrm"}
+    declarations.paper["tables"]["by-model"] = {
+        "where": "Table 3",
+        "caption": "By model",
+        "rows": {"both": {"label": "Both", "models": models}},
+        "columns": {key: {"label": key, "measure": "pgd", "of": [key]} for key in models},
+    }
+
+
+def test_each_column_may_measure_another_model_of_its_row(declarations: Declarations) -> None:
+    of_one_model(declarations)
+    cells = spec(declarations.plan(), "table", table="by-model")["cells"]
+    assert [(cell["column"], cell["subject"], cell["models"]) for cell in cells] == [
+        ("erm", "image-erm", ["image-erm"]),
+        ("hrm", "image-hrm", ["image-hrm"]),
+    ]
+
+
+def test_a_claim_about_such_a_cell_is_audited_as_any_other(declarations: Declarations) -> None:
+    def audited() -> list[tuple[str, str]]:
+        (claim,) = spec(declarations.plan(), "audit")["claims"]
+        return sorted((cell["model"], cell["battery"]) for cell in claim["readings"][0]["cells"])
+
+    expected = audited()
+    of_one_model(declarations)
+    declarations.paper["claims"]["hrm-is-better"]["holds_if"] = ["by-model[both, hrm] >= by-model[both, erm] + 20"]
+    assert audited() == expected
+    assert len(expected) == 2
+
+
 def test_a_paper_that_declares_no_readings_has_one_without_a_name(declarations: Declarations) -> None:
     plan = declarations.plan()
     table = spec(plan, "table")

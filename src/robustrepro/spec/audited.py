@@ -280,11 +280,12 @@ class PaperAudit:
         for cell in cells:
             row = self._tables[cell.table].rows[cell.row]
             column = self._tables[cell.table].columns[cell.column]
-            if row.model is None or len(column.measures) != 1 or not self._contents.statistic(column).accuracy:
+            model = row.subject(column)
+            if model is None or len(column.measures) != 1 or not self._contents.statistic(column).accuracy:
                 continue
             ball = self._ball(column.measures[0])
             if ball and ball.epsilon > 0:
-                yield cell, row.model, column.measures[0], ball
+                yield cell, model, column.measures[0], ball
 
     def _values_and_cells(self, conditions: Iterable[str]) -> tuple[dict[Cell, str], list[Cell]]:
         """Return the computed cells of a claim, each behind those that it is computed from, and all other cells."""
@@ -316,7 +317,9 @@ class PaperAudit:
 
     def _measures_of(self, model: str) -> list[str]:
         """Return the measures that the paper's tables have of a model, in the tables' order."""
-        columns = [column for table, row in self._rows() if row.model == model for column in table.columns.values()]
+        columns = [
+            column for table, row in self._rows() for column in table.columns.values() if row.subject(column) == model
+        ]
         return list(dict.fromkeys(measure for column in columns for measure in column.measures))
 
     def _rows(self) -> Iterator[tuple[Table, Row]]:

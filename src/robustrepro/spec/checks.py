@@ -145,12 +145,12 @@ class _TableCheck:
                 self._check_pair(row_where, row, where, column)
                 continue
             place = f"{row_where}: column {where.removeprefix(f'{self._where}.columns.')}"
-            if row.model is None or column.of:
-                raise UserError(f"{place} measures one model; expected 'model'")
-            subject = row.model
+            subject = self._require_subject(place, where, row, column)
             if isinstance(declared, Transfer):
-                check_target(where, row.model, column, measure, self._declarations)
-                subject = declared.source or row.model
+                if column.of:
+                    raise UserError(f"{place} is of a transfer; expected 'model' rather than 'of'")
+                check_target(where, subject, column, measure, self._declarations)
+                subject = declared.source or subject
             elif column.target or column.white_box:
                 option = "target" if column.target else "white_box"
                 raise UserError(f"{where}: '{option}' is for measures of kind transfer, which {measure} is not")
@@ -158,10 +158,18 @@ class _TableCheck:
             check_history(place, subject, measure, _named_columns(column, self._contents), self._declarations)
             self._check_chosen_rows(place, column, measure, kept_epochs(subject, self._declarations.models))
 
+    def _require_subject(self, place: str, where: str, row: Row, column: Column) -> str:
+        """Return the one model that a cell measures."""
+        if column.of and len(column.of) == 1 and column.of[0] not in (row.models or {}):
+            raise unknown_name(f"model of {place} in {where}", column.of[0], row.models or {})
+        if (subject := row.subject(column)) is None:
+            raise UserError(f"{place} measures one model; expected 'model', or 'of' with one key of 'models'")
+        return subject
+
     def _check_pair(self, row_where: str, row: Row, where: str, column: Column) -> None:
         if column.target or column.white_box:
             raise UserError(f"{where}: 'target' and 'white_box' are for measures of kind transfer")
-        if not column.of:
+        if not column.of or len(column.of) < 2:
             raise UserError(
                 f"{where}: {column.measures[0]} compares two models; expected 'of' with two keys of 'models'"
             )

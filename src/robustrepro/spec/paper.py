@@ -36,6 +36,12 @@ class Row(Declaration):
         """The row's models: none, one or several."""
         return [self.model] if self.model else list((self.models or {}).values())
 
+    def subject(self, column: Column) -> str | None:
+        """Return the one model that a column measures in this row; None where there is none, or a pair."""
+        if column.of is None:
+            return self.model
+        return (self.models or {}).get(column.of[0]) if len(column.of) == 1 else None
+
 
 class Column(Declaration):
     """A column of a table: a statistic of a measure, or an expression over other cells.
@@ -53,7 +59,7 @@ class Column(Declaration):
     unit, decimals
         Of the numbers: the statistic's own, or the table's where it has one, when not said.
     of
-        Two of the row's ``models``, by key, for a measurement of a pair.
+        Which of the row's ``models``, by key: one, or two for a measurement of a pair.
     target, white_box
         For examples that are made for the row's model: on which model they are tried, and whether on the very network
         that they were made for.
@@ -68,7 +74,7 @@ class Column(Declaration):
     rows: dict[str, Selected] | None = None
     unit: str | None = None
     decimals: int | None = Field(default=None, ge=0, le=6)
-    of: list[Key] | None = Field(default=None, min_length=2, max_length=2)
+    of: list[Key] | None = Field(default=None, min_length=1, max_length=2)
     target: Name | None = None
     white_box: bool = False
     value: OneLine | None = None
