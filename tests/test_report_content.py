@@ -280,8 +280,8 @@ def test_in_short_counts_both_verdicts_and_says_how_robust_the_best_model_is(tmp
         "“Here” is with other data, networks or budgets than the paper's, so that it is no verdict on the paper.",
         "1 claim rests on robustness: 1 does not survive here.",
         "Of those that held under the paper's own attack, the audit took down 1.",
-        "What the most robust model keeps under all attacks of the audit together: 3.4% of the images in ℓ∞, ε = 0.3 "
-        "(mnist-lenet5-hrm).",
+        "What the most robust of the audited models keeps under all attacks together: 3.4% of the images in ℓ∞, "
+        "ε = 0.3 (mnist-lenet5-hrm).",
     ]
     sentences = in_short(hamming)
     assert sentences[0] == (

@@ -216,8 +216,8 @@ def test_in_short_says_where_the_printed_numbers_return_and_what_the_audit_leave
         "plain)."
     )
     assert left.replace("\u00a0", " ") == (
-        "The most robust there falls under all attacks of the audit together: Table 2 (clipped), PGD (ε = 0.3), HRM "
-        "from 40.5% to 0.2%."
+        "The most robust of the audited cells there falls under all attacks together: Table 2 (clipped), PGD "
+        "(ε = 0.3), HRM from 40.5% to 0.2%."
     )
 
 

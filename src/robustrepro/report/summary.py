@@ -40,7 +40,7 @@ def in_short(paper: Paper) -> list[str]:
             sentences.append("None of them held under the paper's own attack, so that there was nothing to take down.")
     if cells:
         best = "; ".join(_most_robust(cells))
-        sentences.append(f"What the most robust model keeps under all attacks of the audit together: {best}.")
+        sentences.append(f"What the most robust of the audited models keeps under all attacks together: {best}.")
     return sentences
 
 
@@ -107,7 +107,7 @@ def _returned(paper: Paper) -> Iterator[str]:
     yield f"The printed numbers are nearest in {'; '.join(places)}."
     left = [text for _, version in nearest if (text := _left_of(version, paper))]
     if left:
-        yield f"The most robust there falls under all attacks of the audit together: {'; '.join(left)}."
+        yield f"The most robust of the audited cells there falls under all attacks together: {'; '.join(left)}."
 
 
 def _left_of(version: DeclaredTable, paper: Paper) -> str:
