@@ -583,6 +583,14 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         shown({"decision_boundary": {}}),
         [f"{EXTRA} is for points of the plane; {ERM} is of digits"],
     ),
+    "corruptions of grey images": (
+        shown({"corrupted": {"corruptions": ["fog"]}}),
+        [f"{EXTRA} is for square images in colour, of shape (3, H, H); those of digits are (1, 28, 28)"],
+    ),
+    "an unknown corruption": (
+        shown({"corrupted": {"corruptions": ["mist"]}}),
+        ["corruptions[0]", "'mist'"],
+    ),
     "training losses of a test set": (
         both(dataset("generated"), shown({"losses": {"split": "train"}, "data": "other"})),
         [f"{EXTRA} reads the training images of other, which has a test split only"],

@@ -146,6 +146,7 @@ SMALL = {"examples": 8}
 NOT_RUN = {
     "robustrepro.datasets.cifar10",
     "robustrepro.datasets.mnist",
+    "robustrepro.measurements.corrupted",
     "robustrepro.models.preprocessing.colour_space",
     "robustrepro.models.resnet",
 }

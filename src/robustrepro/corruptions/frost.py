@@ -12,6 +12,7 @@ from PIL import Image
 
 from robustrepro.corruptions.batches import Published, chosen, corrupted, published_side
 from robustrepro.errors import UserError
+from robustrepro.files import sha256_of
 
 
 class Frost(NamedTuple):
@@ -31,6 +32,15 @@ FILES = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
 """The textures that frost is drawn from. The benchmark's sixth, ``frost6.jpg``, is never drawn, by an error of one in
 the published code; and ``frost2.png`` and ``frost3.png`` show the same, so that their texture comes up twice as often.
 """
+
+OFFICIAL: Mapping[str, str] = {
+    "frost1.png": "ff9f907860bd7a835d459e32f9d588062b7f61ee267343cc7222b56753a14755",
+    "frost2.png": "fe211a89b336999c207a852ce05818d4545d0b57c5beadd824b4cc9d9a9b6137",
+    "frost3.png": "2d0d50b4a9bb213f38b024ef7768731bb83cc08d2f26b5766bbc167cdfa0e504",
+    "frost4.jpg": "3f8b91ca1a9fa7167b09e773da53f5ae60d0a1fd88f02a783f6e328a72887f6e",
+    "frost5.jpg": "5fc6a19df4a429ba68abdcc8f8a4278d4c9f81c9ccafd2c92ab0c8cf8992ebd2",
+}
+"""The SHA-256 of the published files."""
 
 SCALES = {224: 1.0, 64: 0.3, 32: 0.2}
 """Of the textures, by the side of the published data set's images."""
@@ -116,6 +126,22 @@ def load_textures(folder: Path) -> Textures:
             f"(expected there: {', '.join(FILES)})"
         )
     return prepare_textures([_read(folder / name) for name in FILES])
+
+
+def require_official(folder: Path) -> None:
+    """Refuse other textures than the benchmark's.
+
+    Raises
+    ------
+    UserError
+        If one of them differs; files that are missing are left to `load_textures`.
+    """
+    for name, expected in OFFICIAL.items():
+        path = folder / name
+        if path.is_file() and (found := sha256_of(path)) != expected:
+            raise UserError(
+                f"texture of frost: {path} has sha256 {found}, the benchmark's {expected}; replace the file"
+            )
 
 
 def prepare_textures(textures: Sequence[NDArray[np.uint8]]) -> Textures:

@@ -338,6 +338,65 @@ class Losses(OfExamples):
     columns: ClassVar[frozenset[str] | None] = EXAMPLE | {"loss"}
 
 
+CorruptionName = Literal[
+    "gaussian_noise",
+    "shot_noise",
+    "impulse_noise",
+    "defocus_blur",
+    "glass_blur",
+    "motion_blur",
+    "zoom_blur",
+    "snow",
+    "frost",
+    "fog",
+    "brightness",
+    "contrast",
+    "elastic_transform",
+    "pixelate",
+    "jpeg_compression",
+]
+
+
+class Corrupted(OfExamples):
+    """A model on images corrupted as in ImageNet-C (Hendrycks & Dietterich 2019), one row per image and corrupted set.
+
+    Images are corrupted as they are classified, and are the same for every model and seed. Square images in colour are
+    corrupted with the parameters of the published data set that is nearest in size.
+
+    Attributes
+    ----------
+    corruptions, severities
+        Which; all 15 at 1 to 5 when not said.
+    jpeg_quality
+        Of the JPEG that a corrupted image is saved as before it is classified: 85 in ImageNet-C; none when not said.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.measurements.corrupted:measure"
+    kind: Literal["corrupted"]
+    corruptions: Annotated[list[CorruptionName], Field(min_length=1)] = Field(
+        default_factory=lambda: [*get_args(CorruptionName)]
+    )
+    severities: Annotated[list[Annotated[int, Field(ge=1, le=5)]], Field(min_length=1)] = Field(
+        default_factory=lambda: [1, 2, 3, 4, 5]
+    )
+    jpeg_quality: Annotated[int, Field(ge=1, le=95)] | None = None
+
+    cost: ClassVar[Cost] = Cost(gpu=1, memory_mb=3000, minutes=120)
+    statistic: ClassVar[Any] = {"percentage": "right"}
+    columns: ClassVar[frozenset[str] | None] = EXAMPLE | {"corruption", "severity", "right"}
+
+    @model_validator(mode="after")
+    def _each_set_is_named_once(self) -> Self:
+        for name, values in (("corruptions", self.corruptions), ("severities", self.severities)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name}: expected each once, found {', '.join(map(str, values))}")
+        return self
+
+    def known_values(self, kept_epochs: Sequence[int] = ()) -> Mapping[str, Collection[Any]]:  # noqa: ARG002
+        """Return its corruptions and severities."""
+        return {"corruption": self.corruptions, "severity": self.severities}
+
+
 class InputGeometry(OfExamples):
     """Gradient and Hessian of ``functions`` of the answer with respect to each image, exactly, and how sparse they are.
 
@@ -530,6 +589,7 @@ class ParameterDistance(Measurement):
 
 KINDS: dict[str, type[Measurement]] = {
     "attack": Attack,
+    "corrupted": Corrupted,
     "curve": CurveOfAttacks,
     "decision_boundary": DecisionBoundary,
     "history": History,

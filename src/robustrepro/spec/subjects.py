@@ -8,6 +8,7 @@ from robustrepro.spec.datasets import AdversarialDataset
 from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.lengths import IMAGE_DIMENSIONS, require_lengths_within
 from robustrepro.spec.measurements import (
+    Corrupted,
     DecisionBoundary,
     Measurement,
     OfExamples,
@@ -97,6 +98,13 @@ def _check_data(where: str, model: str, name: str, declarations: Declarations) -
             raise UserError(f"{where}: {name} cannot attack {model} on {read}: {why}")
     if declarations.has_pixel_range(read):
         require_lengths_within(f"{where}: {name}", measure, theirs.input_shape)
+    if isinstance(measure, Corrupted) and not _is_square_in_colour(theirs.input_shape):
+        raise UserError(
+            f"{where}: {name} is for square images in colour, of shape (3, H, H); those of {read} are "
+            f"{theirs.input_shape}"
+        )
+    if isinstance(measure, Corrupted) and not declarations.has_pixel_range(read):
+        raise UserError(f"{where}: {name} is for 8-bit images; those of {read} have no range of pixels")
     if isinstance(measure, DecisionBoundary) and theirs.input_shape != POINTS:
         raise UserError(f"{where}: {name} is for points of the plane; {model} is of {read}")
     if _clips_images(measure, theirs.input_shape) and not declarations.has_pixel_range(read):
@@ -116,6 +124,10 @@ def _check_data(where: str, model: str, name: str, declarations: Declarations) -
         count = min((size for size in sizes if size is not None), default=measure.shards)
         if measure.shards > count:
             raise UserError(f"{where}: {name} has {measure.shards} shards, but {count} examples of {read} to share")
+
+
+def _is_square_in_colour(shape: tuple[int, ...]) -> bool:
+    return len(shape) == IMAGE_DIMENSIONS and shape[0] == 3 and shape[1] == shape[2]
 
 
 def _clips_images(measure: Measurement, shape: tuple[int, ...]) -> bool:
