@@ -163,6 +163,7 @@ UNDER_FGSM = (
     "flattened",
     "averaged",
     "beforehand",
+    "blocks",
     "deep",
     "image-hrm",
 )
@@ -215,6 +216,11 @@ def add_models(declared: Declarations, mirror: Path) -> None:
     models["averaged"] = {**models["image-erm"], "network": {"architecture": averaged}, "objective": ramped}
     torch7 = {"name": "torch7_sgd", "learning_rate": 0.01, "momentum": 0.9}
     models["beforehand"] = {**models["image-erm"], "dataset": "prepared-once", "optimizer": torch7}
+    models["blocks"] = {
+        **models["image-erm"],
+        "network": {"architecture": {"name": "block_convnet", "stem": 2, "channels": [2]}},
+        "objective": {"name": "label_smoothing", "smoothing": 0.1},
+    }
     models["deep"] = {**models["image-erm"], "network": {"architecture": {"name": "vgg", "channels": [2] * 5}}}
     change = {"name": "truncate_singular_values", "layer": "classifier.3", "percent": 50}
     models["cut"] = {"derived": {"from": "image-erm", "change": change}}

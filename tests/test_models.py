@@ -27,6 +27,7 @@ LENET = network("lenet5")
 CONVNET = network({"name": "convnet", "channels": [48, 96, 192]})
 POOLED = network({"name": "pooled_convnet", "channels": [32, 64], "kernel": 5, "pools": [3, 2], "hidden": [200]})
 STRIDED = network({"name": "strided_convnet", "channels": [16, 32], "kernel": 5, "stride": 2, "hidden": [100]})
+BLOCKS = network({"name": "block_convnet", "channels": [32, 96, 128], "hidden": [64]})
 AVERAGED = network({"name": "averaged_convnet", "channels": [96, 96, 192, 192], "strides": [1, 2, 1, 2]})
 VGG = network("vgg")
 RESNET = network("resnet50")
@@ -172,6 +173,24 @@ def test_the_logits_of_an_averaged_network_are_the_means_of_its_last_maps() -> N
 def test_every_convolution_but_the_last_has_its_stride() -> None:
     with pytest.raises(ValidationError, match="strides has 1 numbers, channels 2; expected as many"):
         network({"name": "averaged_convnet", "channels": [8, 8], "strides": [2]})
+
+
+def test_a_block_network_pools_between_its_two_convolutions_and_ends_in_a_value_per_filter() -> None:
+    model = build_network(BLOCKS, COLOUR, 10, seed=1).eval()
+    features = model.get_submodule("features")
+    assert features(torch.rand(2, *COLOUR)).shape == (2, 128, 1, 1)
+    names = [type(layer).__name__ for layer in features.children()]
+    block = ["Conv2d", "MaxPool2d", "BatchNorm2d", "ReLU", "Conv2d", "BatchNorm2d", "ReLU"]
+    assert names == ["Conv2d", "ReLU", *3 * block, "AdaptiveMaxPool2d"]
+    linear = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    assert [(layer.in_features, layer.out_features) for layer in linear] == [(128, 64), (64, 10)]
+    images = torch.rand(2, *COLOUR)
+    torch.testing.assert_close(model(images), model.get_submodule("classifier")(features(images)) / 4)
+
+
+def test_images_too_small_for_their_blocks_are_refused() -> None:
+    with pytest.raises(UserError, match=r"nothing is left of images of 8x8 after 3 block\(s\)"):
+        build_network(BLOCKS, (1, 8, 8), 10)
 
 
 def test_vgg_has_thirteen_normalised_convolutions_with_dropout_between_those_of_a_group() -> None:

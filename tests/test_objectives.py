@@ -18,6 +18,7 @@ from robustrepro.objectives.base import Objective, guarded_roots
 from robustrepro.objectives.cem import CrossErrorRisk, cross_error_risk
 from robustrepro.objectives.erm import EmpiricalRisk
 from robustrepro.objectives.hrm import HollowRisk, hollow_risk
+from robustrepro.objectives.label_smoothing import SmoothedRisk
 from robustrepro.objectives.v_matrix import VMatrixRisk
 from robustrepro.spec.objectives import RadialBasisKernel, objective_adapter
 
@@ -53,6 +54,14 @@ def over_pairs(losses: Tensor, guard: float, *, diagonal: bool) -> Tensor:
 def gradient(value: Tensor, inputs: Tensor) -> Tensor:
     (found,) = torch.autograd.grad(value, inputs)
     return found
+
+
+def test_smoothed_labels_mix_the_label_with_all_classes() -> None:
+    logits, labels = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0]]), torch.tensor([0, 2])
+    negative = -logits.log_softmax(1)
+    expected = 0.9 * negative[torch.arange(2), labels] + 0.1 * negative.mean(1)
+    torch.testing.assert_close(SmoothedRisk(0.1).example_losses(logits, labels), expected)
+    torch.testing.assert_close(SmoothedRisk(0.0).example_losses(logits, labels), cross_entropy(logits, labels))
 
 
 @pytest.mark.parametrize("name", OURS)

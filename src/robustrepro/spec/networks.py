@@ -98,6 +98,19 @@ class AveragedConvNet(Implemented):
         return self
 
 
+class BlockConvNet(Implemented):
+    """A convolution with ``stem`` filters, blocks of two normalised ones, then fully connected layers.
+
+    ``channels`` has the filters of each block, ``hidden`` the width of each hidden fully connected layer.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.models.block_convnet:BlockConvNet"
+    name: Literal["block_convnet"]
+    stem: Count = 24
+    channels: Annotated[list[Count], Field(min_length=1)]
+    hidden: list[Count] = Field(default_factory=list)
+
+
 class Vgg(Implemented):
     """VGG with batch normalisation and dropout, in five groups of ``convolutions`` with so many ``channels`` each."""
 
@@ -171,7 +184,7 @@ def _named(declared: Any) -> Any:
 
 
 Architecture = Annotated[
-    Lenet5 | Mlp | ConvNet | PooledConvNet | StridedConvNet | AveragedConvNet | Vgg | Resnet50,
+    Lenet5 | Mlp | ConvNet | PooledConvNet | StridedConvNet | AveragedConvNet | BlockConvNet | Vgg | Resnet50,
     Field(discriminator="name"),
     BeforeValidator(_named),
 ]

@@ -53,6 +53,14 @@ class Erm(OfLosses):
     name: Literal["erm"]
 
 
+class LabelSmoothing(Implemented):
+    """The cross-entropy to labels of which the share ``smoothing`` is spread over all classes."""
+
+    implementation: ClassVar[str] = "robustrepro.objectives.label_smoothing:SmoothedRisk"
+    name: Literal["label_smoothing"]
+    smoothing: Annotated[Number, Field(ge=0, lt=1)]
+
+
 class Cem(OfRoots):
     """The cross error matrix objective."""
 
@@ -177,6 +185,7 @@ class GradientRegularisation(OfLosses):
 
 
 ObjectiveSpec = Annotated[
-    Erm | Cem | Hrm | VMatrix | Adversarial | RampedAdversarial | GradientRegularisation, Field(discriminator="name")
+    Erm | LabelSmoothing | Cem | Hrm | VMatrix | Adversarial | RampedAdversarial | GradientRegularisation,
+    Field(discriminator="name"),
 ]
 objective_adapter: TypeAdapter[Implemented] = TypeAdapter(ObjectiveSpec, config=LAZY)
