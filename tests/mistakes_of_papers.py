@@ -526,11 +526,11 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     "no examples": (put(0, "measures", "clean", "examples"), ["measures.clean: examples: found 0"]),
     "two kinds in one measure": (
         put({}, "measures", "pgd", "losses"),
-        [f"{PAPER}: measures.pgd: expected one kind of measurement (attack, curve, ", "found attack, losses"],
+        [f"{PAPER}: measures.pgd: expected one kind of measurement (attack, corrupted, ", "found attack, losses"],
     ),
     "no kind of measurement": (
         put({"examples": 5}, "measures", "pgd"),
-        [f"{PAPER}: measures.pgd: expected one kind of measurement (attack, curve, ", "found none"],
+        [f"{PAPER}: measures.pgd: expected one kind of measurement (attack, corrupted, ", "found none"],
     ),
     "unknown kind of measurement": (
         put({"loses": {}, "examples": 5}, "measures", "pgd"),

@@ -344,6 +344,10 @@ IN_TABLES: dict[str, tuple[Change, list[str]]] = {
         put(ERM, *FIGURE, "panels", 0, "model"),
         [f"{PAPER}: figures.regions: grid is for points of the plane; {ERM} is of digits"],
     ),
+    "a series whose own column would replace one of its measure": (
+        series(columns={"prediction": 3}),
+        [f"{PAPER}: figures.regions", "columns.prediction: pgd has a column 'prediction' itself; expected 'rows'"],
+    ),
     "a series of rows that are no value": (
         series(rows={"norm": [["l2"]]}),
         [f"{PAPER}: figures.regions.figure.series[0].rows.norm: found [['l2']], which should be a valid number or a"],

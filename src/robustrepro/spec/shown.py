@@ -144,7 +144,12 @@ def _check_sources(where: str, figure: Figure, declarations: Declarations) -> No
 def _check_series(where: str, series: Series, figure: Comparison, declarations: Declarations) -> None:
     measure = declarations.measure(series.measure)
     own = declarations.known_columns(measure)
-    # A series has its label, a seed for each of its rows, and columns of its own, which take precedence.
+    if replaced := sorted((own or set()) & series.columns.keys()):
+        raise UserError(
+            f"{where}: columns.{replaced[0]}: {series.measure} has a column '{replaced[0]}' itself; expected 'rows', "
+            "which selects by it"
+        )
+    # A series has its label, a seed for each of its rows, and columns of its own.
     known = None if own is None else own | series.columns.keys() | {"label", "seed"}
     if known is not None and isinstance(figure, Lines) and known >= {"label", "prediction"}:
         known |= {Lines.ACCURACY}
