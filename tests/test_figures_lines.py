@@ -122,6 +122,7 @@ def sweep(folder: Path) -> None:
         "c",
         "a",
         0,
+        index=np.tile(range(4), 2),
         label=np.zeros(8),
         linf=np.tile([0.05, 0.1, 0.3, np.inf], 2),
         unattacked=[0, 0, 0, 0, 1, 0, 0, 0],
@@ -136,6 +137,12 @@ def test_within_a_bound_images_count_by_their_examples_that_are_near_enough(tmp_
     first, second = lines_of(axis)
     assert first == ([0.0, 0.2, 0.4], [100.0, 50.0, 25.0])
     assert second == ([0.0, 0.2, 0.4], [75.0, 75.0, 75.0])
+
+
+def test_a_line_of_several_rows_per_image_is_refused(tmp_path: Path) -> None:
+    sweep(tmp_path)
+    with pytest.raises(UserError, match="several rows per image"):
+        drawn_from(tmp_path, bounds=[0.0, 0.4], series=series("a"))
 
 
 def test_several_values_of_a_column_select_their_rows(tmp_path: Path) -> None:

@@ -82,6 +82,23 @@ def test_perturbed_layers_change_answers(swept):
         assert (first != last).any()
 
 
+def test_an_unchanged_layer_has_the_verdict_of_the_attack_to_the_last_image(digits, tmp_path):
+    weights, model = checkpoint(tmp_path / "weights", NETWORK, seed=1)
+    sweep = {**SWEEP, "attack": {"name": "legacy_deepfool"}, "up_to": 0}
+    columns, _ = measured(
+        tmp_path / "sweep/m/seed1.parquet",
+        digits,
+        {"weight_perturbation": sweep},
+        [described(weights, seed=1, network=NETWORK)],
+    )
+    split = load(digits, "test")
+    attack = attack_adapter.validate_python(sweep["attack"])
+    images, labels = as_float(split.inputs[:COUNT]), split.labels[:COUNT]
+    outcome = measure_distances(model, images, labels, torch.arange(COUNT), attack)
+    assert columns["prediction"] == outcome.prediction.tolist() * 3
+    assert columns["unattacked"] == columns["clean_prediction"] == outcome.clean_prediction.tolist() * 3
+
+
 def test_an_attack_in_a_ball_makes_its_examples_too(digits, tmp_path):
     weights, _ = checkpoint(tmp_path / "weights", NETWORK, seed=1)
     sweep = {**SWEEP, "attack": {"name": "fgsm", "epsilon": 0.1}, "methods": ["truncate_singular_values"], "up_to": 33}

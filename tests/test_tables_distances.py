@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from robustrepro.errors import UserError
 from robustrepro.tables.distances import accuracy_within, carriers, score
 
 # Misclassified as it is, broken at 1, at 2 and at 10, and one whose attack failed.
@@ -54,7 +55,18 @@ def test_where_every_attack_fails_the_score_is_0():
             assert score(rows, failures, of, 1.0).value == 0
 
 
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50))
+def test_an_image_without_an_example_is_a_failure_whatever_a_perturbed_model_says_of_it():
+    rows = pd.DataFrame({"label": [0, 0], "clean_prediction": 0, "prediction": [1, 1], "l2": [np.inf, 2.0]})
+    assert score(rows, "zero", "mean", 1.0).value == 2.0
+    assert score(rows, "largest", "mean", 1.0).value == 4.0
+
+
+def test_a_score_over_several_rows_of_an_image_is_refused():
+    with pytest.raises(UserError, match="more than one row per image"):
+        score(ATTACKED.assign(index=[0, 1, 2, 3, 3]), "zero", "mean", 1.0)
+
+
+@given(st.lists(st.floats(0, 1e6, allow_subnormal=False), min_size=1, max_size=50))
 def test_so_many_carry_half_of_a_sum_and_one_fewer_do_not(numbers):
     distances, count = np.array(numbers), carriers(np.array(numbers))
     largest = np.sort(distances)[::-1]

@@ -331,3 +331,9 @@ def test_measures_of_different_images_have_no_worst_case() -> None:
         worst_case([images({0: True, 1: True}), other])
     with pytest.raises(UserError, match="there is more than one row per image"):
         worst_case([images({0: True}), pd.concat([images({0: True}), images({0: True})])])
+
+
+def test_a_percentage_over_several_rows_of_an_image_is_over_images() -> None:
+    rows = pd.DataFrame({"index": [0, 0, 1, 1, 2, 2], "right": [True, True, True, False, False, False]})
+    sample = percentage(rows, "right")
+    assert (sample.value, sample.count) == (50.0, 3)

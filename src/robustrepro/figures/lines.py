@@ -71,7 +71,7 @@ def _means(declared: Lines, data: FigureData) -> pd.DataFrame:
     def located(rows: pd.DataFrame, series: Series) -> pd.DataFrame:
         column = getattr(series, "y", None) or declared.y.column
         if declared.bounds is not None:
-            return _within(rows, declared)
+            return _within(rows, declared, data)
         if column == Lines.ACCURACY and Lines.ACCURACY not in rows:
             rows = rows.assign(accuracy=classified_right(rows))
         placed = rows.assign(x=scaled(rows, declared.x), y=scaled(rows, declared.y, column))
@@ -94,10 +94,14 @@ def _means(declared: Lines, data: FigureData) -> pd.DataFrame:
     return groups.agg(y=("y", "mean"), series=("series", "first"), file=("file", "first")).reset_index()
 
 
-def _within(rows: pd.DataFrame, declared: Lines) -> pd.DataFrame:
+def _within(rows: pd.DataFrame, declared: Lines, data: FigureData) -> pd.DataFrame:
     """Return the accuracy within every bound, for each seed and line."""
     roles = (declared.hue, declared.style, declared.panels)
-    groups = ["seed", *dict.fromkeys(name for name in roles if name is not None and name != "label")]
+    groups = [*dict.fromkeys(["seed", *(name for name in roles if name is not None and name != "label")])]
+    if rows.duplicated([*groups, "index"]).any():
+        raise UserError(
+            f"{data.figure}: a line would be of several rows per image; select by 'rows', or tell them apart"
+        )
     parts = []
     for bound in declared.bounds or ():
         shares = rows.assign(y=right_within(rows, bound)).groupby(groups, sort=False)["y"].mean().reset_index()

@@ -17,7 +17,7 @@ from robustrepro.spec.names import differing_in_case_alone
 from robustrepro.spec.origins import kept_epochs
 from robustrepro.spec.paper import Column, Paper, Row, Table
 from robustrepro.spec.shown import check_columns, check_figure, check_history, check_one_row_per_image, check_rows
-from robustrepro.spec.statistics import Statistic
+from robustrepro.spec.statistics import Accuracy, Statistic
 from robustrepro.spec.subjects import check_measure, check_subject, check_target
 from robustrepro.spec.under_readings import SearchUnder, UnderReadings
 from robustrepro.spec.written import ONE_FILE
@@ -90,7 +90,7 @@ class _TableCheck:
         self._check_names_of_columns(where, column, statistic)
         if len(column.measures) < 2:
             return
-        if not statistic.accuracy:
+        if not isinstance(statistic, Accuracy):
             raise UserError(f"{where}: of several measures only an accuracy can be shown, not '{statistic.name}'")
         declared = [self._declarations.measure(measure) for measure in column.measures]
         if len({_images(measure) for measure in declared}) > 1:

@@ -392,7 +392,7 @@ class Lines(Comparison):
     def column_names(self, series: Series) -> Iterator[str]:
         """Yield the columns that a series is drawn from, ``accuracy`` among them where it has to be computed."""
         shown = getattr(series, "y", None) or self.y.column
-        over = ("linf", "unattacked") if self.bounds else (self.x.column,)
+        over = ("index", "linf", "unattacked") if self.bounds else (self.x.column,)
         yield from filter(None, (self.hue, self.panels, self.style, *over, shown))
         if self.clean_at is not None and shown == self.ACCURACY:
             yield "clean_prediction"

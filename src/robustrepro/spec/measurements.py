@@ -180,7 +180,7 @@ class WeightPerturbation(UnderAttack):
     up_to, every
         The percentages: 0, ``every``, 2 ``every`` and so on, at most ``up_to``.
     side, activity
-        Which units are told to be rarely active, and on the images of which split.
+        Which units are told to be rarely active, and on the images of which split of the data that are measured on.
     """
 
     implementation: ClassVar[str] = "robustrepro.measurements.weight_perturbation:measure"

@@ -16,6 +16,7 @@ from robustrepro.spec.measurements import (
     TrainingPath,
     Transfer,
     UnderAttack,
+    WeightPerturbation,
     walk,
 )
 from robustrepro.spec.models import ChosenModel, DerivedModel, GivenModel
@@ -103,8 +104,9 @@ def _check_data(where: str, model: str, name: str, declarations: Declarations) -
             f"{where}: {name} is for square images in colour, of shape (3, H, H); those of {read} are "
             f"{theirs.input_shape}"
         )
-    if isinstance(measure, Corrupted) and not declarations.has_pixel_range(read):
-        raise UserError(f"{where}: {name} is for 8-bit images; those of {read} have no range of pixels")
+    in_8_bits = declarations.has_pixel_range(read) and not isinstance(declarations.dataset(read), AdversarialDataset)
+    if isinstance(measure, Corrupted) and not in_8_bits:
+        raise UserError(f"{where}: {name} is for 8-bit images, which those of {read} are not")
     if isinstance(measure, DecisionBoundary) and theirs.input_shape != POINTS:
         raise UserError(f"{where}: {name} is for points of the plane; {model} is of {read}")
     if _clips_images(measure, theirs.input_shape) and not declarations.has_pixel_range(read):
@@ -138,8 +140,9 @@ def _clips_images(measure: Measurement, shape: tuple[int, ...]) -> bool:
 
 
 def _reads_training_split(measure: Measurement) -> bool:
-    splits = (getattr(measure, name, "test") for name in ("split", "activity"))
-    return "train" in splits or isinstance(measure, DecisionBoundary | TrainingPath)
+    if isinstance(measure, WeightPerturbation) and measure.activity == "train":
+        return set(measure.methods) != {"truncate_singular_values"} or measure.split == "train"
+    return getattr(measure, "split", "test") == "train" or isinstance(measure, DecisionBoundary | TrainingPath)
 
 
 def check_target(where: str, model: str, column: Column, name: str, declarations: Declarations) -> None:

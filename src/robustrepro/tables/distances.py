@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.stats import trim_mean
 
 from robustrepro.accuracy import classified_right, right_within
+from robustrepro.errors import UserError
 from robustrepro.tables.statistics import Numbers, Sample, numbers_of, proportion, require, resampled
 
 TRIMMED = 0.05
@@ -54,7 +55,9 @@ def score(
     Wu et al., "Reducing Exploitation of Data Idiosyncrasy Helps Robustify Trained Models", the score of Table 1.
     """
     require(rows, "label", "clean_prediction", "prediction", "l2")
-    failed = classified_right(rows).to_numpy()
+    if "index" in rows and not rows["index"].is_unique:
+        raise UserError("there is more than one row per image")
+    failed = classified_right(rows).to_numpy() | np.isinf(numbers_of(rows, "l2"))
     distances = np.where(failed, 0.0, np.square(scale * numbers_of(rows, "l2")))
     if failures == "largest":
         distances[failed] = distances.max(initial=0.0)

@@ -96,8 +96,13 @@ def mean(rows: pd.DataFrame, column: str) -> Sample:
 
 
 def percentage(rows: pd.DataFrame, column: str) -> Sample:
-    """Return the mean of a column of shares, in percent."""
+    """Return the mean of a column of shares, in percent; of an image with several rows, their mean counts.
+
+    So the interval is over images, and not over rows that are alike.
+    """
     shares = numbers_of(rows, column)
+    if "index" in rows and not rows["index"].is_unique:
+        shares = pd.Series(shares).groupby(rows["index"].to_numpy()).mean().to_numpy()
     if len(shares) and not 0 <= shares.min() <= shares.max() <= 1:
         raise UserError(f"column '{column}' is not of shares: it goes from {shares.min():g} to {shares.max():g}")
     of_mean = resampled(100 * shares, np.mean)

@@ -54,8 +54,8 @@ def search(model: nn.Module, images: Tensor, labels: Tensor, box: Box, spec: Leg
             logits = model(variable)
         answers = logits.detach()
         if candidates is None:
-            # Without the image's own class, which is the most likely one.
-            candidates = answers.topk(min(spec.candidates, answers.shape[1])).indices[:, 1:]
+            others = answers.scatter(1, labels[:, None], -torch.inf)
+            candidates = others.topk(min(spec.candidates, answers.shape[1]) - 1).indices
         wrong = answers.argmax(1) != labels[rows]
         nearest.count(rows)
         nearest.offer(rows, variable.detach(), wrong)

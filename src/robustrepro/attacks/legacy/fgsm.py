@@ -14,8 +14,8 @@ from robustrepro.spec.attacks import LegacyFgsm
 
 FINE = 20
 """A first success among so many steps is looked for once more, on a grid of so many up to it."""
-AHEAD = 8
-"""So many steps of each image go through the model at once; a matter of speed alone."""
+AHEAD = 16
+"""Up to so many steps of each image go through the model at once, when few images are left; a matter of speed alone."""
 
 
 def search(model: nn.Module, images: Tensor, labels: Tensor, box: Box, spec: LegacyFgsm) -> Proposals:
@@ -88,10 +88,11 @@ class _Line:
         tries = lengths.shape[1]
         first = torch.full_like(rows, tries)
         standing = torch.arange(len(rows), device=rows.device)
-        for start in range(0, tries, AHEAD):
-            if not len(standing):
-                break
-            images, several = rows[standing], lengths[standing, start : start + AHEAD].to(self._images.dtype)
+        start = 0
+        while start < tries and len(standing):
+            # Never more rows than there are images.
+            ahead = max(1, min(AHEAD, len(self._images) // len(standing)))
+            images, several = rows[standing], lengths[standing, start : start + ahead].to(self._images.dtype)
             points = self._points(images, several)
             logits = self._model(points.flatten(0, 1))
             wrong = (logits.argmax(1).reshape(several.shape) != self._labels[images, None]).int()
@@ -100,6 +101,7 @@ class _Line:
             self.nearest.offer(images, points[torch.arange(len(points)), place], broken)
             first[standing[broken]] = start + place[broken]
             standing = standing[~broken]
+            start += several.shape[1]
         return first
 
     def _points(self, rows: Tensor, lengths: Tensor) -> Tensor:

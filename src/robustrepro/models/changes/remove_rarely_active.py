@@ -80,6 +80,7 @@ def without_units(weight: Tensor, bias: Tensor | None, units: Tensor, side: Side
     side
         Which of both these are.
     """
+    units = units.to(weight.device)
     if side == "inputs":
         return weight.masked_fill(units, 0), bias
     return weight.masked_fill(units[:, None], 0), None if bias is None else bias.masked_fill(units, 0)
