@@ -50,7 +50,7 @@ def search(model: nn.Module, images: Tensor, labels: Tensor, box: Box, spec: Dee
         standing = logits.argmax(1) == labels[active]
         if not bool(standing.any()):
             break
-        differences, gradients = _candidates(logits, variable, classes[active])
+        differences, gradients = differences_with_gradients(logits, variable, classes[active])
         active = active[standing]
         perturbation[active] += _step(NORMS[spec.norm], differences[standing], gradients[standing])
         moved = images[active] + (1.0 + spec.overshoot) * perturbation[active]
@@ -58,7 +58,7 @@ def search(model: nn.Module, images: Tensor, labels: Tensor, box: Box, spec: Dee
     return Proposals(points, queries)
 
 
-def _candidates(logits: Tensor, variable: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+def differences_with_gradients(logits: Tensor, variable: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
     """Return Z_k − Z_0 and its gradient for every candidate k but the first.
 
     Parameters

@@ -8,8 +8,8 @@ from robustrepro.attacks.measure import measure as measure_attack
 from robustrepro.attacks.minimal_distance import MinimalDistanceOutcome, measure_distances
 from robustrepro.attacks.outcome import AttackOutcome
 from robustrepro.measurements.step import Columns
-from robustrepro.measurements.trained import Trained
-from robustrepro.spec.attacks import MinimalDistanceAttack
+from robustrepro.measurements.trained import Examples, Trained
+from robustrepro.spec.attacks import FixedBudgetAttack, MinimalDistanceAttack
 from robustrepro.spec.measurements import Attack
 from robustrepro.steps import Progress
 
@@ -26,18 +26,32 @@ def measure(trained: Trained, declared: Attack, progress: Progress) -> Columns:
     """
     examples = trained.examples(declared.split, declared.examples, declared.clipped)
     progress.expect(len(examples.labels))
+    return columns_of(attacked(trained, declared.attack, examples, progress))
+
+
+def attacked(
+    trained: Trained,
+    attack: FixedBudgetAttack | MinimalDistanceAttack,
+    examples: Examples,
+    progress: Progress,
+    *,
+    keep_adversarial: bool = False,
+) -> AttackOutcome | MinimalDistanceOutcome:
+    """Attack a model on some examples, whichever kind of attack it is; with the adversarial examples if asked for."""
     images = (trained.network, examples.inputs, examples.labels, examples.index)
-    if isinstance(declared.attack, MinimalDistanceAttack):
-        return columns_of(measure_distances(*images, declared.attack, box=examples.box, progress=progress.advance))
-    outcome = measure_attack(
+    if isinstance(attack, MinimalDistanceAttack):
+        return measure_distances(
+            *images, attack, box=examples.box, keep_adversarial=keep_adversarial, progress=progress.advance
+        )
+    return measure_attack(
         *images,
-        declared.attack,
+        attack,
         seed=trained.seed,
         training_loss=trained.training_loss,
         box=examples.box,
+        keep_adversarial=keep_adversarial,
         progress=progress.advance,
     )
-    return columns_of(outcome)
 
 
 def columns_of(outcome: AttackOutcome | MinimalDistanceOutcome) -> Columns:

@@ -9,16 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robustrepro.attacks.measure import measure as measure_attack
-from robustrepro.attacks.minimal_distance import MinimalDistanceOutcome, measure_distances
-from robustrepro.attacks.outcome import AttackOutcome
 from robustrepro.errors import UserError
+from robustrepro.measurements.attack import attacked
 from robustrepro.measurements.step import Columns
-from robustrepro.measurements.trained import Examples, Trained
+from robustrepro.measurements.trained import Trained
 from robustrepro.models.changes.remove_rarely_active import Activity, activity_on, without_units
 from robustrepro.models.changes.truncate_singular_values import Truncation
 from robustrepro.models.fully_connected import from_layer_on, fully_connected, inputs_of
-from robustrepro.spec.attacks import MinimalDistanceAttack
 from robustrepro.spec.measurements import Method, WeightPerturbation
 from robustrepro.steps import Progress
 
@@ -74,7 +71,9 @@ def measure(trained: Trained, declared: WeightPerturbation, progress: Progress) 
     percents = range(0, declared.up_to + 1, declared.every)
     variants = [(method, percent) for method in declared.methods for percent in percents]
     progress.expect(len(examples.labels) + len(variants))
-    adversarial, attacked = _attacked(trained, declared, examples, progress)
+    outcome = attacked(trained, declared.attack, examples, progress, keep_adversarial=True)
+    assert outcome.adversarial is not None
+    adversarial = outcome.adversarial.to(examples.inputs.dtype)
     activity = None
     if set(declared.methods) != {"truncate_singular_values"}:
         images = trained.split(declared.activity).inputs
@@ -89,7 +88,7 @@ def measure(trained: Trained, declared: WeightPerturbation, progress: Progress) 
     for method, percent in variants:
         weight, bias = layer.perturbed(method, percent)
         if torch.equal(weight, linear.weight) and (bias is None or torch.equal(bias, linear.bias)):
-            found = [attacked.clean_prediction, attacked.prediction]
+            found = [outcome.clean_prediction, outcome.prediction]
         else:
             outputs = (nn.functional.linear(inputs, weight, bias) for inputs in features)
             found = [rest(each).argmax(1).cpu() for each in outputs]
@@ -104,34 +103,10 @@ def measure(trained: Trained, declared: WeightPerturbation, progress: Progress) 
         "percent": np.repeat([percent for _, percent in variants], count),
         "prediction": torch.cat(answers[1]).long(),
         "unattacked": torch.cat(answers[0]).long(),
-        "clean_prediction": attacked.clean_prediction.repeat(len(variants)),
-        "linf": attacked.linf.repeat(len(variants)),
-        "l2": attacked.l2.repeat(len(variants)),
+        "clean_prediction": outcome.clean_prediction.repeat(len(variants)),
+        "linf": outcome.linf.repeat(len(variants)),
+        "l2": outcome.l2.repeat(len(variants)),
     }
-
-
-def _attacked(
-    trained: Trained, declared: WeightPerturbation, examples: Examples, progress: Progress
-) -> tuple[Tensor, AttackOutcome | MinimalDistanceOutcome]:
-    """Return the trained model's adversarial examples, and the outcome of the attack."""
-    images = (trained.network, examples.inputs, examples.labels, examples.index)
-    outcome: AttackOutcome | MinimalDistanceOutcome
-    if isinstance(declared.attack, MinimalDistanceAttack):
-        outcome = measure_distances(
-            *images, declared.attack, box=examples.box, keep_adversarial=True, progress=progress.advance
-        )
-    else:
-        outcome = measure_attack(
-            *images,
-            declared.attack,
-            seed=trained.seed,
-            training_loss=trained.training_loss,
-            box=examples.box,
-            keep_adversarial=True,
-            progress=progress.advance,
-        )
-    assert outcome.adversarial is not None
-    return outcome.adversarial.to(examples.inputs.dtype), outcome
 
 
 def _rest(network: nn.Module, layer: str, images: Tensor) -> Callable[[Tensor], Tensor]:

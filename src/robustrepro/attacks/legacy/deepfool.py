@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from robustrepro.attacks.deepfool import differences_with_gradients
 from robustrepro.attacks.legacy.nearest import Nearest, required
 from robustrepro.attacks.minimal_distance import Proposals
 from robustrepro.attacks.norms import per_example
@@ -25,14 +26,8 @@ def search(model: nn.Module, images: Tensor, labels: Tensor, box: Box, spec: Leg
 
     Parameters
     ----------
-    model
-        Maps inputs to logits (N, classes); its weights need no gradients.
-    images, labels
-        Correctly classified images (N, ...) and their labels (N,), on the model's device.
-    box
-        Range of valid pixels.
-    spec
-        The attack.
+    model, images, labels, box, spec
+        See `robustrepro.attacks.minimal_distance.Search`.
 
     Raises
     ------
@@ -79,13 +74,9 @@ def _step(logits: Tensor, variable: Tensor, labels: Tensor, candidates: Tensor) 
     labels, candidates
         Shapes (N,) and (N, K).
     """
-    with torch.enable_grad():
-        gaps = logits.gather(1, candidates) - logits.gather(1, labels[:, None])
-        gradients = torch.stack(
-            [torch.autograd.grad(gap.sum(), variable, retain_graph=True)[0] for gap in gaps.unbind(1)], dim=1
-        )
-    distances = gaps.detach().abs() / (gradients.flatten(2).norm(dim=2) + STABILISER)
-    chosen = distances.masked_fill(gaps.detach() >= 0, torch.inf).argmin(1)
+    gaps, gradients = differences_with_gradients(logits, variable, torch.cat([labels[:, None], candidates], dim=1))
+    distances = gaps.abs() / (gradients.flatten(2).norm(dim=2) + STABILISER)
+    chosen = distances.masked_fill(gaps >= 0, torch.inf).argmin(1)
     everyone = torch.arange(len(chosen), device=chosen.device)
     direction = gradients[everyone, chosen]
     length = direction.flatten(1).norm(dim=1) + STABILISER

@@ -27,14 +27,8 @@ def search(model: nn.Module, images: Tensor, labels: Tensor, box: Box, spec: Leg
 
     Parameters
     ----------
-    model
-        Maps inputs to logits (N, classes); its weights need no gradients.
-    images, labels
-        Correctly classified images (N, ...) and their labels (N,), on the model's device.
-    box
-        Range of valid pixels.
-    spec
-        The attack.
+    model, images, labels, box, spec
+        See `robustrepro.attacks.minimal_distance.Search`.
 
     Raises
     ------
