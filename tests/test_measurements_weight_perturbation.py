@@ -141,3 +141,22 @@ def test_a_network_that_goes_round_the_layer_is_refused():
 def test_a_mistake_in_a_sweep_is_told(changes, message):
     with pytest.raises((UserError, ValidationError), match=message):
         measure_of({"weight_perturbation": {**SWEEP, **changes}}, "measures.sweep")
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        {"name": "legacy_carlini_wagner", "binary_search_steps": 2, "max_iterations": 20},
+        {"name": "legacy_deepfool", "steps": 5},
+        {"name": "pgd", "epsilon": 0.1, "steps": 2, "step_size": 0.05},
+    ],
+    ids=lambda attack: attack["name"],
+)
+def test_attacks_find_what_they_find_by_themselves(digits, tmp_path, attack):
+    weights, _ = checkpoint(tmp_path / "weights", NETWORK, seed=1)
+    subject = [described(weights, seed=1, network=NETWORK)]
+    alone, _ = measured(tmp_path / "a/m/seed1.parquet", digits, {"attack": attack, "examples": 6}, subject)
+    sweep = {"attack": attack, "layer": LAYER, "up_to": 0, "methods": ["truncate_singular_values"], "examples": 6}
+    swept, _ = measured(tmp_path / "s/m/seed1.parquet", digits, {"weight_perturbation": sweep}, subject)
+    for name in ("clean_prediction", "prediction", "linf", "l2"):
+        assert np.array(swept[name]).tolist() == np.array(alone[name]).tolist(), name

@@ -107,7 +107,7 @@ class _Descent:
         hinges = (self._spec.confidence - margins).clamp(min=0)
         weights = weights.to(points.dtype)
         ascent = -signs * per_example(weights * (hinges > 0), signs)
-        (gradients,) = torch.autograd.grad((logits * ascent).sum(), variable)
+        (gradients,) = torch.autograd.grad(logits, variable, ascent)
         difference, width = points.detach() - self._reconstructed[rows], 4 * self._half**2
         losses = difference.flatten(1).square().sum(1) / width + weights * hinges
         return losses, wrong, (2 / width * difference + gradients) * slopes
