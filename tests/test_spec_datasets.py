@@ -201,7 +201,7 @@ def test_only_a_data_set_with_images_to_train_on_has_both_splits(declarations: D
         declarations.paper["datasets"][f"noisy-{split}"] = {"generated": {"from": "mnist", "by": noise, "split": split}}
     declarations.paper["datasets"]["validation"] = {"held_out": {"from": "mnist", "examples": 5000}}
     plan = declarations.plan()
-    assert plan.pattern("test_only") == r"noisy\-test|other"
+    assert plan.pattern("test_only") == r"imagenet|noisy\-test|other"
     assert {"digits", "mnist", r"noisy\-both", "two_moons", "validation"} < set(plan.pattern("both_splits").split("|"))
 
 

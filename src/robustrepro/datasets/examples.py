@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,22 @@ class Origins:
     index: NDArray[np.int64]
     attack: NDArray[np.int64]
     inputs: NDArray[np.uint8] | NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class StreamedImages:
+    """Images that are made while they are stored, because they are more than memory holds.
+
+    Attributes
+    ----------
+    shape
+        Of one image: (C, H, W).
+    batches
+        The images in order, uint8, shapes (N, C, H, W) with any N; made once.
+    """
+
+    shape: tuple[int, ...]
+    batches: Iterable[NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)

@@ -81,12 +81,21 @@ class MadeFrom(Declaration):
     attacks: tuple[AttackRecord, ...] | None = None
 
 
+class Gaps(Declaration):
+    """What a folder of images lacks: how many ``images`` it has, which classes have none, and what cannot be read."""
+
+    images: int
+    missing_classes: tuple[int, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+
 class Manifest(Declaration):
     """What ``manifest.json`` holds; equal sources give an equal manifest, wherever they were fetched from.
 
     ``spec`` is what was asked for, as plain data: its class would bring every data set's declaration into every step.
-    ``verified`` says that no source file differs from its official checksum; ``differing`` has those that do. A data
-    set that was made from another one inherits both. What is None is left out of the file.
+    ``verified`` says that no source file differs from its official checksum, or is missing; ``differing`` has those
+    that do, ``gaps`` what is missing of a folder of images. A data set that was made from another one inherits the
+    first two. What is None is left out of the file.
     """
 
     name: str
@@ -97,6 +106,7 @@ class Manifest(Declaration):
     test: TensorFile
     verified: bool
     differing: tuple[DifferingFile, ...] = ()
+    gaps: Gaps | None = None
     made_from: MadeFrom | None = None
 
 

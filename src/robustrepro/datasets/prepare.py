@@ -12,6 +12,7 @@ from safetensors.torch import save as to_safetensors
 from robustrepro.canonical import canonical_json
 from robustrepro.datasets.examples import AttackedModel, Examples, Ingredients, MadeDataset
 from robustrepro.datasets.manifest import MANIFEST, Manifest, TensorFile
+from robustrepro.datasets.streamed import StreamedDataset, store_streamed
 from robustrepro.errors import UserError
 from robustrepro.files import atomic_path, write_text
 from robustrepro.implementations import resolve
@@ -48,7 +49,9 @@ def prepare(
         If a source is missing, cannot be downloaded, has a wrong checksum, or is not what its name says.
     """
     ingredients = Ingredients(folder, mirror, allow_unverified, original, attacked)
-    made: MadeDataset = resolve(declared.implementation)(declared, ingredients)
+    made: MadeDataset | StreamedDataset = resolve(declared.implementation)(declared, ingredients)
+    if isinstance(made, StreamedDataset):
+        return _prepare_streamed(declared, made, folder)
     if isinstance(declared, CountedDataset):
         _check(declared, "training", made.train, declared.train_examples)
         _check(declared, "test", made.test, declared.test_examples)
@@ -67,8 +70,29 @@ def prepare(
         differing=made.differing,
         made_from=made.made_from,
     )
-    write_text(folder / MANIFEST, canonical_json(manifest.model_dump(mode="json", exclude_none=True)) + "\n")
+    _write(manifest, folder)
     return manifest
+
+
+def _prepare_streamed(declared: Dataset, made: StreamedDataset, folder: Path) -> Manifest:
+    """Store a data set while it is made; until then what was there before has no manifest."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    test, gaps = store_streamed(made, folder / TEST), made.gaps()
+    manifest = Manifest(
+        name=declared.name,
+        spec=declared.model_dump(mode="json"),
+        source=made.source,
+        classes=made.classes,
+        test=test,
+        verified=gaps is None,
+        gaps=gaps,
+    )
+    _write(manifest, folder)
+    return manifest
+
+
+def _write(manifest: Manifest, folder: Path) -> None:
+    write_text(folder / MANIFEST, canonical_json(manifest.model_dump(mode="json", exclude_none=True)) + "\n")
 
 
 def _check(declared: CountedDataset, split: str, examples: Examples | None, expected: int) -> None:

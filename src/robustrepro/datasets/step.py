@@ -51,4 +51,7 @@ def _size(manifest: Manifest) -> str:
 
 
 def _state(manifest: Manifest) -> str:
+    if manifest.gaps is not None:
+        unreadable = f", {len(manifest.gaps.unreadable)} unreadable" if manifest.gaps.unreadable else ""
+        return f"NOT COMPLETE: {len(manifest.gaps.missing_classes)} classes without an image{unreadable}"
     return "checksums verified" if manifest.verified else "NOT VERIFIED: other bytes than the official ones"

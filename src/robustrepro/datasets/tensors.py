@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,11 +11,15 @@ from typing import Literal
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_safetensors
+from safetensors.torch import load_file
 from torch import Tensor
 
 from robustrepro.datasets.manifest import MANIFEST, AttackRecord, Manifest, TensorFile, read_manifest, remake
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
+
+LARGE = 2**30
+"""Bytes of a file that is not read into memory, but mapped: what of it is used comes and goes."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ def load(folder: Path, split: Literal["train", "test"]) -> Split:
         raise UserError(message)
     path = folder / described.name
     try:
-        tensors = parse_safetensors(_checked_bytes(path, described))
+        tensors = _mapped(path, described) if described.bytes > LARGE else parse_safetensors(_checked(path, described))
         inputs, labels = tensors["inputs"], tensors["labels"].long()
         origins = _origins(manifest, tensors)
     except (SafetensorError, KeyError) as error:
@@ -101,21 +106,36 @@ def load(folder: Path, split: Literal["train", "test"]) -> Split:
     return Split(inputs, labels, manifest.classes, manifest_sha256, manifest.verified, manifest.name, box, origins)
 
 
-def _checked_bytes(path: Path, described: TensorFile) -> bytes:
+def _checked(path: Path, described: TensorFile) -> bytes:
     """Return a tensor file's bytes once they have been held against the manifest: these are the bytes to parse."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        message = f"{path}: there is no such file, but {MANIFEST} describes it. {remake(path.parent)}"
-        raise UserError(message) from None
-    if len(content) != described.bytes:
-        message = f"{path}: {len(content)} bytes found, {described.bytes} expected by {MANIFEST}. {remake(path.parent)}"
+        raise _missing(path) from None
+    _require_described(path, described, len(content), hashlib.sha256(content).hexdigest)
+    return content
+
+
+def _mapped(path: Path, described: TensorFile) -> dict[str, Tensor]:
+    """Return a large file's tensors, which are read where they are used, once its bytes match the manifest."""
+    try:
+        _require_described(path, described, path.stat().st_size, lambda: sha256_of(path))
+    except FileNotFoundError:
+        raise _missing(path) from None
+    return load_file(path)
+
+
+def _missing(path: Path) -> UserError:
+    return UserError(f"{path}: there is no such file, but {MANIFEST} describes it. {remake(path.parent)}")
+
+
+def _require_described(path: Path, described: TensorFile, size: int, digest: Callable[[], str]) -> None:
+    if size != described.bytes:
+        message = f"{path}: {size} bytes found, {described.bytes} expected by {MANIFEST}. {remake(path.parent)}"
         raise UserError(message)
-    found = hashlib.sha256(content).hexdigest()
-    if found != described.sha256:
+    if (found := digest()) != described.sha256:
         message = f"{path}: sha256 {found} found, {described.sha256} expected by {MANIFEST}. {remake(path.parent)}"
         raise UserError(message)
-    return content
 
 
 def _origins(manifest: Manifest, tensors: dict[str, Tensor]) -> Origins | None:

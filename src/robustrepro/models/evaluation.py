@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from robustrepro.datasets.tensors import Split, as_float
 from robustrepro.precision import true_float32
 
 BATCH_SIZE = 1000
+LARGEST_BATCH = 10_000_000
+"""Most numbers that go into a network at once: of photographs a batch of fewer images."""
+
+
+def batch_size(inputs: Tensor) -> int:
+    """Return how many of these inputs, shape (N, ...), are classified at once."""
+    return max(1, min(BATCH_SIZE, LARGEST_BATCH // inputs[0].numel()))
 
 
 @torch.no_grad()
@@ -21,7 +28,8 @@ def accuracy_on(split: Split, model: nn.Module, device: torch.device) -> float:
     model.eval()
     correct = 0
     with true_float32():
-        batches = zip(torch.split(split.inputs, BATCH_SIZE), torch.split(split.labels, BATCH_SIZE), strict=True)
+        size = batch_size(split.inputs)
+        batches = zip(torch.split(split.inputs, size), torch.split(split.labels, size), strict=True)
         for inputs, labels in batches:
             correct += int((model(as_float(inputs).to(device)).argmax(1).cpu() == labels).sum())
     model.train(training)

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from robustrepro.datasets.tensors import as_float
 from robustrepro.errors import UserError
-
-BATCH_SIZE = 1000
+from robustrepro.models.evaluation import batch_size
 
 
 def fully_connected(model: nn.Module, layer: str) -> nn.Linear:
@@ -57,7 +56,7 @@ def inputs_of(model: nn.Module, layer: str, images: Tensor) -> Iterator[Tensor]:
     linear = fully_connected(model, layer)
     hook = linear.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     try:
-        for batch in torch.split(images, BATCH_SIZE):
+        for batch in torch.split(images, batch_size(images)):
             seen.clear()
             model(as_float(batch).to(linear.weight.device))
             yield seen[0]

@@ -12,8 +12,10 @@ from robustrepro.spec.datasets import (
     CountedDataset,
     DatasetSpec,
     DerivedDataset,
+    FormedDataset,
     GeneratedDataset,
     HeldOutDataset,
+    ImageNetSpec,
     PreprocessedOnce,
 )
 from robustrepro.spec.lengths import IMAGE_DIMENSIONS, require_lengths_within
@@ -79,7 +81,7 @@ def _check_source(name: str, dataset: DerivedDataset, datasets: Mapping[str, Dat
         return
     if isinstance(source, AdversarialDataset):
         raise UserError(f"{where} is made from a model, and its float32 examples cannot be changed; expected images")
-    if isinstance(first, CountedDataset) and len(first.input_shape) != 3:
+    if isinstance(first, FormedDataset) and len(first.input_shape) != 3:
         raise UserError(f"{where} has points of the plane; expected images")
     if dataset.split == "both" and not has_training_split(source):
         raise UserError(f"{where} has a test split only, so that 'split: both' cannot be made of it")
@@ -102,11 +104,11 @@ def has_training_split(dataset: DatasetSpec) -> bool:
     """Tell whether a data set has images to train on."""
     if isinstance(dataset, GeneratedDataset):
         return dataset.split == "both"
-    return not isinstance(dataset, AdversarialDataset)
+    return not isinstance(dataset, AdversarialDataset | ImageNetSpec)
 
 
 def example_count(name: str, split: str, datasets: Mapping[str, DatasetSpec]) -> int:
-    """Return how many examples a split of a data set has that is not made from a model."""
+    """Return how many examples a split of a data set has whose size is known before it is made."""
     dataset = datasets[name]
     if isinstance(dataset, HeldOutDataset):
         held_out = dataset.examples
@@ -292,10 +294,10 @@ def origin_of(name: str, models: Mapping[str, ModelDeclaration]) -> TrainedModel
     return model
 
 
-def form_of(name: str, models: Mapping[str, ModelDeclaration], datasets: Mapping[str, DatasetSpec]) -> CountedDataset:
+def form_of(name: str, models: Mapping[str, ModelDeclaration], datasets: Mapping[str, DatasetSpec]) -> FormedDataset:
     """Return the data set from which one has the shape of its inputs and its classes."""
     dataset = datasets[name]
-    while not isinstance(dataset, CountedDataset):
+    while not isinstance(dataset, FormedDataset):
         if isinstance(dataset, DerivedDataset):
             dataset = datasets[dataset.source]
         else:

@@ -18,17 +18,22 @@ class OfficialFile(Declaration):
     md5: str = Field(pattern="^[0-9a-f]{32}$")
 
 
-class CountedDataset(Dataset):
-    """A data set whose sizes are known beforehand, and in which every class occurs.
+class FormedDataset(Dataset):
+    """A data set whose form is known before it is made.
 
     ``input_shape`` is (channels, height, width) for images, (2,) for points.
     """
 
     input_shape: tuple[int, ...]
     classes: int = Field(ge=2)
+    source: str
+
+
+class CountedDataset(FormedDataset):
+    """A data set whose sizes are known beforehand, and in which every class occurs."""
+
     train_examples: int = Field(ge=1)
     test_examples: int = Field(ge=1)
-    source: str
 
     @property
     def in_words(self) -> str:
@@ -67,6 +72,28 @@ class Cifar10Spec(CountedDataset):
     test_files: tuple[OfficialFile, ...]
     # Says which number is which class: with another one, the labels could mean something else.
     class_names_file: OfficialFile
+
+
+class ImageNetSpec(FormedDataset):
+    """The validation images of ILSVRC2012, in a folder of the mirror; there is nothing to train on.
+
+    Images are decoded, their shorter side is made ``resized`` pixels long (bilinear), and the middle is cut out. Of the
+    official images there are ``official_examples``; how many a folder has is seen when it is read.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.datasets.imagenet:make"
+    kind: Literal["image_folder"] = "image_folder"
+    name: Literal["imagenet"] = "imagenet"
+    input_shape: tuple[int, ...] = (3, 224, 224)
+    classes: int = 1000
+    source: str = "ImageNet, the validation images of ILSVRC2012 (Russakovsky et al. 2015)"
+    resized: int = 256
+    official_examples: int = 50_000
+
+    @property
+    def in_words(self) -> str:
+        """Where it comes from, and how large it is if it is whole."""
+        return f"{self.source}; to test on alone, {self.official_examples:,} where all are there"
 
 
 class _Toy(CountedDataset):
@@ -116,7 +143,9 @@ class SpiralsSpec(_Toy):
     turns: Annotated[Number, Field(gt=0)]
 
 
-BuiltInDataset = DigitsSpec | MnistSpec | Cifar10Spec | TwoMoonsSpec | CirclesSpec | BlobsSpec | SpiralsSpec
+BuiltInDataset = (
+    DigitsSpec | MnistSpec | Cifar10Spec | ImageNetSpec | TwoMoonsSpec | CirclesSpec | BlobsSpec | SpiralsSpec
+)
 
 # The published MD5s; those that torchvision checks, too.
 _BUILT_IN: tuple[BuiltInDataset, ...] = (
@@ -187,6 +216,7 @@ _BUILT_IN: tuple[BuiltInDataset, ...] = (
         test_files=(OfficialFile(name="test_batch", md5="40351d587109b95175f43aff81a1287e"),),
         class_names_file=OfficialFile(name="batches.meta", md5="5ff9c542aee3614f3951f8cda6e48888"),
     ),
+    ImageNetSpec(),
     # "Very few examples" and "very noisy samples" is all that the hrm paper says of its toy sets; sizes and noise
     # are chosen so that the classes overlap and a large network can fit every training point.
     TwoMoonsSpec(noise=0.25),
