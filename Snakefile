@@ -31,7 +31,7 @@ if imported_from != SOURCES:
 
 from robustrepro import warm
 from robustrepro.errors import UserError
-from robustrepro.mirror import use_mirror
+from robustrepro.mirror_setting import use_mirror
 from robustrepro.spec.config import read_config, require_said_once
 from robustrepro.spec.plan import Plan
 from robustrepro.spec.records import require_recorded

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from robustrepro.command_line import app
-from robustrepro.mirror import VARIABLE, use_mirror
+from robustrepro.mirror import VARIABLE
+from robustrepro.mirror_setting import use_mirror
 from robustrepro.spec.jobs import Job, spec_of
 from robustrepro.steps import Work
 

@@ -450,7 +450,7 @@ from robustrepro.spec.plan import Plan
 plan = Plan(yaml.safe_load(open("config.yaml")))
 for paper in plan.papers.values():
     for row in (row for table in paper.tables.values() for row in table.rows.values()):
-        if row.model:
+        if row.model and plan.declarations.is_trained(row.model):
             plan.job("train", model=row.model, seed=0).code
 print(*sorted({"torch", "numpy", "pandas", "seaborn", "matplotlib", "scipy", "sklearn", "pyarrow"} & set(sys.modules)))
 """

@@ -15,7 +15,7 @@ import typer
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.implementations import resolve
-from robustrepro.mirror import use_configured_mirror
+from robustrepro.mirror_setting import use_configured_mirror
 from robustrepro.spec.names import KEY_IN_WORDS, is_key
 from robustrepro.spec.records import ADOPT_VARIABLE
 from robustrepro.spec.sources import STEPS

@@ -1,30 +1,37 @@
-"""The folder in which a user keeps official data files and given weights."""
+"""The folder in which a user keeps official data files and given weights, as steps see it."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from robustrepro.errors import UserError
+
 VARIABLE = "ROBUSTREPRO_MIRROR"
 """Environment variable that tells the steps of the folder."""
 
 
-def use_configured_mirror() -> None:
-    """Tell a step that was started by hand where the folder is, as Snakemake would have: by config.yaml, if any."""
-    from robustrepro.spec.config import CONFIG_FILE
-    from robustrepro.spec.strict_yaml import read_yaml
+def in_mirror(place: str, what: str, otherwise: str) -> Path:
+    """Return where something lies in the mirror.
 
-    file = Path(CONFIG_FILE)
-    data = read_yaml(file).get("data") if file.exists() and not os.environ.get(VARIABLE) else None
-    use_mirror(data.get("mirror") if isinstance(data, dict) else None)
+    Parameters
+    ----------
+    place
+        Below the mirror's folder.
+    what
+        What lies there, for the message.
+    otherwise
+        What can be done without it.
 
-
-def use_mirror(configured: str | None = None) -> None:
-    """Tell the steps where the folder is.
-
-    What the environment says, if it says anything, takes precedence over ``data.mirror`` in config.yaml. A leading
-    ``~`` is the user's home in both, though no shell has read it.
+    Raises
+    ------
+    UserError
+        If there is no mirror.
     """
-    chosen = os.environ.get(VARIABLE) or configured
-    if chosen:
-        os.environ[VARIABLE] = os.path.expanduser(chosen)  # noqa: PTH111  (all else stays as it was written)
+    mirror = os.environ.get(VARIABLE)
+    if not mirror:
+        raise UserError(
+            f"{what} should be at {place} in the folder that data.mirror in config.yaml (or the environment variable "
+            f"{VARIABLE}) names, and it names none. Put what is needed there, or {otherwise}"
+        )
+    return Path(mirror) / place

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save_file
 from torch import nn
 
 from robustrepro import provenance
 from robustrepro.datasets.tensors import Split, load
 from robustrepro.devices import claimed_device
-from robustrepro.errors import UserError
 from robustrepro.files import atomic_path, sha256_of
 from robustrepro.implementations import made
-from robustrepro.models.build import build_network, load_network, require_fit
+from robustrepro.models.build import build_network, load_network
 from robustrepro.models.card import Made, write_card
 from robustrepro.models.evaluation import accuracy_on
-from robustrepro.spec.models import Derivation, GivenFile
+from robustrepro.models.given import give, given_weights
+from robustrepro.spec.models import Derivation, GivenWeights
 from robustrepro.spec.networks import Network
 from robustrepro.steps import Work
 
@@ -33,7 +29,7 @@ def run(work: Work) -> None:
     ----------
     work
         ``spec`` has ``model``, ``seed``, ``dataset``, ``network``, and either ``derived`` (a :class:`Derivation`) or
-        ``given`` (a :class:`GivenFile`). ``inputs`` has ``data``, the data set's manifest, and for a derived model
+        ``given`` (a :class:`GivenWeights`). ``inputs`` has ``data``, the data set's manifest, and for a derived model
         ``weights`` or ``checkpoints`` of its source, whichever its change reads. ``outputs`` are weights and card,
         written in this order.
 
@@ -49,7 +45,7 @@ def run(work: Work) -> None:
     if "derived" in work.spec:
         model, details = _derive(work, network, test, weights)
     else:
-        model, details = _copy_given(GivenFile.model_validate(work.spec["given"]), network, test, weights)
+        model, details = _copy_given(GivenWeights.model_validate(work.spec["given"]), network, test, weights)
     with claimed_device() as device:
         details["final"] = {"test_accuracy": accuracy_on(test, model.to(device), device)}
         write_card(card, work, weights, Made(model, test, device, usage), details)
@@ -75,36 +71,11 @@ def _derive(work: Work, network: Network, test: Split, weights: Path) -> tuple[n
     }
 
 
-def _copy_given(given: GivenFile, network: Network, test: Split, weights: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Copy given weights byte for byte, once they are known to be the declared ones and to fit the network."""
-    path = _in_mirror(given.file)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}). The folder that data.mirror in config.yaml (or the "
-            f"environment variable ROBUSTREPRO_MIRROR) names should hold this file, sha256 {given.sha256}"
-        ) from None
-    found = hashlib.sha256(content).hexdigest()
-    if found != given.sha256:
-        raise UserError(f"{path}: sha256 {found} found, {given.sha256} declared. Replace the file")
+def _copy_given(
+    declared: GivenWeights, network: Network, test: Split, weights: Path
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Write given weights, once they are known to be the declared ones and to fit the network."""
+    given = given_weights(declared)
     model = build_network(network, tuple(test.inputs.shape[1:]), test.classes).eval()
-    try:
-        state = parse_safetensors(content)
-    except SafetensorError as error:
-        raise UserError(f"{path}: expected a safetensors file ({error})") from None
-    require_fit(model, state, f"{path}: the given file", f"the architecture {network.architecture.name}")
-    with atomic_path(weights) as partial:
-        partial.write_bytes(content)
-    return model, {"source": given.file, "source_weights_sha256": found}
-
-
-def _in_mirror(file: str) -> Path:
-    """Return where a given file should lie."""
-    mirror = os.environ.get("ROBUSTREPRO_MIRROR")
-    if not mirror:
-        raise UserError(
-            f"{file}: given weights are read from a folder of your own, but data.mirror in config.yaml (or the "
-            "environment variable ROBUSTREPRO_MIRROR) names none"
-        )
-    return Path(mirror) / file
+    give(model, given, network.architecture.name, weights)
+    return model, {"source": given.source, "source_weights_sha256": given.sha256}

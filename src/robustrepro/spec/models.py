@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from robustrepro.errors import UserError
-from robustrepro.spec.base import Declaration, Implemented, Key, Name, Number, Seeds
+from robustrepro.spec.base import Declaration, Implemented, Name, Number, Seeds
 from robustrepro.spec.config import validated
+from robustrepro.spec.names import KEY_IN_WORDS, is_key
 from robustrepro.spec.networks import Network
 from robustrepro.spec.training import TrainingSpec
 
@@ -115,17 +116,36 @@ class DerivedModel(Declaration):
     seeds: Seeds | None = None
 
 
-class GivenFile(Declaration):
-    """Weights that somebody else trained: a safetensors file in the mirror folder, and the SHA-256 of its bytes."""
+def _path(text: str) -> str:
+    """Refuse what is no path of folders and a file below the mirror."""
+    if not all(map(is_key, text.split("/"))):
+        raise ValueError(f"{KEY_IN_WORDS}, of every folder and of the file")
+    return text
 
-    file: Key
-    sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+
+class GivenWeights(Declaration):
+    """Weights that somebody else trained.
+
+    They are a safetensors ``file`` in the mirror folder, and the SHA-256 of its bytes; or those that ``torchvision``
+    knows by a name such as ``AlexNet_Weights.IMAGENET1K_V1``, which are downloaded unless they lie in the mirror.
+    """
+
+    file: Annotated[str, AfterValidator(_path)] | None = None
+    sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")] | None = None
+    torchvision: Annotated[str, StringConstraints(pattern=r"^\w+\.\w+$")] | None = None
+
+    @model_validator(mode="after")
+    def _says_where_once(self) -> Self:
+        from_file, from_zoo = (self.file, self.sha256), self.torchvision is not None
+        if (None in from_file) != from_zoo or (from_zoo and from_file != (None, None)):
+            raise ValueError("expected either 'file' and its 'sha256', or 'torchvision'")
+        return self
 
 
 class GivenModel(Declaration):
     """A model whose weights are given; there is one of it, seed 0."""
 
-    given: GivenFile
+    given: GivenWeights
     dataset: str
     network: Network
 
@@ -152,8 +172,11 @@ def changes_that_fit(declared: Mapping[str, Any], changes: Mapping[str, Any]) ->
     """Return, of the keys that a scale replaces by a pattern, those that this model can have.
 
     ``mnist-*: {epochs: 12}`` is for the models that are trained: one that is derived or given has no epochs, and is
-    left as it is. A key that no model has stays, for validation to refuse.
+    left as it is. A key that no model has stays, for validation to refuse. With ``given: null`` a model whose weights
+    are given is trained instead, and has all that is said of that.
     """
+    if "given" in declared and "given" in changes and changes["given"] is None:
+        return changes
     own = set(_class_of(declared).model_fields)
     others = {key for kind in (TrainedModel, DerivedModel, GivenModel) for key in kind.model_fields} - own
     return {key: value for key, value in changes.items() if key not in others}
@@ -167,6 +190,8 @@ def model_of(declared: Mapping[str, Any], where: str) -> ModelDeclaration:
     UserError
         At the first mistake; the message begins with ``where``, such as ``models.mnist-erm``.
     """
+    if declared.get("given", ...) is None:
+        declared = {key: value for key, value in declared.items() if key != "given"}
     if not {"derived", "given"} & declared.keys() and (misspelt := _misspelt_origin(declared)):
         raise UserError(f"{where}: {misspelt[0]}: unknown key; did you mean '{misspelt[1]}'?")
     return validated(_class_of(declared), declared, where)

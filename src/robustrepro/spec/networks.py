@@ -129,6 +129,14 @@ class Resnet50(Implemented):
     name: Literal["resnet50"]
 
 
+class TorchvisionNetwork(Implemented):
+    """A network for ImageNet as torchvision has it; ``variant`` is its name there."""
+
+    implementation: ClassVar[str] = "robustrepro.models.torchvision_network:torchvision_network"
+    name: Literal["torchvision"]
+    variant: Literal["alexnet", "resnet18", "resnet50", "squeezenet1_1", "vgg11", "vgg19"]
+
+
 class Standardise(Implemented):
     """(x − ``mean``) / ``std``, in units of the pixel range [0, 1]; one number each, or one per channel."""
 
@@ -184,7 +192,16 @@ def _named(declared: Any) -> Any:
 
 
 Architecture = Annotated[
-    Lenet5 | Mlp | ConvNet | PooledConvNet | StridedConvNet | AveragedConvNet | BlockConvNet | Vgg | Resnet50,
+    Lenet5
+    | Mlp
+    | ConvNet
+    | PooledConvNet
+    | StridedConvNet
+    | AveragedConvNet
+    | BlockConvNet
+    | Vgg
+    | Resnet50
+    | TorchvisionNetwork,
     Field(discriminator="name"),
     BeforeValidator(_named),
 ]
