@@ -145,10 +145,15 @@ GIVEN: dict[str, Any] = {"architecture": {"name": "mlp", "hidden": [3]}}
 SMALL = {"examples": 8}
 NOT_RUN = {
     "robustrepro.datasets.cifar10",
+    "robustrepro.datasets.imagenet",
     "robustrepro.datasets.mnist",
+    "robustrepro.figures.contact_sheet",
     "robustrepro.measurements.corrupted",
+    "robustrepro.measurements.corrupted_samples",
     "robustrepro.models.preprocessing.colour_space",
     "robustrepro.models.resnet",
+    "robustrepro.models.torchvision_network",
+    "robustrepro.tables.corruption_errors",
 }
 """Official files, colour images and a network too large for a test; each imports what others import, too."""
 

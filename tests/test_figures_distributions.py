@@ -191,6 +191,16 @@ def test_only_accuracies_may_all_be_the_same(tmp_path: Path) -> None:
         trade_of(tmp_path, rows, accuracy=False)
 
 
+def test_a_single_measured_row_is_drawn_among_printed_ones_where_it_is_enough(tmp_path: Path) -> None:
+    rows: dict[str, tuple[float | None, float | None]] = {"a": (80.0, 20.0), "b": (None, None)}
+    with pytest.raises(UserError, match="1 rows are measured in both columns"):
+        trade_of(tmp_path, rows)
+    (axis,) = trade_of(tmp_path, rows, {**TRADE, "fewest": 1}).axes
+    measured, printed = axis.lines
+    assert np.stack(measured.get_data(), axis=1).tolist() == [[80.0, 20.0]]
+    assert np.stack(printed.get_data(), axis=1).tolist() == [[90.0, 50.0]]
+
+
 def test_a_column_that_the_table_lacks_is_named(tmp_path: Path) -> None:
     write_table(tmp_path, "trade", [table_cell("a", "clean", 1.0)])
     with pytest.raises(UserError, match="unknown column of trade in figure: 'pgd'"):

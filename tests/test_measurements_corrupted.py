@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from measuring import described, measured
+from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch import nn
@@ -108,3 +109,72 @@ def test_frost_of_other_textures_is_refused_by_the_file(colour, network, tmp_pat
 def test_a_mistake_in_what_is_corrupted_is_told(options, message):
     with pytest.raises((UserError, ValidationError), match=message):
         measure_of({"corrupted": options}, "measures.c")
+
+
+def test_images_are_classified_as_they_are_too_where_that_is_asked_for(colour, network, tmp_path):
+    weights, model = network
+    found = corrupted(colour, weights, tmp_path, corruptions=["fog"], severities=[3], clean=True)
+    clean = (found["corruption"] == "clean") & (found["severity"] == 0)
+    assert clean.sum() == COUNT
+    assert len(found["index"]) == 2 * COUNT
+    with torch.no_grad():
+        predictions = model(as_float(load(colour, "test").inputs[:COUNT])).argmax(1)
+    assert found["prediction"][clean].tolist() == predictions.tolist()
+
+
+@pytest.fixture
+def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an ImageNet of four images of noise, and set a mirror with their official form under fog."""
+    folder, generator = tmp_path / "mirror", np.random.default_rng(0)
+    (folder / "imagenet/val").mkdir(parents=True)
+    for number in range(4):
+        pixels = generator.integers(0, 256, (256, 256, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "imagenet/val" / f"{number}.JPEG")
+        for severity in (1, 2):
+            of_class = folder / "imagenet-c/fog" / str(severity) / f"n0000000{number % 2}"
+            of_class.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (224, 224), (50 * number, 100 * severity, 0)).save(of_class / f"{number}.JPEG")
+    lines = ["file,label", *(f"{number}.JPEG,{number}" for number in range(4))]
+    (folder / "imagenet/val_labels.csv").write_text("\n".join(lines))
+    monkeypatch.setenv("ROBUSTREPRO_MIRROR", str(folder))
+    prepare(DATASETS["imagenet"], tmp_path / "imagenet", mirror=folder, allow_unverified=True)
+    return tmp_path / "imagenet"
+
+
+def of_photographs(data: Path, folder: Path, shard: tuple[int, int] | None = None, **declared: Any) -> Any:
+    model = build_network(Network.model_validate(NETWORK), (3, 224, 224), 1000, seed=2).eval()
+    weights = folder / "weights.safetensors"
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, weights)
+    columns, _ = measured(
+        folder / ("corrupted/m/seed2/0-of-2.parquet" if shard else "corrupted/m/seed2.parquet"),
+        data,
+        {"corrupted": declared},
+        [described(weights, seed=2, network=NETWORK)],
+        shard=shard,
+    )
+    return {name: np.array(values) for name, values in columns.items()}, model
+
+
+@pytest.mark.parametrize("shard", [None, (1, 2)])
+def test_official_images_are_those_of_the_same_names(photographs: Path, tmp_path: Path, shard: Any) -> None:
+    declared: dict[str, Any] = {"corruptions": ["fog"], "severities": [1, 2], "images": "official"}
+    found, model = of_photographs(photographs, tmp_path, shard, **declared)
+    some = [2, 3] if shard else [0, 1, 2, 3]
+    assert found["index"].tolist() == some * 2
+    assert found["label"].tolist() == some * 2
+    for severity in (1, 2):
+        files = [next((tmp_path / "mirror/imagenet-c/fog" / str(severity)).glob(f"*/{name}.JPEG")) for name in some]
+        images = np.stack([np.asarray(Image.open(file)).transpose(2, 0, 1) for file in files])
+        with torch.no_grad():
+            predictions = model(as_float(torch.from_numpy(images))).argmax(1)
+        assert found["prediction"][found["severity"] == severity].tolist() == predictions.tolist()
+
+
+def test_official_sets_that_are_missing_are_told(photographs: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="2 of 4 sets are missing: snow 1, 2"):
+        of_photographs(photographs, tmp_path, corruptions=["fog", "snow"], severities=[1, 2], images="official")
+
+
+def test_official_images_are_not_saved_as_jpeg_again():
+    with pytest.raises((UserError, ValidationError), match="the official images are saved as JPEG already"):
+        measure_of({"corrupted": {"images": "official", "jpeg_quality": 85}}, "measures.c")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robustrepro.errors import UserError
-from robustrepro.tables.distances import accuracy_within, carriers, score
+from robustrepro.tables.distances import accuracy_within, carriers, gain, score
 
 # Misclassified as it is, broken at 1, at 2 and at 10, and one whose attack failed.
 ATTACKED = pd.DataFrame(
@@ -87,3 +87,37 @@ def test_within_a_bound_an_example_counts_only_where_it_is_near_enough():
     accuracies = [accuracy_within(rows, epsilon).value for epsilon in (0.0, 0.1, 0.2, 0.3)]
     assert accuracies == [75.0, 75.0, 75.0, 50.0]
     assert accuracy_within(rows, 0.1).count == 4
+
+
+def sweep(**right: tuple[int, int]) -> pd.DataFrame:
+    """Return a sweep over ten images: of each method and percentage, how many are right, and right under attack."""
+    rows = []
+    for name, (images, attacked) in right.items():
+        method, percent = name.split("_")
+        for index in range(10):
+            rows.append(
+                {
+                    "index": index,
+                    "label": 0,
+                    "unattacked": int(index >= images),
+                    "prediction": int(index >= attacked),
+                    "method": method,
+                    "percent": int(percent),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def test_a_gain_is_the_largest_at_a_loss_that_is_allowed():
+    rows = sweep(a_0=(9, 1), a_10=(8, 4), a_20=(5, 7), b_0=(9, 1), b_10=(9, 3), b_20=(8, 6))
+    assert gain(rows, loses=0).value == pytest.approx(20)
+    assert gain(rows, loses=10).value == pytest.approx(50)
+    assert gain(rows, loses=40).value == pytest.approx(60)
+    assert gain(rows[rows["method"] == "a"], loses=10).value == pytest.approx(30)
+    assert gain(rows, loses=10).count == 10
+
+
+def test_without_a_loss_to_allow_a_gain_is_0_and_needs_percentage_0():
+    assert gain(sweep(a_0=(9, 1), a_10=(5, 4)), loses=1).value == 0
+    with pytest.raises(UserError, match="there is no percentage 0"):
+        gain(sweep(a_10=(9, 1)), loses=1)

@@ -41,7 +41,7 @@ def draw(declared: TableScatter, data: FigureData) -> Figure:
     Raises
     ------
     UserError
-        If fewer than two rows are measured, or they all have the same x or y; but an accuracy may be the same
+        If fewer rows are measured than declared, or several all have the same x or y; but an accuracy may be the same
         everywhere.
     """
     table = data.table(declared.table)
@@ -117,8 +117,10 @@ def _require_differences(
     measured: pd.DataFrame, columns: dict[str, dict[str, Any]], declared: TableScatter, data: FigureData
 ) -> None:
     file = data.table_file(declared.table)
-    if len(measured) < 2:
+    if len(measured) < declared.fewest:
         raise data.unusable(declared.table, file, f"{len(measured)} rows are measured in both columns")
+    if len(measured) == 1:
+        return
     for axis_name, key in (("x", declared.x), ("y", declared.y)):
         equal = style.all_equal(measured[axis_name])
         if equal is not None and not columns[key]["accuracy"]:

@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from robustrepro.attacks.subject import predictions
-from robustrepro.corruptions.batches import Corruption
-from robustrepro.corruptions.digital import saved_as_jpeg
-from robustrepro.corruptions.frost import require_official
-from robustrepro.corruptions.registry import corruption
-from robustrepro.datasets.tensors import as_float
-from robustrepro.errors import UserError
+from robustrepro.corruptions.names import CLEAN
+from robustrepro.corruptions.official import OfficialSets
+from robustrepro.corruptions.seeded import SeededCorruptions
+from robustrepro.datasets.streamed import load_names
+from robustrepro.datasets.tensors import Split, as_float
 from robustrepro.measurements.step import Columns
 from robustrepro.measurements.trained import Trained
-from robustrepro.seeds import derive_seed
+from robustrepro.mirror import in_mirror
+from robustrepro.spec.corruptions import CorruptionName
 from robustrepro.spec.measurements import Corrupted
 from robustrepro.steps import Progress
 
 BATCH = 64
 """So many images are corrupted before they are classified, whatever the number of images."""
 
-Images = NDArray[np.uint8]
+Sets = Sequence[tuple[CorruptionName, int]]
+
+
+class Batch(NamedTuple):
+    """Some images, uint8, shape (N, 3, H, H), the set that each is of, and where it is among those measured."""
+
+    images: NDArray[np.uint8]
+    sets: list[tuple[str, int]]
+    positions: list[int]
 
 
 def measure(trained: Trained, declared: Corrupted, progress: Progress) -> Columns:
-    """Classify images under every corruption at every severity.
+    """Classify images under every corruption at every severity, batch by batch.
 
     An image's randomness depends on its index, the corruption and the severity alone: every model sees the same images.
 
@@ -41,55 +50,57 @@ def measure(trained: Trained, declared: Corrupted, progress: Progress) -> Column
     Raises
     ------
     UserError
-        If the images are not square 8-bit colour images, or the textures of frost are missing or others.
+        If the images are not square 8-bit colour images, the textures of frost are missing or others, or of the
+        official sets some are missing.
     """
-    examples = trained.examples(declared.split, declared.examples)
-    images: Images = trained.split(declared.split).inputs[examples.index].numpy()
+    index, split = trained.places(declared.split, declared.examples), trained.split(declared.split)
     sets = [(name, severity) for name in declared.corruptions for severity in declared.severities]
-    progress.expect(len(sets) * len(images))
-    functions = {name: _function(name) for name in declared.corruptions}
-    answers = []
-    for name, severity in sets:
-        for batch in _corrupted(functions[name], name, severity, images, examples.index.tolist()):
-            shown = batch if declared.jpeg_quality is None else saved_as_jpeg(batch, quality=declared.jpeg_quality)
-            answers.append(predictions(trained.network, as_float(torch.from_numpy(shown)), trained.device))
-            progress.advance(len(batch))
-    label, prediction = examples.labels.repeat(len(sets)), torch.cat(answers)
+    corrupted = _official_batches if declared.images == "official" else _generated_batches
+    clean = [(CLEAN, 0)] if declared.clean else []
+    rows = {each: number for number, each in enumerate([*clean, *sets])}
+    answers = torch.full((len(rows), len(index)), -1)
+    progress.expect(answers.numel())
+    batches = itertools.chain(_clean_batches(split, index) if clean else [], corrupted(trained, declared, index, sets))
+    for batch in batches:
+        found = predictions(trained.network, as_float(torch.from_numpy(batch.images)), trained.device)
+        answers[[rows[each] for each in batch.sets], batch.positions] = found
+        progress.advance(len(batch.images))
+    label, prediction = split.labels[index].repeat(len(rows)), answers.flatten()
     return {
-        "index": examples.index.repeat(len(sets)),
+        "index": index.repeat(len(rows)),
         "label": label,
-        "corruption": np.repeat([name for name, _ in sets], len(images)),
-        "severity": np.repeat([severity for _, severity in sets], len(images)),
+        "corruption": np.repeat([name for name, _ in rows], len(index)),
+        "severity": np.repeat([severity for _, severity in rows], len(index)),
         "prediction": prediction,
         "right": prediction == label,
     }
 
 
-def _corrupted(corrupt: Corruption, name: str, severity: int, images: Images, index: list[int]) -> Iterator[Images]:
-    """Yield the images of one corrupted set, batch by batch."""
-    for start in range(0, len(images), BATCH):
-        some = slice(start, start + BATCH)
-        seeds = (derive_seed(0, f"corruption {name}", severity, place) for place in index[some])
-        yield corrupt(images[some], [np.random.default_rng(seed) for seed in seeds], severity=severity)
+def _clean_batches(split: Split, index: Tensor) -> Iterator[Batch]:
+    for positions in torch.split(torch.arange(len(index)), BATCH):
+        yield Batch(split.inputs[index[positions]].numpy(), [(CLEAN, 0)] * len(positions), positions.tolist())
 
 
-def _function(name: str) -> Corruption:
-    """Return a corruption; frost with the textures in the mirror.
+def _generated_batches(trained: Trained, declared: Corrupted, index: Tensor, sets: Sets) -> Iterator[Batch]:
+    """Yield images that are corrupted here, set by set."""
+    images = trained.split(declared.split).inputs
+    seeded = SeededCorruptions(declared.corruptions, declared.jpeg_quality)
+    for name, severity in sets:
+        for positions in torch.split(torch.arange(len(index)), BATCH):
+            places = index[positions]
+            batch = seeded.corrupted(name, severity, images[places].numpy(), places.tolist())
+            yield Batch(batch, [(name, severity)] * len(positions), positions.tolist())
 
-    Raises
-    ------
-    UserError
-        If it is frost, and there is no mirror, or the textures in it are not the benchmark's.
-    """
-    if name != "frost":
-        return corruption(name)
-    mirror = os.environ.get("ROBUSTREPRO_MIRROR")
-    if not mirror:
-        raise UserError(
-            "corruption 'frost' needs the benchmark's textures, in imagenet/frost of the folder that data.mirror in "
-            "config.yaml (or the environment variable ROBUSTREPRO_MIRROR) names; it names none. Put them there, or "
-            "leave frost out of 'corruptions'"
+
+def _official_batches(trained: Trained, declared: Corrupted, index: Tensor, _: Sets) -> Iterator[Batch]:
+    """Yield the official images, as they lie in folders and archives; of other sets together, if need be."""
+    names = load_names(trained.data)
+    folder = in_mirror("imagenet-c", "the official images of ImageNet-C", "have them generated ('images: generated')")
+    official = OfficialSets(folder, declared.corruptions, declared.severities)
+    some = official.images([names[place] for place in index.tolist()])
+    while together := list(itertools.islice(some, BATCH)):
+        yield Batch(
+            np.stack([each.image for each in together]),
+            [(each.corruption, each.severity) for each in together],
+            [each.position for each in together],
         )
-    folder = Path(mirror) / "imagenet" / "frost"
-    require_official(folder)
-    return corruption(name, frost_folder=folder)

@@ -89,10 +89,8 @@ class Trained:
 
     def split(self, name: Literal["train", "test"]) -> Split:
         """Return a whole split of the data set, as stored."""
-        if self._data is None:
-            raise ValueError("this kind of measurement says that it reads no data")
         if name not in self._splits:
-            self._splits[name] = load(self._data, name)
+            self._splits[name] = load(self.data, name)
         return self._splits[name]
 
     def origins_of(self, index: Tensor) -> dict[str, Any]:
@@ -119,21 +117,30 @@ class Trained:
 
     def originals(self) -> Tensor:
         """Return the images that an adversarial test split was made of, float32 in [0, 1] or as stored, (N, ...)."""
-        if self._data is None:
-            raise ValueError("this kind of measurement says that it reads no data")
         from robustrepro.datasets.originals import load_originals
 
-        return as_float(load_originals(self._data))
+        return as_float(load_originals(self.data))
+
+    def places(self, name: Literal["train", "test"], count: int | None = None) -> Tensor:
+        """Return where the job's own share of the first ``count`` examples of a split is, int64, shape (N,)."""
+        size = len(self.split(name).labels)
+        total = min(count or size, size)
+        number, shards = self._shard or (0, 1)
+        return torch.arange(number * total // shards, (number + 1) * total // shards)
+
+    @property
+    def data(self) -> Path:
+        """The folder of the data set that is measured on."""
+        if self._data is None:
+            raise ValueError("this kind of measurement says that it reads no data")
+        return self._data
 
     def examples(self, name: Literal["train", "test"], count: int | None = None, clipped: bool = True) -> Examples:
         """Return the first ``count`` examples of a split, all when not said; of these only the job's own share.
 
         Unless they are to be ``clipped`` they have no box, whatever the data set's own range of valid pixels.
         """
-        split = self.split(name)
-        total = min(count or len(split.labels), len(split.labels))
-        number, shards = self._shard or (0, 1)
-        index = torch.arange(number * total // shards, (number + 1) * total // shards)
+        split, index = self.split(name), self.places(name, count)
         return Examples(as_float(split.inputs[index]), split.labels[index], index, split.box if clipped else None)
 
     @cached_property

@@ -108,7 +108,9 @@ class _TableCheck:
     def _check_chosen_rows(self, where: str, column: Column, name: str, kept_epochs: Sequence[int] = ()) -> None:
         """Refuse rows that a measurement will not have, and an accuracy over several rows of each image."""
         values = self._declarations.measure(name).known_values(kept_epochs)
-        check_rows(where, name, column.rows or {}, {**values, **self._declarations.origin_values(name)})
+        in_paper = self._declarations.measure_in_paper(name).known_values(kept_epochs)
+        known = {**values, **self._declarations.origin_values(name)}
+        check_rows(where, name, column.rows or {}, known, in_paper)
         if self._contents.statistic(column).accuracy:
             check_one_row_per_image(where, name, {*(column.rows or {}), "target"}, values)
 

@@ -13,7 +13,7 @@ from robustrepro.keys import AT
 from robustrepro.spec.attacks import Inputs
 from robustrepro.spec.audit import Audit
 from robustrepro.spec.config import Config, Scale, is_meant, scale_files, scales_by_faithfulness, validated
-from robustrepro.spec.datasets import AdversarialDataset, CountedDataset, DatasetSpec, DerivedDataset
+from robustrepro.spec.datasets import AdversarialDataset, CountedDataset, DatasetSpec, DerivedDataset, FormedDataset
 from robustrepro.spec.extensions import load_extensions
 from robustrepro.spec.figures import Figure
 from robustrepro.spec.layers import NOT_OF_THE_WEIGHTS, lineage_of, making_of, seed_count
@@ -131,6 +131,10 @@ class Declarations:
     def measure(self, name: str) -> Measurement:
         """Return a measure's declaration at this scale."""
         return _known(self.measures, name, "measure")
+
+    def measure_in_paper(self, name: str) -> Measurement:
+        """Return a measure's declaration as its paper has it."""
+        return _known(self._measures.in_papers, name, "measure")
 
     def known_columns(self, measure: Measurement) -> frozenset[str] | None:
         """Return the columns that a measure will have, with those of its data; None where they are not known."""
@@ -261,7 +265,7 @@ class Declarations:
         """Return the data set that a measure reads of a model: the model's own, or the measure's (or its stand-in)."""
         return self.dataset_of(model) if measure.data is None else self.scale.datasets.get(measure.data, measure.data)
 
-    def form(self, dataset: str) -> CountedDataset:
+    def form(self, dataset: str) -> FormedDataset:
         """Return the data set from which one has the shape of its inputs and its classes."""
         return form_of(dataset, self.models, self.datasets)
 
@@ -276,7 +280,8 @@ class Declarations:
 
     def examples(self, dataset: str, split: str) -> int | None:
         """Return how many examples a split of a data set has; None where that is not known before it is made."""
-        if isinstance(self.datasets[dataset], AdversarialDataset):
+        is_made = isinstance(self.datasets[dataset], AdversarialDataset)
+        if is_made or not isinstance(self.form(dataset), CountedDataset):
             return None
         return example_count(dataset, split, self.datasets)
 

@@ -112,6 +112,27 @@ class ImageGradients(PanelPerModel):
     name: Literal["image_gradients"]
 
 
+class ContactSheet(FigureKind):
+    """An image under every corruption, a row each, at severities 1 to 5; ``measure`` is of the kind corrupted_samples.
+
+    What the model takes for another class has a red frame.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.figures.contact_sheet:draw"
+    name: Literal["contact_sheet"]
+    model: Name
+    measure: Name
+    seed: int = Field(default=0, ge=0)
+
+    def sources(self) -> Iterator[Source]:
+        """Yield the one measurement."""
+        yield Source(self.model, self.measure, self.seed)
+
+    def kinds(self) -> Mapping[str, str]:
+        """Return the kind that the measure has to be of."""
+        return {self.measure: "corrupted_samples"}
+
+
 class SurfacePanel(Panel):
     """One surface: a function of a model's answer, around one ``image`` where the measure is in input space."""
 
@@ -473,6 +494,7 @@ class TableScatter(FigureKind):
 
     ``x`` and ``y`` are the columns' keys. Where the paper prints both numbers, its point is shown as well. ``log_x``
     makes the axis of x logarithmic; ``correlation`` says how well the two orders of the rows agree, by Spearman's ρ.
+    ``fewest`` is how many rows have to be measured: among many printed points a single one says something.
     """
 
     implementation: ClassVar[str] = "robustrepro.figures.table_scatter:draw"
@@ -482,11 +504,12 @@ class TableScatter(FigureKind):
     y: Key
     log_x: bool = False
     correlation: bool = False
+    fewest: int = Field(default=2, ge=1)
 
     def can_show(self, measured: Collection[Place]) -> bool:
-        """Tell whether two rows at least have both numbers."""
+        """Tell whether enough rows have both numbers."""
         of_axes = [{place.row for place in measured if place.column == axis} for axis in (self.x, self.y)]
-        return len(set.intersection(*of_axes)) > 1
+        return len(set.intersection(*of_axes)) >= self.fewest
 
     def tables(self) -> Iterator[str]:
         """Yield the table."""
@@ -507,6 +530,7 @@ class SpecificationCurve(FigureKind):
 
 Drawing = Annotated[
     AdversarialSamples
+    | ContactSheet
     | CurvatureSketch
     | DecisionBoundaries
     | GradientPair

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 from pydantic import Field, model_validator
 
+from robustrepro.corruptions.names import CLEAN
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.spec.attacks import (
     AttackSpec,
@@ -25,6 +26,7 @@ from robustrepro.spec.attacks import (
 from robustrepro.spec.audit import AuditBall
 from robustrepro.spec.base import Implemented, Name, Number
 from robustrepro.spec.config import validated
+from robustrepro.spec.corruptions import CorruptionName
 from robustrepro.spec.models import Side
 from robustrepro.spec.objectives import FunctionOfLogits
 from robustrepro.spec.strict_yaml import Tree
@@ -338,25 +340,6 @@ class Losses(OfExamples):
     columns: ClassVar[frozenset[str] | None] = EXAMPLE | {"loss"}
 
 
-CorruptionName = Literal[
-    "gaussian_noise",
-    "shot_noise",
-    "impulse_noise",
-    "defocus_blur",
-    "glass_blur",
-    "motion_blur",
-    "zoom_blur",
-    "snow",
-    "frost",
-    "fog",
-    "brightness",
-    "contrast",
-    "elastic_transform",
-    "pixelate",
-    "jpeg_compression",
-]
-
-
 class Corrupted(OfExamples):
     """A model on images corrupted as in ImageNet-C (Hendrycks & Dietterich 2019), one row per image and corrupted set.
 
@@ -367,6 +350,10 @@ class Corrupted(OfExamples):
     ----------
     corruptions, severities
         Which; all 15 at 1 to 5 when not said.
+    clean
+        Whether the images are classified as they are, too: the corruption ``clean``, of severity 0.
+    images
+        ``generated`` here, or the ``official`` ones of ImageNet-C, from the folder ``imagenet-c`` of the mirror.
     jpeg_quality
         Of the JPEG that a corrupted image is saved as before it is classified: 85 in ImageNet-C; none when not said.
     """
@@ -379,6 +366,8 @@ class Corrupted(OfExamples):
     severities: Annotated[list[Annotated[int, Field(ge=1, le=5)]], Field(min_length=1)] = Field(
         default_factory=lambda: [1, 2, 3, 4, 5]
     )
+    clean: bool = False
+    images: Literal["generated", "official"] = "generated"
     jpeg_quality: Annotated[int, Field(ge=1, le=95)] | None = None
 
     cost: ClassVar[Cost] = Cost(gpu=1, memory_mb=3000, minutes=120)
@@ -390,11 +379,36 @@ class Corrupted(OfExamples):
         for name, values in (("corruptions", self.corruptions), ("severities", self.severities)):
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: expected each once, found {', '.join(map(str, values))}")
+        if self.images == "official" and self.jpeg_quality is not None:
+            raise ValueError("jpeg_quality: the official images are saved as JPEG already")
         return self
 
     def known_values(self, kept_epochs: Sequence[int] = ()) -> Mapping[str, Collection[Any]]:  # noqa: ARG002
         """Return its corruptions and severities."""
-        return {"corruption": self.corruptions, "severity": self.severities}
+        clean = ([CLEAN], [0]) if self.clean else ([], [])
+        return {"corruption": [*clean[0], *self.corruptions], "severity": [*clean[1], *self.severities]}
+
+
+class CorruptedSamples(Measurement):
+    """One test image, by its index, under every corruption at every severity, and what a model takes it for.
+
+    Images are those that a measurement of the kind corrupted classifies, without the JPEG.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.measurements.corrupted_samples:measure"
+    kind: Literal["corrupted_samples"]
+    image: Annotated[int, Field(ge=0)] = 0
+    corruptions: Annotated[list[CorruptionName], Field(min_length=1)] = Field(
+        default_factory=lambda: [*get_args(CorruptionName)]
+    )
+
+    cost: ClassVar[Cost] = Cost(gpu=1, memory_mb=3000)
+    statistic: ClassVar[Any] = "count"
+    columns: ClassVar[frozenset[str] | None] = EXAMPLE | {"corruption", "severity", "channel", "y", "x", "value"}
+
+    def known_values(self, kept_epochs: Sequence[int] = ()) -> Mapping[str, Collection[Any]]:  # noqa: ARG002
+        """Return its corruptions, and that there is the image as it is."""
+        return {"corruption": [CLEAN, *self.corruptions]}
 
 
 class InputGeometry(OfExamples):
@@ -590,6 +604,7 @@ class ParameterDistance(Measurement):
 KINDS: dict[str, type[Measurement]] = {
     "attack": Attack,
     "corrupted": Corrupted,
+    "corrupted_samples": CorruptedSamples,
     "curve": CurveOfAttacks,
     "decision_boundary": DecisionBoundary,
     "history": History,

@@ -55,7 +55,8 @@ class Column(Declaration):
     statistic
         What is computed of it: the kind's own when not said.
     rows
-        Which rows of the measurement, by the values of its columns: ``{epsilon: 8/255}`` of a curve.
+        Which rows of the measurement, by the values of its columns, one or several of each: ``{epsilon: 8/255}`` of a
+        curve.
     unit, decimals
         Of the numbers: the statistic's own, or the table's where it has one, when not said.
     of
@@ -71,7 +72,7 @@ class Column(Declaration):
     group: str | None = None
     measure: Name | Annotated[list[Name], Field(min_length=1)] | None = None
     statistic: DeclaredStatistic | None = None
-    rows: dict[str, Selected] | None = None
+    rows: dict[str, Selected | Annotated[list[Selected], Field(min_length=1)]] | None = None
     unit: str | None = None
     decimals: int | None = Field(default=None, ge=0, le=6)
     of: list[Key] | None = Field(default=None, min_length=1, max_length=2)

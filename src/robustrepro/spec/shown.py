@@ -31,20 +31,41 @@ def check_columns(where: str, measure: str, names: Iterable[str], known: Collect
         raise unknown_name(f"column of {measure} in {where}", min(unknown), known)
 
 
-def check_rows(where: str, measure: str, rows: Mapping[str, Any], known: Mapping[str, Collection[Any]]) -> None:
+def check_rows(
+    where: str,
+    measure: str,
+    rows: Mapping[str, Any],
+    known: Mapping[str, Collection[Any]],
+    in_paper: Mapping[str, Collection[Any]],
+) -> None:
     """Refuse a choice of rows that a measure will not have, as far as the values of its columns are known.
+
+    Of several values it needs to have one at least, and the others as its paper declares it: a scale may measure less.
+
+    Parameters
+    ----------
+    where
+        Where the rows are chosen.
+    measure, rows
+        The measure, and the chosen value of each column, or values.
+    known, in_paper
+        The values that its columns will have, and those that they would have without the scale's changes.
 
     Raises
     ------
     UserError
         Which names the column, the value and the measure.
     """
-    chosen_values = {name: chosen if isinstance(chosen, list) else [chosen] for name, chosen in rows.items()}
-    for column, value in ((name, value) for name, values in chosen_values.items() for value in values):
-        if column in known and value not in known[column]:
-            values = ", ".join(map(str, known[column]))
-            chosen = f"{value:g}" if isinstance(value, float) else value
-            raise UserError(f"{where}: {measure} has no rows of {column} {chosen}; expected one of {values}")
+    for column, chosen in ((column, chosen) for column, chosen in rows.items() if column in known):
+        several = isinstance(chosen, list)
+        allowed = {*known[column], *in_paper.get(column, ())} if several else known[column]
+        unknown = [value for value in (chosen if several else [chosen]) if value not in allowed]
+        if not unknown and several and not any(value in known[column] for value in chosen):
+            unknown = chosen
+        if unknown:
+            values, first = ", ".join(map(str, known[column])), unknown[0]
+            shown = f"{first:g}" if isinstance(first, float) else first
+            raise UserError(f"{where}: {measure} has no rows of {column} {shown}; expected one of {values}")
 
 
 def check_one_row_per_image(
@@ -158,4 +179,5 @@ def _check_series(where: str, series: Series, figure: Comparison, declarations: 
     check_history(where, series.model, series.measure, names, declarations)
     kept = kept_epochs(series.model, declarations.models)
     values = {**measure.known_values(kept), **{column: [value] for column, value in series.columns.items()}}
-    check_rows(where, series.measure, series.rows, values)
+    in_paper = declarations.measure_in_paper(series.measure).known_values(kept)
+    check_rows(where, series.measure, series.rows, values, in_paper)

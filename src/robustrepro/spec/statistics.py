@@ -6,7 +6,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
-from robustrepro.spec.base import LAZY, Implemented, Number
+from robustrepro.spec.base import LAZY, Declaration, Implemented, Number
+from robustrepro.spec.corruptions import CorruptionName
+
+ErrorShare = Annotated[Number, Field(ge=0, le=1)]
 
 
 class Statistic(Implemented):
@@ -64,6 +67,21 @@ class Score(Statistic):
     failures: Literal["zero", "largest"] = "zero"
     of: Literal["mean", "median", "trimmed_mean", "carriers"] = "mean"
     scale: Annotated[Number, Field(gt=0)] = 1.0
+
+
+class Gain(Statistic):
+    """How much accuracy perturbed weights win on adversarial examples where they lose little on the images themselves.
+
+    Of a measurement of perturbed weights: among the methods and percentages at which at most ``loses`` points of the
+    accuracy on the images are lost, the largest difference of the accuracy on the adversarial examples to that at 0%,
+    in points.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.tables.distances:gain"
+    unit: ClassVar[str] = "points"
+    needs: ClassVar[tuple[str, ...]] = ("index", "label", "prediction", "unattacked", "method", "percent")
+    name: Literal["gain"]
+    loses: Annotated[Number, Field(ge=0)]
 
 
 class Mean(Statistic):
@@ -157,10 +175,47 @@ class Maximum(Statistic):
     column: str
 
 
+class CorruptionErrors(Declaration):
+    """Published top-1 errors of a network on ImageNet, as shares: ``clean``, and by corruption at severities 1 to 5."""
+
+    clean: ErrorShare
+    errors: Annotated[
+        dict[CorruptionName, Annotated[list[ErrorShare], Field(min_length=5, max_length=5)]], Field(min_length=1)
+    ]
+
+
+class RelativeCorruptionError(Statistic):
+    """What corruptions take of the accuracy, relative to what they take of that of the ``baseline``: the RmCE.
+
+    1 is the baseline's, and less is more robust.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.tables.corruption_errors:relative_corruption_error"
+    decimals: ClassVar[int] = 3
+    needs: ClassVar[tuple[str, ...]] = ("index", "corruption", "severity", "right")
+    name: Literal["relative_corruption_error"]
+    baseline: CorruptionErrors
+
+
+class AgainstPublishedErrors(Statistic):
+    """How the errors on corrupted sets agree with the published ``errors`` of the same network, over all sets.
+
+    ``of`` is the ``rank_correlation`` (Spearman's ρ), or the ``mean_difference`` in points, above 0 where ours are
+    larger.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.tables.corruption_errors:against_published_errors"
+    needs: ClassVar[tuple[str, ...]] = ("index", "corruption", "severity", "right")
+    name: Literal["against_published_errors"]
+    errors: CorruptionErrors
+    of: Literal["rank_correlation", "mean_difference"]
+
+
 AnyStatistic = Annotated[
     Accuracy
     | AccuracyWithin
     | Score
+    | Gain
     | Mean
     | Percentage
     | Median
@@ -169,7 +224,9 @@ AnyStatistic = Annotated[
     | Settled
     | Total
     | RootOfSum
-    | Maximum,
+    | Maximum
+    | RelativeCorruptionError
+    | AgainstPublishedErrors,
     Field(discriminator="name"),
 ]
 """One line per statistic: this union is their registry."""

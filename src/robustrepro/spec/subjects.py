@@ -9,6 +9,7 @@ from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.lengths import IMAGE_DIMENSIONS, require_lengths_within
 from robustrepro.spec.measurements import (
     Corrupted,
+    CorruptedSamples,
     DecisionBoundary,
     Measurement,
     OfExamples,
@@ -23,6 +24,7 @@ from robustrepro.spec.models import ChosenModel, DerivedModel, GivenModel
 from robustrepro.spec.origins import require_checkpoints
 from robustrepro.spec.paper import Column
 
+IMAGENET = "imagenet"
 POINTS = (2,)
 """The shape of a point of the plane."""
 
@@ -99,14 +101,18 @@ def _check_data(where: str, model: str, name: str, declarations: Declarations) -
             raise UserError(f"{where}: {name} cannot attack {model} on {read}: {why}")
     if declarations.has_pixel_range(read):
         require_lengths_within(f"{where}: {name}", measure, theirs.input_shape)
-    if isinstance(measure, Corrupted) and not _is_square_in_colour(theirs.input_shape):
+    if isinstance(measure, Corrupted | CorruptedSamples) and not _is_square_in_colour(theirs.input_shape):
         raise UserError(
             f"{where}: {name} is for square images in colour, of shape (3, H, H); those of {read} are "
             f"{theirs.input_shape}"
         )
     in_8_bits = declarations.has_pixel_range(read) and not isinstance(declarations.dataset(read), AdversarialDataset)
-    if isinstance(measure, Corrupted) and not in_8_bits:
+    if isinstance(measure, Corrupted | CorruptedSamples) and not in_8_bits:
         raise UserError(f"{where}: {name} is for 8-bit images, which those of {read} are not")
+    if isinstance(measure, Corrupted) and measure.images == "official" and read != IMAGENET:
+        raise UserError(
+            f"{where}: {name} is of the official ImageNet-C, whose images are those of {IMAGENET}, not {read}"
+        )
     if isinstance(measure, DecisionBoundary) and theirs.input_shape != POINTS:
         raise UserError(f"{where}: {name} is for points of the plane; {model} is of {read}")
     if _clips_images(measure, theirs.input_shape) and not declarations.has_pixel_range(read):

@@ -182,11 +182,11 @@ class Measurements:
 
 
 def _matching(rows: pd.DataFrame, chosen: Mapping[str, Any] | None, file: str, *, may_be_none: bool) -> pd.DataFrame:
-    """Return the rows that have these values in these columns."""
+    """Return the rows that have these values in these columns, one or several of each."""
     for column, value in (chosen or {}).items():
         if column not in rows:
             raise UserError(f"{file}: there is no column '{column}'; it has {', '.join(rows.columns)}")
-        rows = rows[rows[column] == value]
+        rows = rows[rows[column].isin(value if isinstance(value, list) else [value])]
     if rows.empty and not may_be_none:
         described = ", ".join(f"{column} {value}" for column, value in (chosen or {}).items())
         raise UserError(f"{file}: it has no rows" + (f" of {described}" if described else ""))

@@ -12,7 +12,7 @@ from scipy.stats import trim_mean
 
 from robustrepro.accuracy import classified_right, right_within
 from robustrepro.errors import UserError
-from robustrepro.tables.statistics import Numbers, Sample, numbers_of, proportion, require, resampled
+from robustrepro.tables.statistics import ROUNDING, Numbers, Sample, numbers_of, proportion, require, resampled
 
 TRIMMED = 0.05
 """Of either end, in a trimmed mean."""
@@ -64,6 +64,33 @@ def score(
     if of == "carriers":
         return Sample(float(carriers(distances)), len(distances))
     return resampled(distances, STATISTICS[of])
+
+
+def gain(rows: pd.DataFrame, loses: float) -> Sample:
+    """Return the largest gain on adversarial examples at a small loss on the images, in points.
+
+    Parameters
+    ----------
+    rows
+        Of a measurement of perturbed weights, with 0% among its percentages.
+    loses
+        How many points of the accuracy on the images may be lost.
+    """
+    require(rows, "index", "label", "prediction", "unattacked", "method", "percent")
+    right = pd.DataFrame(
+        {
+            "images": rows["unattacked"] == rows["label"],
+            "attacked": rows["prediction"] == rows["label"],
+            "method": rows["method"],
+            "percent": rows["percent"],
+        }
+    )
+    accuracy = 100 * right.groupby(["percent", "method"]).mean()
+    if 0 not in accuracy.index.levels[0]:
+        raise UserError("there is no percentage 0, with which the others are compared")
+    whole = accuracy.loc[0].iloc[0]
+    allowed = accuracy[accuracy["images"] >= whole["images"] - loses - ROUNDING]
+    return Sample(float((allowed["attacked"] - whole["attacked"]).max()), rows["index"].nunique())
 
 
 def carriers(numbers: Numbers) -> int:
