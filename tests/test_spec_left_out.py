@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,6 +86,16 @@ def test_a_cell_or_figure_is_made_unless_one_of_its_models_is_left_out(larger: D
     assert set(plan.presented.figures_of("small")) == {f"{FIGURES}/{name}.png" for name in figures}
     # Every table is made, with a word for what is missing.
     assert set(plan.presented.tables_of("small")) == {f"{TABLES}/{name}.json" for name in larger.paper["tables"]}
+
+
+def test_points_of_a_table_are_drawn_without_the_rows_of_models_that_are_left_out(larger: Declarations) -> None:
+    points = {"name": "table_scatter", "table": "others", "x": "pgd", "y": "pgd"}
+    for name, fewest in (("two", 2), ("one", 1)):
+        figure = {"where": "Figure 3", "caption": "A figure", "figure": {**points, "fewest": fewest}}
+        larger.paper["figures"][name] = figure
+    larger.config["leave_out"] = [OTHER]
+    drawn = {Path(file).stem for file in larger.plan().presented.figures_of("small")}
+    assert drawn & {"one", "two"} == {"one"}
 
 
 def test_a_cell_says_for_want_of_which_model_it_is_not_measured(larger: Declarations) -> None:

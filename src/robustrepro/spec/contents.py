@@ -310,7 +310,10 @@ class Contents:
             return False
         drawn = self._declarations.figure(paper, name).figure
         shown = self.figure_shows(paper, name)
-        if any(map(self._declarations.left_out, self.figure_models(paper, name))):
+        needed = [source.model for source in drawn.sources()]
+        if not drawn.shows_rows_alone:
+            needed = self.figure_models(paper, name)
+        if any(map(self._declarations.left_out, needed)):
             return False
         if self._data_left_out(measure for _, measure in shown):
             return False

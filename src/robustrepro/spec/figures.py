@@ -24,7 +24,15 @@ class Source(NamedTuple):
 
 
 class FigureKind(Implemented):
-    """A kind of figure; its implementation draws one from the declaration and a `FigureData`."""
+    """A kind of figure; its implementation draws one from the declaration and a `FigureData`.
+
+    Attributes
+    ----------
+    shows_rows_alone
+        Whether each row of its table stands for itself, so that it can be drawn without those that are not measured.
+    """
+
+    shows_rows_alone: ClassVar[bool] = False
 
     def sources(self) -> Iterator[Source]:
         """Yield the measurements that the figure is drawn from."""
@@ -498,6 +506,7 @@ class TableScatter(FigureKind):
     """
 
     implementation: ClassVar[str] = "robustrepro.figures.table_scatter:draw"
+    shows_rows_alone: ClassVar[bool] = True
     name: Literal["table_scatter"]
     table: Name
     x: Key
