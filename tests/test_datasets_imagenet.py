@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from robustrepro.errors import UserError
 from robustrepro.spec.datasets import ImageNetSpec
 
 MIRROR = Path(os.environ.get("ROBUSTREPRO_MIRROR") or Path(__file__).parents[2] / "shared" / "data")
-SMALL = ImageNetSpec(classes=4, official_examples=6)
-WNIDS = ("n01440764", "n01443537", "n01484850", "n01491361")
+SMALL = ImageNetSpec(classes=3, official_examples=6, official_name=r"image_\d\.JPEG")
+WNIDS = ("n01440764", "n01443537", "n01484850")
 COLOURS = ((250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250), (250, 0, 250))
 
 
@@ -35,12 +36,12 @@ def picture(number: int, size: tuple[int, int] = (300, 260)) -> Image.Image:
 
 @pytest.fixture
 def flat(tmp_path: Path) -> Path:
-    """Return a mirror with six images of four classes, side by side."""
+    """Return a mirror with six images of three classes, side by side."""
     folder = tmp_path / "mirror" / "imagenet"
     (folder / "val").mkdir(parents=True)
     for number in range(6):
         picture(number).save(folder / "val" / f"image_{number}.JPEG")
-    lines = ["file,label", *(f"image_{number}.JPEG,{number % 4}" for number in range(6))]
+    lines = ["file,label", *(f"image_{number}.JPEG,{number % 3}" for number in range(6))]
     (folder / "val_labels.csv").write_text("\n".join(lines))
     return tmp_path / "mirror"
 
@@ -49,7 +50,7 @@ def flat(tmp_path: Path) -> Path:
 def by_class(tmp_path: Path) -> Path:
     """Return a mirror with the same images in a folder for each class."""
     for number in range(6):
-        folder = tmp_path / "classes" / "imagenet" / "val" / WNIDS[number % 4]
+        folder = tmp_path / "classes" / "imagenet" / "val" / WNIDS[number % 3]
         folder.mkdir(parents=True, exist_ok=True)
         picture(number).save(folder / f"image_{number}.JPEG")
     return tmp_path / "classes"
@@ -66,7 +67,7 @@ def test_both_layouts_give_the_images_in_the_order_of_their_names(layout: str, r
     split = load(mirror / "made", "test")
     assert manifest.verified
     assert manifest.train is None
-    assert split.labels.tolist() == [0, 1, 2, 3, 0, 1]
+    assert split.labels.tolist() == [0, 1, 2, 0, 1, 2]
     assert (split.inputs.dtype, tuple(split.inputs.shape)) == (torch.uint8, (6, 3, 224, 224))
     means = split.inputs.float().mean((2, 3))
     assert torch.allclose(means, torch.tensor(COLOURS, dtype=torch.float32), atol=3)
@@ -130,15 +131,15 @@ def test_a_large_file_is_mapped_and_still_held_against_its_manifest(
 
 
 def test_what_a_folder_lacks_is_counted_and_named_and_accepted_only_where_that_is_allowed(flat: Path) -> None:
-    for number in (1, 3, 5):
+    for number in (1, 4, 5):
         (flat / "imagenet/val" / f"image_{number}.JPEG").unlink()
-    with pytest.raises(UserError, match=r"3 of 6 images found; 2 of 4 classes have none \(1, 3\)\. Comp.*\[imagenet\]"):
+    with pytest.raises(UserError, match=r"3 of 6 images found; 1 of 3 classes have none \(1\)\. Comp.*\[imagenet\]"):
         prepared(flat)
     assert not (flat / "made" / "manifest.json").exists()
     manifest = prepared(flat, allowed=True)
     assert not manifest.verified
     assert manifest.gaps is not None
-    assert (manifest.gaps.images, manifest.gaps.missing_classes) == (3, (1, 3))
+    assert (manifest.gaps.images, manifest.gaps.missing_classes) == (3, (1,))
     assert read_manifest(flat / "made") == manifest
     assert load(flat / "made", "test").labels.tolist() == [0, 2, 0]
     assert not load(flat / "made", "test").verified
@@ -178,7 +179,7 @@ def write(name: str, text: str) -> Callable[[Path], None]:
             r"no label of 5 images \(image_1\.JPEG, .*image_5",
         ),
         (write("val_labels.csv", "name,class\na,1"), "expected the columns 'file' and 'label'"),
-        (write("val_labels.csv", "file,label\nimage_0.JPEG,9"), r"1 label \(image_0\.JPEG\) not from 0 to 3"),
+        (write("val_labels.csv", "file,label\nimage_0.JPEG,9"), r"1 label \(image_0\.JPEG\) not from 0 to 2"),
         (remove(*(f"val/image_{number}.JPEG" for number in range(6))), "there are no images in it"),
     ],
 )
@@ -194,12 +195,12 @@ def test_folders_of_some_classes_alone_need_to_be_told_their_numbers(by_class: P
     for file in (folder / "val" / WNIDS[1]).iterdir():
         file.unlink()
     (folder / "val" / WNIDS[1]).rmdir()
-    with pytest.raises(UserError, match=r"3 of 4 classes have a folder, .* put class_index\.json beside it"):
+    with pytest.raises(UserError, match=r"it has 2 folders, and not one for each of 3 .* put class_index\.json beside"):
         prepared(by_class, allowed=True)
     names = {str(number): [wnid, "a word"] for number, wnid in enumerate(WNIDS)}
     (folder / "class_index.json").write_text(json.dumps(names))
     prepared(by_class, allowed=True)
-    assert load(by_class / "made", "test").labels.tolist() == [0, 2, 3, 0]
+    assert load(by_class / "made", "test").labels.tolist() == [0, 2, 0, 2]
     (folder / "val" / "n99999999").mkdir()
     (folder / "val" / "n99999998").mkdir()
     with pytest.raises(UserError, match=r"2 folders \(n99999998, n99999999\) named after no class of class_index"):
@@ -218,3 +219,58 @@ def test_images_are_made_batch_by_batch(flat: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(imagenet, "BATCH", 4)
     made = make(SMALL, Ingredients(flat / "made", flat))
     assert [len(batch) for batch in made.images.batches] == [4, 2]
+
+
+def test_the_file_of_classes_says_their_numbers_where_there_is_one(by_class: Path) -> None:
+    path = by_class / "imagenet" / "class_index.json"
+    path.write_text(json.dumps({str(2 - number): [wnid, "a word"] for number, wnid in enumerate(WNIDS)}))
+    prepared(by_class)
+    assert load(by_class / "made", "test").labels.tolist() == [2, 1, 0, 2, 1, 0]
+    path.write_text(json.dumps({"5000": [WNIDS[0], "a word"]}))
+    with pytest.raises(UserError, match=r"the numbers of 1 class \(n01440764\) are not from 0 to 2"):
+        prepared(by_class)
+
+
+def test_folders_that_are_no_wordnet_ids_do_not_tell_a_number_by_their_order(by_class: Path) -> None:
+    folder = by_class / "imagenet" / "val"
+    for number, wnid in enumerate(WNIDS):
+        (folder / wnid).rename(folder / str(9 + number))
+    with pytest.raises(UserError, match="not one for each of 3 classes by its WordNet ID"):
+        prepared(by_class)
+
+
+def test_as_many_images_as_the_official_ones_are_not_taken_for_them(flat: Path) -> None:
+    labels = flat / "imagenet" / "val_labels.csv"
+    text = labels.read_text()
+    labels.write_text(text.replace("image_5.JPEG,2", "image_5.JPEG,1"))
+    with pytest.raises(UserError, match="not all classes have as many images"):
+        prepared(flat)
+    labels.write_text(text.replace("image_5.JPEG", "photo.JPEG"))
+    (flat / "imagenet/val/image_5.JPEG").rename(flat / "imagenet/val/photo.JPEG")
+    with pytest.raises(UserError, match=r"1 file \(photo\.JPEG\) not named as the official ones"):
+        prepared(flat)
+    assert not prepared(flat, allowed=True).verified
+
+
+def test_an_image_in_two_folders_is_refused(by_class: Path) -> None:
+    folder = by_class / "imagenet" / "val"
+    shutil.copy(folder / WNIDS[0] / "image_0.JPEG", folder / WNIDS[1])
+    with pytest.raises(UserError, match=r"1 name \(image_0\.JPEG\) of images in more than one folder"):
+        prepared(by_class, allowed=True)
+
+
+def test_an_image_of_sixteen_bits_is_not_cut_to_eight(flat: Path) -> None:
+    path = flat / "imagenet/val/image_0.JPEG"
+    path.unlink()
+    Image.fromarray(np.full((300, 300), 40_000, np.uint16)).save(path, format="PNG")
+    with pytest.raises(UserError, match=r"1 image \(image_0\.JPEG\) cannot be read"):
+        prepared(flat)
+
+
+def test_what_was_prepared_before_stays_where_a_new_preparation_fails(flat: Path) -> None:
+    before = prepared(flat)
+    (flat / "imagenet/val/image_3.JPEG").write_bytes(b"no image")
+    with pytest.raises(UserError, match="cannot be read"):
+        prepared(flat)
+    assert read_manifest(flat / "made") == before
+    assert len(load(flat / "made", "test").labels) == 6

@@ -128,6 +128,8 @@ NUMBERS = {Place("natural", "time"): 4.0, Place("robust", "time"): 12.0, Place("
         ("-this[time] * -1", 12.0),
         ("-this[time] + robust[epochs]", -10.0),
         ("100*(this[time]-natural[time])/natural[time]", 200.0),
+        ("(this[time] >= 12) + (this[time] >= 12.5) + (natural[time] <= 2 * robust[epochs])", 2.0),
+        ("3 * (this[time] - natural[time] >= 8)", 3.0),
     ],
 )
 def test_a_value_is_computed_as_it_is_written(text: str, value: float) -> None:

@@ -80,7 +80,10 @@ def stands_in(lines: list[str], rows: list[list[str]]) -> bool:
     text = [re.sub(r"\tfrom \([^)]*\)", "\t", line).rstrip("\t") for line in lines if line]
     expected = [unmarked("\t".join(row)).rstrip("\t") for row in rows]
     return any(
-        all(line == row or line.endswith(f"\t{row}") for line, row in zip(text[start:], expected, strict=False))
+        all(
+            line in {row, f"{line.partition(chr(9))[0]}\t{row}"}
+            for line, row in zip(text[start:], expected, strict=False)
+        )
         for start in range(len(text) - len(rows) + 1)
     )
 

@@ -262,6 +262,24 @@ def test_one_seed_is_inconclusive_at_best() -> None:
     assert "one seed cannot carry a claim about training" in judged.why
 
 
+def test_given_weights_have_one_seed_and_images_decide() -> None:
+    made = tables(erm=[3.0], hrm=[56.0])
+    for row in ("erm", "hrm"):
+        cell_of(made, row)["given"] = True
+    assert claim_on(made).verdict == "reproduced"
+    cell_of(made, "hrm")["given"] = False
+    assert claim_on(made).verdict == "inconclusive"
+
+
+def test_given_weights_whose_interval_crosses_would_be_decided_by_more_images() -> None:
+    made = tables(erm=[30.0], hrm=[50.5])
+    for row in ("erm", "hrm"):
+        cell_of(made, row)["given"] = True
+    judged = claim_on(made)
+    assert judged.verdict == "inconclusive"
+    assert "more images would decide" in judged.why
+
+
 def test_one_seed_that_fails_is_not_reproduced() -> None:
     judged = claim_on(tables(erm=[3.0], hrm=[4.0]))
     assert judged.verdict == "not reproduced"

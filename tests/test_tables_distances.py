@@ -89,18 +89,18 @@ def test_within_a_bound_an_example_counts_only_where_it_is_near_enough():
     assert accuracy_within(rows, 0.1).count == 4
 
 
-def sweep(**right: tuple[int, int]) -> pd.DataFrame:
-    """Return a sweep over ten images: of each method and percentage, how many are right, and right under attack."""
+def sweep(**right: tuple[str, str]) -> pd.DataFrame:
+    """Return a sweep: of each method and percentage which images are right, and which under attack, as 1 and 0."""
     rows = []
     for name, (images, attacked) in right.items():
         method, percent = name.split("_")
-        for index in range(10):
+        for index, (image, example) in enumerate(zip(images, attacked, strict=True)):
             rows.append(
                 {
                     "index": index,
                     "label": 0,
-                    "unattacked": int(index >= images),
-                    "prediction": int(index >= attacked),
+                    "unattacked": int(image == "0"),
+                    "prediction": int(example == "0"),
                     "method": method,
                     "percent": int(percent),
                 }
@@ -108,16 +108,27 @@ def sweep(**right: tuple[int, int]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def test_a_gain_is_the_largest_at_a_loss_that_is_allowed():
-    rows = sweep(a_0=(9, 1), a_10=(8, 4), a_20=(5, 7), b_0=(9, 1), b_10=(9, 3), b_20=(8, 6))
-    assert gain(rows, loses=0).value == pytest.approx(20)
-    assert gain(rows, loses=10).value == pytest.approx(50)
-    assert gain(rows, loses=40).value == pytest.approx(60)
-    assert gain(rows[rows["method"] == "a"], loses=10).value == pytest.approx(30)
-    assert gain(rows, loses=10).count == 10
+WHOLE = ("1111111111", "1000000000")
 
 
-def test_without_a_loss_to_allow_a_gain_is_0_and_needs_percentage_0():
-    assert gain(sweep(a_0=(9, 1), a_10=(5, 4)), loses=1).value == 0
+def test_a_gain_is_that_of_the_best_at_a_loss_that_is_allowed():
+    rows = sweep(a_0=WHOLE, a_10=("1111111100", "1111000000"), a_20=("1111000000", "1111111100"), b_0=WHOLE)
+    assert gain(rows, loses=0).value == pytest.approx(0)
+    assert gain(rows, loses=20).value == pytest.approx(30)
+    assert gain(rows, loses=60).value == pytest.approx(70)
+    assert gain(rows, loses=60).count == 10
+
+
+def test_a_gain_is_chosen_on_other_images_than_it_is_judged_on():
+    # a_10 wins on even images alone, a_20 on odd ones: each is chosen where it wins, and judged where it does not.
+    rows = sweep(a_0=("1111111111", "0000000000"), a_10=("1111111111", "1010101010"), a_20=("1111111111", "0101010101"))
+    assert gain(rows, loses=0).value == pytest.approx(0)
+
+
+def test_a_gain_has_an_interval_over_images_and_needs_percentage_0():
+    sample = gain(sweep(a_0=WHOLE, a_10=("1111111111", "1111111000")), loses=1)
+    low, high = sample.interval()
+    assert sample.value == pytest.approx(60)
+    assert low < sample.value < high
     with pytest.raises(UserError, match="there is no percentage 0"):
-        gain(sweep(a_10=(9, 1)), loses=1)
+        gain(sweep(a_10=WHOLE), loses=1)

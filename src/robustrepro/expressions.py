@@ -1,5 +1,8 @@
 """Expressions over table cells: numbers, cells, ``+ - * /``, a minus in front, parentheses.
 
+Where that is asked for, a comparison in parentheses, ``(this[change] >= 0.1)``, is 1 where it holds and else 0, so that
+a sum of them counts.
+
 Read by hand instead of by Python's parser, so that a message has the place where reading stopped on every version.
 """
 
@@ -22,6 +25,8 @@ _OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "-": operator.sub,
     "*": operator.mul,
     "/": operator.truediv,
+    ">=": lambda left, right: float(left >= right),
+    "<=": lambda left, right: float(left <= right),
 }
 
 
@@ -64,6 +69,8 @@ class Reader:
         As declared.
     cell
         How cells are written in it.
+    compares
+        Whether there may be comparisons in parentheses.
 
     Raises
     ------
@@ -71,8 +78,8 @@ class Reader:
         If some part of the text is no token.
     """
 
-    def __init__(self, what: str, text: str, cell: re.Pattern[str]) -> None:
-        self._what, self._text = what, text
+    def __init__(self, what: str, text: str, cell: re.Pattern[str], *, compares: bool = False) -> None:
+        self._what, self._text, self.compares = what, text, compares
         pattern = re.compile(
             rf"\s*(?:(?P<cell>{cell.pattern})|(?P<number>\d+(?:\.\d+)?)|(?P<symbol>>=|<=|[-+*/()]))\s*", re.ASCII
         )
@@ -151,6 +158,8 @@ def _factor(reader: Reader) -> Node:
     if reader.sees("("):
         reader.take()
         node = read_sum(reader)
+        if reader.compares and reader.sees(*COMPARISONS):
+            node = Operation(reader.take(), node, read_sum(reader))
         if reader.next is None:
             raise reader.error("a '(' is not closed")
         reader.take(")")

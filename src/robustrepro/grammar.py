@@ -2,7 +2,8 @@
 
 A claim's condition, ``table2[hrm, pgd] >= table2[erm, pgd] + 20``, compares cells by their declared keys; its margin is
 in the column's own unit, and both sides are linear in their cells. A cell's value, ``this[time] / natural[time]``, is
-computed from cells of the same table, ``row[column]``, where ``this`` is the row that it stands in.
+computed from cells of the same table, ``row[column]``, where ``this`` is the row that it stands in; a comparison in
+parentheses counts 1 where it holds.
 
 Keys may contain hyphens, so a minus has a space before a cell: ``1 - table2[hrm, pgd]``. What a reading makes of a
 table is a table of its own, ``table2@clipped[hrm, pgd]``, with the rows and columns of the declared one.
@@ -221,7 +222,7 @@ def parse_value(text: str, row: str = THIS) -> Expression:
     UserError
         If the text is no such expression; the message has the place where reading stopped.
     """
-    reader = Reader("value", text, CELL_OF_TABLE)
+    reader = Reader("value", text, CELL_OF_TABLE, compares=True)
     tree = read_sum(reader)
     reader.require_end()
     cells = dict.fromkeys(_place_of(token.text, row) for token in reader.tokens if token.kind == "cell")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +27,7 @@ log = logging.getLogger("robustrepro")
 
 IMAGES, LABELS, CLASSES = "val", "val_labels.csv", "class_index.json"
 """The folder of the images; where they lie in it side by side, the file with their labels; the number of each class."""
+WORDNET_ID = r"n\d{8}"
 SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
 BATCH = 64
 NAMED = 5
@@ -109,6 +112,9 @@ def labelled_images(folder: Path, declared: ImageNetSpec) -> list[Labelled]:
         found = [Labelled(file, labels[file.name]) for file in files]
     if not found:
         raise UserError(f"{images}: there are no images in it ({', '.join(sorted(SUFFIXES))})")
+    counts = Counter(image.file.name for image in found)
+    if twice := sorted(name for name, count in counts.items() if count > 1):
+        raise UserError(f"{images}: {_counted(twice, 'name')} of images in more than one folder; expected each once")
     return sorted(found, key=lambda image: image.file.name)
 
 
@@ -121,6 +127,10 @@ def in_words(gaps: Gaps, declared: ImageNetSpec) -> str:
         some = ", ".join(map(str, gaps.missing_classes[:NAMED]))
         more = ", ..." if len(gaps.missing_classes) > NAMED else ""
         parts.append(f"{len(gaps.missing_classes):,} of {declared.classes:,} classes have none ({some}{more})")
+    if gaps.uneven and not parts:
+        parts.append("not all classes have as many images")
+    if gaps.others:
+        parts.append(f"{_counted(gaps.others, 'file')} not named as the official ones")
     return "; ".join(parts)
 
 
@@ -136,26 +146,36 @@ def _is_image(path: Path) -> bool:
 
 
 def _gaps(images: Sequence[Labelled], declared: ImageNetSpec, unreadable: Sequence[str] = ()) -> Gaps | None:
-    missing = sorted(set(range(declared.classes)) - {image.label for image in images})
-    if len(images) == declared.official_examples and not missing:
-        return None
-    return Gaps(images=len(images), missing_classes=tuple(missing), unreadable=tuple(unreadable))
+    """Return what keeps images from being the official ones, as far as their names and labels tell."""
+    sizes = Counter(image.label for image in images)
+    gaps = Gaps(
+        images=len(images),
+        missing_classes=tuple(sorted(set(range(declared.classes)) - sizes.keys())),
+        unreadable=tuple(unreadable),
+        others=tuple(image.file.name for image in images if not re.fullmatch(declared.official_name, image.file.name)),
+        uneven=len(set(sizes.values())) > 1,
+    )
+    return None if gaps == Gaps(images=declared.official_examples) else gaps
 
 
 def _numbers_of_classes(folder: Path, names: list[str], declared: ImageNetSpec) -> dict[str, int]:
-    """Return the number of each class that has a folder: its place in order if all have one, else from a file."""
-    if len(names) == declared.classes:
-        return {name: number for number, name in enumerate(sorted(names))}
+    """Return the number of each class that has a folder: from a file, or else its place in order if all have one."""
     path = folder / CLASSES
     try:
         known = {entry[0]: int(number) for number, entry in json.loads(path.read_text(encoding="utf-8")).items()}
     except FileNotFoundError:
+        if len(names) == declared.classes and all(re.fullmatch(WORDNET_ID, name) for name in names):
+            return {name: number for number, name in enumerate(sorted(names))}
         raise UserError(
-            f"{folder / IMAGES}: {len(names)} of {declared.classes} classes have a folder, so that their order does "
-            f'not tell their numbers; put {CLASSES} beside it, such as {{"0": ["n01440764", "tench"], ...}}'
+            f"{folder / IMAGES}: it has {len(names)} folders, and not one for each of {declared.classes} classes by "
+            "its WordNet ID, so that their order does not tell their numbers; put "
+            f'{CLASSES} beside it, such as {{"0": ["n01440764", "tench"], ...}}'
         ) from None
     except (ValueError, AttributeError, TypeError, KeyError, IndexError) as error:
         raise UserError(f'{path}: expected a mapping such as {{"0": ["n01440764", "tench"]}} ({error})') from None
+    if wrong := [name for name, number in known.items() if not 0 <= number < declared.classes]:
+        some = _counted(wrong, "class", "classes")
+        raise UserError(f"{path}: the numbers of {some} are not from 0 to {declared.classes - 1}")
     if unknown := [name for name in names if name not in known]:
         raise UserError(f"{folder / IMAGES}: {_counted(unknown, 'folder')} named after no class of {path.name}")
     return known
@@ -186,8 +206,11 @@ def _decoded(
     for number, image in enumerate(images, start=1):
         try:
             with Image.open(image.file) as picture:
+                if picture.mode[0] in "IF":  # of more than 8 bits, which Pillow would cut off
+                    raise ValueError(f"mode {picture.mode}")
                 pixels = np.asarray(middle(picture.convert("RGB"))).transpose(2, 0, 1)
-        except (OSError, ValueError, SyntaxError):  # what Pillow raises for damaged files of one kind or another
+        # What Pillow raises for damaged files of one kind or another, and for absurdly large ones.
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             unreadable.append(image.file.name)
             continue
         kept.append(image)
@@ -205,7 +228,8 @@ def _unreadable_in_words(names: Sequence[str]) -> str:
     return f"{_counted(names, 'image')} cannot be read"
 
 
-def _counted(names: Sequence[str], what: str) -> str:
+def _counted(names: Sequence[str], what: str, several: str = "") -> str:
     """Return how many there are, and the first of them: ``7 images (a, b, c, d, e, ...)``."""
     some = ", ".join(names[:NAMED])
-    return f"{len(names)} {what}{'s' if len(names) > 1 else ''} ({some}{', ...' if len(names) > NAMED else ''})"
+    words = (several or f"{what}s") if len(names) > 1 else what
+    return f"{len(names)} {words} ({some}{', ...' if len(names) > NAMED else ''})"

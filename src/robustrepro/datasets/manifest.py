@@ -82,11 +82,16 @@ class MadeFrom(Declaration):
 
 
 class Gaps(Declaration):
-    """What a folder of images lacks: how many ``images`` it has, which classes have none, and what cannot be read."""
+    """What a folder of images lacks: how many ``images`` it has, which classes have none, and what cannot be read.
+
+    ``others`` are files with other names than the official ones, and ``uneven`` says that not all classes have as many.
+    """
 
     images: int
     missing_classes: tuple[int, ...] = ()
     unreadable: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    uneven: bool = False
 
 
 class Manifest(Declaration):

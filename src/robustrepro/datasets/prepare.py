@@ -75,9 +75,9 @@ def prepare(
 
 
 def _prepare_streamed(declared: Dataset, made: StreamedDataset, folder: Path) -> Manifest:
-    """Store a data set while it is made; until then what was there before has no manifest."""
-    (folder / MANIFEST).unlink(missing_ok=True)
-    test, gaps = store_streamed(made, folder / TEST), made.gaps()
+    """Store a data set while it is made; what was there before stays until all of it is."""
+    test = store_streamed(made, folder / TEST, lambda: (folder / MANIFEST).unlink(missing_ok=True))
+    gaps = made.gaps()
     manifest = Manifest(
         name=declared.name,
         spec=declared.model_dump(mode="json"),

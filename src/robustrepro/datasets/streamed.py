@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from robustrepro.datasets.examples import StreamedImages
-from robustrepro.datasets.manifest import Gaps, TensorFile, read_manifest, remake
+from robustrepro.datasets.manifest import Gaps, TensorFile, read_manifest
 from robustrepro.errors import UserError
 from robustrepro.files import atomic_path, sha256_of
 
@@ -50,11 +50,12 @@ class StreamedDataset:
     gaps: Callable[[], Gaps | None]
 
 
-def store_streamed(made: StreamedDataset, path: Path) -> TensorFile:
+def store_streamed(made: StreamedDataset, path: Path, before_replacing: Callable[[], object]) -> TensorFile:
     """Write ``inputs``, ``names`` and ``labels`` as safetensors, and say what was written.
 
     ``names`` has the bytes of each name in UTF-8, filled up with zeros, uint8, shape (N, longest). The library writes a
-    file from tensors in memory alone, and these are too large for it: so its header is written here, last.
+    file from tensors in memory alone, and these are too large for it: so its header is written here, last. Then
+    ``before_replacing`` is called, and the file takes the place of the one before.
     """
     size = math.prod(made.images.shape)
     if size % ALIGNMENT:
@@ -81,6 +82,7 @@ def store_streamed(made: StreamedDataset, path: Path) -> TensorFile:
                 )
             )
         written, digest = partial.stat().st_size, sha256_of(partial)
+        before_replacing()
     return TensorFile(
         name=path.name,
         sha256=digest,
@@ -104,7 +106,7 @@ def load_names(folder: Path) -> list[str]:
         with safe_open(path, framework="np") as file:
             encoded = file.get_tensor("names")
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: no names of image files ({error}). {remake(folder)}") from None
+        raise UserError(f"{path}: its images have no names of files ({error})") from None
     return [bytes(name).rstrip(b"\0").decode() for name in encoded]
 
 

@@ -32,10 +32,11 @@ def draw(declared: ContactSheet, data: FigureData) -> Figure:
     severities = sorted(corrupted["severity"].unique())
     figure = Figure(figsize=(SIDE * (len(severities) + 1.3), SIDE * len(names) + 0.8), layout="constrained")
     axes = figure.subplots(len(names), len(severities), squeeze=False)
+    panels = dict(iter(corrupted.groupby(["corruption", "severity"])))
     for name, row in zip(names, axes, strict=True):
         changed = False
         for severity, axis in zip(severities, row, strict=True):
-            panel = corrupted[(corrupted["corruption"] == name) & (corrupted["severity"] == severity)]
+            panel = panels[name, severity]
             image = pixels(panel)
             changed |= bool((image != clean).any())
             draw_image(axis, image)
@@ -48,11 +49,11 @@ def draw(declared: ContactSheet, data: FigureData) -> Figure:
     for severity, axis in zip(severities, axes[0], strict=True):
         axis.set_title(str(severity), fontsize=style.LABEL, pad=3)
     as_it_is = rows[rows["corruption"] == CLEAN].iloc[0]
-    said = "right" if as_it_is["prediction"] == as_it_is["label"] else "wrong"
+    verdict = "right" if as_it_is["prediction"] == as_it_is["label"] else "wrong"
     style.note(
         figure,
         data.scale,
         f"test image {int(as_it_is['index'])}; columns are severities",
-        f"red frame: misclassified by {declared.model} ({said} without corruption)",
+        f"red frame: misclassified by {declared.model} ({verdict} without corruption)",
     )
     return figure

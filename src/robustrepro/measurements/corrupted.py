@@ -17,7 +17,7 @@ from robustrepro.corruptions.official import OfficialSets
 from robustrepro.corruptions.seeded import SeededCorruptions
 from robustrepro.datasets.streamed import load_names
 from robustrepro.datasets.tensors import Split, as_float
-from robustrepro.measurements.step import Columns
+from robustrepro.measurements.step import Columns, Measured
 from robustrepro.measurements.trained import Trained
 from robustrepro.mirror import in_mirror
 from robustrepro.spec.corruptions import CorruptionName
@@ -38,7 +38,7 @@ class Batch(NamedTuple):
     positions: list[int]
 
 
-def measure(trained: Trained, declared: Corrupted, progress: Progress) -> Columns:
+def measure(trained: Trained, declared: Corrupted, progress: Progress) -> Measured:
     """Classify images under every corruption at every severity, batch by batch.
 
     An image's randomness depends on its index, the corruption and the severity alone: every model sees the same images.
@@ -62,11 +62,11 @@ def measure(trained: Trained, declared: Corrupted, progress: Progress) -> Column
     progress.expect(answers.numel())
     batches = itertools.chain(_clean_batches(split, index) if clean else [], corrupted(trained, declared, index, sets))
     for batch in batches:
-        found = predictions(trained.network, as_float(torch.from_numpy(batch.images)), trained.device)
-        answers[[rows[each] for each in batch.sets], batch.positions] = found
+        predicted = predictions(trained.network, as_float(torch.from_numpy(batch.images)), trained.device)
+        answers[[rows[each] for each in batch.sets], batch.positions] = predicted
         progress.advance(len(batch.images))
     label, prediction = split.labels[index].repeat(len(rows)), answers.flatten()
-    return {
+    columns: Columns = {
         "index": index.repeat(len(rows)),
         "label": label,
         "corruption": np.repeat([name for name, _ in rows], len(index)),
@@ -74,6 +74,7 @@ def measure(trained: Trained, declared: Corrupted, progress: Progress) -> Column
         "prediction": prediction,
         "right": prediction == label,
     }
+    return Measured(columns, {"images": declared.images} if declared.images == "official" else {})
 
 
 def _clean_batches(split: Split, index: Tensor) -> Iterator[Batch]:
@@ -96,7 +97,8 @@ def _official_batches(trained: Trained, declared: Corrupted, index: Tensor, _: S
     """Yield the official images, as they lie in folders and archives; of other sets together, if need be."""
     names = load_names(trained.data)
     folder = in_mirror("imagenet-c", "the official images of ImageNet-C", "have them generated ('images: generated')")
-    official = OfficialSets(folder, declared.corruptions, declared.severities)
+    allowed = declared.allow_unverified
+    official = OfficialSets(folder, declared.corruptions, declared.severities, allow_unverified=allowed)
     some = official.images([names[place] for place in index.tolist()])
     while together := list(itertools.islice(some, BATCH)):
         yield Batch(

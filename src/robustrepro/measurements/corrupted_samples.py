@@ -47,9 +47,10 @@ def measure(trained: Trained, declared: CorruptedSamples, progress: Progress) ->
     for name, severity in sets:
         images[name, severity] = seeded.corrupted(name, severity, clean, [declared.image])
         progress.advance(1)
-    said = predictions(trained.network, as_float(torch.from_numpy(np.concatenate([*images.values()]))), trained.device)
+    shown = as_float(torch.from_numpy(np.concatenate([*images.values()])))
+    answers = predictions(trained.network, shown, trained.device)
     rows = []
-    for (name, severity), image, prediction in zip(images, images.values(), said.tolist(), strict=True):
+    for (name, severity), image, prediction in zip(images, images.values(), answers.tolist(), strict=True):
         pixels = _smaller(image[0])
         channel, y, x = (places.ravel() for places in np.indices(pixels.shape))
         rows.append(

@@ -8,6 +8,7 @@ import os
 import pickle
 import re
 import tempfile
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -100,16 +101,18 @@ def _of_torchvision(name: str) -> Given:
     file = Path(urlsplit(address).path).name
     mirror = os.environ.get(VARIABLE)
     path = Path(mirror, TORCHVISION_FOLDER, file) if mirror else None
-    content = path.read_bytes() if path is not None and path.is_file() else _downloaded(name, address, file, path)
+    is_there = path is not None and path.is_file()
+    content = path.read_bytes() if path is not None and is_there else _downloaded(name, address, file, path)
+    place = str(path) if is_there else f"{file} from {urlsplit(address).netloc}"
     digest = hashlib.sha256(content).hexdigest()
     expected = HASH_IN_NAME.search(file)
     if expected and not digest.startswith(expected[1]):
-        raise UserError(f"{path or file}: sha256 {digest} found, one that begins with {expected[1]} expected")
+        raise UserError(f"{place}: sha256 {digest} found, one that begins with {expected[1]} expected")
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise UserError(f"{path or file}: not a file of weights ({error})") from None
-    return Given(state, f"torchvision, {name}", str(path or file), digest)
+        raise UserError(f"{place}: not a file of weights ({error})") from None
+    return Given(state, f"torchvision, {name}", place, digest)
 
 
 def _names_in(kind: str) -> list[str]:
@@ -123,7 +126,7 @@ def _downloaded(name: str, address: str, file: str, path: Path | None) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         try:
             torch.hub.download_url_to_file(address, f"{folder}/{file}", progress=False)
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             where = path or f"{TORCHVISION_FOLDER}/{file} of the folder that data.mirror in config.yaml names"
             raise UserError(
                 f"{name}: {file} could not be downloaded from {urlsplit(address).netloc} ({error}). Put it at {where}; "

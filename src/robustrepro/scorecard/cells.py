@@ -15,7 +15,7 @@ from robustrepro.grammar import Cell, Expression, Place
 from robustrepro.layout import Layout
 
 KEYS = ["table", "row", "column"]
-OF_CELL = ("status", "why", "printed")
+OF_CELL = ("status", "why", "printed", "given")
 OF_COLUMN = ("unit", "decimals", "accuracy")
 OF_SAMPLE = ("value", "low", "high")
 
@@ -28,7 +28,8 @@ class TableCells:
     ----------
     cells
         One row per cell, with the index ``KEYS``: ``status`` and ``why``; ``printed``, empty where the paper prints
-        nothing; and the column's ``unit``, ``decimals`` and ``accuracy`` (whether it is one, in percent).
+        nothing; ``given``, whether all models behind it have given weights; and the column's ``unit``, ``decimals`` and
+        ``accuracy`` (whether it is one, in percent).
     samples
         Every measured cell with every seed, with the index ``KEYS`` and ``seed``: its ``value``, and the ends ``low``
         and ``high`` of the 95% interval that this seed's rows alone give, NaN where they give none.

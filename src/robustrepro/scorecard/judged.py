@@ -49,6 +49,8 @@ class Judged:
         Whether every number in it is an accuracy below ``FLOOR``, so that a margin missed is no lead of another model.
     over_images
         Whether the interval is over the images of one seed: of the only one, or where all seeds come to the same.
+    given
+        Whether all weights behind it are given, so that there is nothing that another seed could tell.
     bound, limit
         What the bound comes to where no accuracy can meet it, and how near the subject can come.
     """
@@ -64,6 +66,7 @@ class Judged:
     on_the_floor: bool
     seeds_to_decide: int | None = None
     over_images: bool = False
+    given: bool = False
     bound: float | None = None
     limit: float | None = None
 

@@ -85,7 +85,7 @@ def _combined(judged: tuple[Judged, ...]) -> Judgement:
         return Judgement(Verdict.INCONCLUSIVE, f"{why}; {_what_would_decide(crossing)}", judged)
     if any(condition.ranks_what_is_broken for condition in judged):
         return Judgement(Verdict.INCONCLUSIVE, f"every comparison holds, but {ON_THE_FLOOR}", judged)
-    if min(condition.seeds for condition in judged) == 1:
+    if any(condition.seeds == 1 and not condition.given for condition in judged):
         why = "every comparison holds, but one seed cannot carry a claim about training"
         return Judgement(Verdict.INCONCLUSIVE, why, judged)
     return Judgement(Verdict.REPRODUCED, f"every comparison holds with its whole 95% interval {_over(judged)}", judged)
@@ -101,7 +101,7 @@ def _over(judged: Sequence[Judged]) -> str:
 
 def _what_would_decide(crossing: Sequence[Judged]) -> str:
     """Return how many seeds would decide, at the same means and spreads."""
-    if any(condition.seeds == 1 for condition in crossing):
+    if any(condition.seeds == 1 and not condition.given for condition in crossing):
         return "how many seeds would decide, two or more would tell"
     if any(condition.over_images for condition in crossing):
         return "more images would decide, and not more seeds"
@@ -144,6 +144,7 @@ def judge_condition(condition: Condition, tables: TableCells) -> Judged:
         accuracies and all(number.value < FLOOR for number in compared),
         None if beyond else margins.seeds_to_decide,
         margins.over_images,
+        all(tables.of(cell, "given") for cell in cells),
         *(beyond or (None, None)),
     )
 

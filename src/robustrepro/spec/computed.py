@@ -105,7 +105,9 @@ class ComputedJobs(JobMaker):
         if not isinstance(declared, GivenModel):
             raise UserError(f"{model} is trained, not derived or given")
         content["given"] = declared.given.model_dump(mode="json")
-        return Job("derive", spec_of(runs_of(network), **content), tuple(inputs))
+        return Job(
+            "derive", spec_of(runs_of(network), **content), tuple(inputs), cost=Cost(memory_mb=3000, minutes=120)
+        )
 
     def measurement(self, measure: str, subject: str, seed: int | str, shard: int | str | None = None, **_: Any) -> Job:
         """Return the job that measures a model, or a pair joined by ``+``; with a shard, a part of the rows."""

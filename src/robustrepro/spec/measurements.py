@@ -354,6 +354,8 @@ class Corrupted(OfExamples):
         Whether the images are classified as they are, too: the corruption ``clean``, of severity 0.
     images
         ``generated`` here, or the ``official`` ones of ImageNet-C, from the folder ``imagenet-c`` of the mirror.
+    allow_unverified
+        Whether tar files other than the official ones are read. Images that lie there unpacked have no checksum.
     jpeg_quality
         Of the JPEG that a corrupted image is saved as before it is classified: 85 in ImageNet-C; none when not said.
     """
@@ -368,6 +370,7 @@ class Corrupted(OfExamples):
     )
     clean: bool = False
     images: Literal["generated", "official"] = "generated"
+    allow_unverified: bool = False
     jpeg_quality: Annotated[int, Field(ge=1, le=95)] | None = None
 
     cost: ClassVar[Cost] = Cost(gpu=1, memory_mb=3000, minutes=120)

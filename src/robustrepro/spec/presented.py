@@ -39,6 +39,9 @@ class PresentedJobs(JobMaker):
         training = {model: self._account_of(model) for model in models}
         shown = self._contents.table_shows(paper, table)
         shared = {**self._shared(shown), "training": training, "differs": self._from_paper(shown)}
+        # Of weights that are given there is one seed, whatever is asked for.
+        given = [model for model in models if isinstance(self._declarations.origin(model), GivenModel)]
+        shared |= {"given": given} if given else {}
         changed = {row: self._changed_in_row(paper, table, row) for row in self._papers[paper].tables[table].rows}
         files = [self._layout.measurement(*key) for key in self._contents.table(paper, table).measurements]
         return Job("table", self._contents.table_spec(paper, table, changed, shared), found_by_name(files))

@@ -72,9 +72,9 @@ class Score(Statistic):
 class Gain(Statistic):
     """How much accuracy perturbed weights win on adversarial examples where they lose little on the images themselves.
 
-    Of a measurement of perturbed weights: among the methods and percentages at which at most ``loses`` points of the
-    accuracy on the images are lost, the largest difference of the accuracy on the adversarial examples to that at 0%,
-    in points.
+    Of a measurement of perturbed weights: the accuracy on the adversarial examples less that at 0%, in points, of the
+    best of the methods and percentages at which at most ``loses`` points of the accuracy on the images are lost. It is
+    chosen on half of the images and judged on the other half, each in turn.
     """
 
     implementation: ClassVar[str] = "robustrepro.tables.distances:gain"

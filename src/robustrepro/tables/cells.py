@@ -81,7 +81,7 @@ def contents_of(spec: Mapping[str, Any]) -> dict[Place, Content]:
     return {place: contents[place] for cell in spec["cells"] for place in [Place(cell["row"], cell["column"])]}
 
 
-def cell_as_data(place: Place, content: Content, printed: str | None) -> PlainData:
+def cell_as_data(place: Place, content: Content, printed: str | None, given: frozenset[str] = frozenset()) -> PlainData:
     """Return a cell as the table's JSON has it: our estimate beside the printed number, with every seed's origin.
 
     Parameters
@@ -90,7 +90,10 @@ def cell_as_data(place: Place, content: Content, printed: str | None) -> PlainDa
         Which cell it is, and what it shows of ours.
     printed
         What the paper prints there; None where it prints nothing.
+    given
+        The models whose weights were given, or are derived from such.
     """
+    sources = [source["model"] for value in content.values for source in value.sources]
     estimate = estimate_over([value.sample for value in content.values]) if content.values else None
     printed_value = parse_printed(printed).value if printed else None
     return {
@@ -103,6 +106,7 @@ def cell_as_data(place: Place, content: Content, printed: str | None) -> PlainDa
         "interval": estimate and estimate.interval,
         "interval_kind": estimate and estimate.kind,
         "seeds": len(content.values),
+        "given": bool(sources) and given.issuperset(sources),
         "printed": printed or None,
         "printed_value": printed_value,
         "difference": estimate.mean - printed_value if estimate and printed_value is not None else None,

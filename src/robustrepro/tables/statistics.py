@@ -91,22 +91,28 @@ def accuracy(rows: pd.DataFrame) -> Sample:
 
 
 def mean(rows: pd.DataFrame, column: str) -> Sample:
-    """Return the mean of a column."""
-    return resampled(numbers_of(rows, column), np.mean)
-
-
-def percentage(rows: pd.DataFrame, column: str) -> Sample:
-    """Return the mean of a column of shares, in percent; of an image with several rows, their mean counts.
+    """Return the mean of a column; of an image with several rows, their mean counts.
 
     So the interval is over images, and not over rows that are alike.
     """
-    shares = numbers_of(rows, column)
-    if "index" in rows and not rows["index"].is_unique:
-        shares = pd.Series(shares).groupby(rows["index"].to_numpy()).mean().to_numpy()
+    return resampled(_by_index(rows, column), np.mean)
+
+
+def percentage(rows: pd.DataFrame, column: str) -> Sample:
+    """Return the mean of a column of shares, in percent; of an image with several rows, their mean counts."""
+    shares = _by_index(rows, column)
     if len(shares) and not 0 <= shares.min() <= shares.max() <= 1:
         raise UserError(f"column '{column}' is not of shares: it goes from {shares.min():g} to {shares.max():g}")
     of_mean = resampled(100 * shares, np.mean)
     return replace(of_mean, bounds=PERCENTAGES)
+
+
+def _by_index(rows: pd.DataFrame, column: str) -> Numbers:
+    """Return a column's values, one per image: of several their mean."""
+    numbers = numbers_of(rows, column)
+    if "index" not in rows or rows["index"].is_unique:
+        return numbers
+    return np.asarray(pd.Series(numbers).groupby(rows["index"].to_numpy()).mean())
 
 
 def median(rows: pd.DataFrame, column: str) -> Sample:

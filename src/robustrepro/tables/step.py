@@ -53,7 +53,8 @@ def run(work: Work) -> None:
 def table_of(spec: Any) -> dict[str, Any]:
     """Return a table as its JSON has it."""
     printed = {Place(cell["row"], cell["column"]): cell["text"] for cell in spec["printed"]}
-    cells = [cell_as_data(place, content, printed.get(place)) for place, content in contents_of(spec).items()]
+    given = frozenset(spec.get("given", ()))
+    cells = [cell_as_data(place, content, printed.get(place), given) for place, content in contents_of(spec).items()]
     return {
         **{name: spec[name] for name in CARRIED_OVER},
         "stand_in": bool(spec["stand_ins"]),

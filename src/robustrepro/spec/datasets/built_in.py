@@ -78,7 +78,8 @@ class ImageNetSpec(FormedDataset):
     """The validation images of ILSVRC2012, in a folder of the mirror; there is nothing to train on.
 
     Images are decoded, their shorter side is made ``resized`` pixels long (bilinear), and the middle is cut out. Of the
-    official images there are ``official_examples``; how many a folder has is seen when it is read.
+    official images there are ``official_examples``, as many of each class, with names like ``official_name``; what a
+    folder has is seen when it is read.
     """
 
     implementation: ClassVar[str] = "robustrepro.datasets.imagenet:make"
@@ -89,6 +90,7 @@ class ImageNetSpec(FormedDataset):
     source: str = "ImageNet, the validation images of ILSVRC2012 (Russakovsky et al. 2015)"
     resized: int = 256
     official_examples: int = 50_000
+    official_name: str = r"ILSVRC2012_val_\d{8}\.JPEG"
 
     @property
     def in_words(self) -> str:
