@@ -110,6 +110,18 @@ class Median(Statistic):
     column: str
 
 
+class MedianAbove(Statistic):
+    """The median of those of a column's values that are above a ``threshold``.
+
+    So the margin of the images that a net gets right: of a net that errs on most, that of all images is below 0.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.tables.medians:median_above"
+    name: Literal["median_above"]
+    column: str
+    threshold: Number
+
+
 class Share(Statistic):
     """The share of rows whose value is ``below`` or ``above`` a threshold or ``equals`` a word; of truth by default."""
 
@@ -219,6 +231,7 @@ AnyStatistic = Annotated[
     | Mean
     | Percentage
     | Median
+    | MedianAbove
     | Share
     | Count
     | Settled
