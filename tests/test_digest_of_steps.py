@@ -323,6 +323,8 @@ def add_tables(declared: Declarations) -> None:
     }
     for name in ("mean", "median", "total", "maximum"):
         columns[name] = {"label": name, "measure": "losses", "statistic": {name: "loss"}}
+    above = {"median_above": {"column": "loss", "threshold": 0}}
+    columns["median-above"] = {"label": "median above", "measure": "losses", "statistic": above}
     zeros = {"percentage": "gradient_zeros"}
     columns["zeros"] = {
         "label": "zeros",

@@ -15,6 +15,7 @@ from scipy.stats import binomtest, norm, t
 
 from robustrepro.errors import UserError
 from robustrepro.tables import statistics
+from robustrepro.tables.medians import median_above
 from robustrepro.tables.statistics import (
     MOST_SEEDS,
     PERCENTAGES,
@@ -337,3 +338,11 @@ def test_a_percentage_over_several_rows_of_an_image_is_over_images() -> None:
     rows = pd.DataFrame({"index": [0, 0, 1, 1, 2, 2], "right": [True, True, True, False, False, False]})
     sample = percentage(rows, "right")
     assert (sample.value, sample.count) == (50.0, 3)
+
+
+def test_a_median_above_a_threshold_is_of_those_values_alone():
+    rows = pd.DataFrame({"value": [-3.0, 0.0, 1.0, 2.0, 9.0]})
+    sample = median_above(rows, "value", threshold=0)
+    assert (sample.value, sample.count) == (2.0, 3)
+    with pytest.raises(UserError, match="no value of column 'value' is above 10"):
+        median_above(rows, "value", threshold=10)
