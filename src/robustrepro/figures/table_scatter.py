@@ -147,7 +147,7 @@ def _draw_intervals(axis: Axes, measured: pd.DataFrame, x: pd.DataFrame, y: pd.D
 
 
 def _label(axis: Axes, places: pd.DataFrame) -> None:
-    """Write each point's name beside it, where it covers the fewest other points and names."""
+    """Write each point's name beside it, where it covers the fewest other points, names and numbers of the axes."""
     marks = axis.transData.transform(places[["x", "y"]].to_numpy())
     taken = [Bbox.from_extents(*(mark - MARK), *(mark + MARK)) for mark in marks]
     for _, place in places.iterrows():
@@ -162,7 +162,9 @@ def _label(axis: Axes, places: pd.DataFrame) -> None:
         covered = []
         for position, horizontal, vertical in BESIDE:
             text.set(position=position, ha=horizontal, va=vertical)
-            covered.append(text.get_window_extent().count_overlaps(taken))
+            extent = text.get_window_extent()
+            outside = extent.x0 < axis.bbox.x0 or extent.y0 < axis.bbox.y0  # where the axes' numbers are
+            covered.append(extent.count_overlaps(taken) + outside)
         position, horizontal, vertical = BESIDE[covered.index(min(covered))]
         text.set(position=position, ha=horizontal, va=vertical)
         taken.append(text.get_window_extent())
