@@ -173,6 +173,14 @@ def notes(figure: Figure) -> str:
     return " ".join(text.get_text() for text in figure.texts) + str(figure.get_suptitle())
 
 
+def test_a_name_does_not_cover_the_numbers_of_an_axis_where_there_is_room_elsewhere(tmp_path: Path) -> None:
+    rows: dict[str, tuple[float | None, float | None]] = {"a": (10.0, 20.0), "b": (10.2, 20.0), "c": (90.0, 40.0)}
+    figure = trade_of(tmp_path, rows)
+    (axis,) = figure.axes
+    figure.draw_without_rendering()
+    assert all(text.get_window_extent().x0 >= axis.bbox.x0 for text in axis.texts)
+
+
 def test_the_names_of_close_points_do_not_cover_each_other(tmp_path: Path) -> None:
     figure = trade_of(tmp_path, {"a": (80.0, 20.0), "b": (80.1, 20.1), "c": (80.0, 20.2), "d": (60.0, 0.0)})
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]
