@@ -65,7 +65,7 @@ def test_pixels_are_those_that_a_measurement_of_accuracy_sees(colour: Path, tmp_
 
 
 def test_an_image_that_there_is_not_is_refused(colour: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is no test image 360; it has 360"):
+    with pytest.raises(UserError, match=r"there is no test image 360, .* it has 360. Choose"):
         sampled(colour, tmp_path, image=360, corruptions=["fog"])
 
 

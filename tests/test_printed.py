@@ -107,6 +107,11 @@ def published(folder: Path, content: str) -> Path:
     return path
 
 
+def test_what_is_printed_in_bold_is_shown_without_its_marks(tmp_path: Path) -> None:
+    cells = read_published(published(tmp_path, PUBLISHED.replace("98.71%", "<b>98.71%</b>")), ROWS, COLUMNS)
+    assert cells["erm", "clean"] == "98.71%"
+
+
 def test_printed_numbers_are_kept_as_text_under_the_declared_keys(tmp_path: Path) -> None:
     assert read_published(published(tmp_path, PUBLISHED), ROWS, COLUMNS) == {
         ("erm", "clean"): "98.71%",

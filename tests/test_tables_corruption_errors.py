@@ -128,3 +128,11 @@ def declared_errors() -> tuple[CorruptionErrors, CorruptionErrors]:
     alexnet = statistic_of(tables["coordinates"]["columns"]["rmce"]["statistic"])
     squeezenet = statistic_of(tables["squeezenet"]["columns"]["difference"]["statistic"])
     return alexnet.baseline, squeezenet.errors  # type: ignore[attr-defined]
+
+
+def test_a_few_images_whose_sets_are_all_alike_have_no_interval_of_a_correlation():
+    # Where only image 1 is drawn, every set comes to the same error.
+    rows = rows_of([1, 1], fog=[[1, 1], [0, 1], [0, 1], [0, 1], [0, 1]], snow=[[0, 1], [0, 1], [0, 1], [0, 1], [0, 1]])
+    sample = against_published_errors(rows, BASELINE, "rank_correlation")
+    assert np.isfinite(sample.value)
+    assert sample.interval() is None

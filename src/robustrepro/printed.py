@@ -71,7 +71,7 @@ def heading(group: str | None, label: str) -> str:
 def read_published(
     path: Path, rows: Mapping[str, str], columns: Mapping[str, str], shares: Collection[str] = ()
 ) -> dict[tuple[str, str], str]:
-    """Return what the paper prints in each cell, by the declared keys of row and column.
+    """Return what the paper prints in each cell, without emphasis, by the declared keys of row and column.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def read_published(
                 raise UserError(f"{place}: {error}") from None
             if column in shares and value is not None and not 0 <= value <= 100:
                 raise UserError(f"{place}: printed cell '{text}': expected a share, between 0 and 100%")
-            cells[row, column] = text
+            cells[row, column] = _EMPHASIS.sub("", text)
     return cells
 
 

@@ -18,7 +18,6 @@ from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resiz
 
 from robustrepro.datasets.examples import Ingredients, StreamedImages
 from robustrepro.datasets.manifest import Gaps
-from robustrepro.datasets.official import folder_in_mirror
 from robustrepro.datasets.streamed import StreamedDataset
 from robustrepro.errors import UserError
 from robustrepro.spec.datasets import ImageNetSpec
@@ -30,6 +29,7 @@ IMAGES, LABELS, CLASSES = "val", "val_labels.csv", "class_index.json"
 WORDNET_ID = r"n\d{8}"
 SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
 BATCH = 64
+WITHOUT = "Or leave out the models of these images (leave_out in config.yaml), and they are not measured"
 NAMED = 5
 """So many of what is missing or unreadable are named."""
 
@@ -56,15 +56,16 @@ def make(declared: ImageNetSpec, ingredients: Ingredients) -> StreamedDataset:
         raise UserError(
             f"{declared.name}: its images cannot be downloaded, since they may not be handed on; data.mirror in "
             "config.yaml (or the environment variable ROBUSTREPRO_MIRROR) should name a folder in which they lie in "
-            f"{declared.name}/{IMAGES}"
+            f"{declared.name}/{IMAGES}. {WITHOUT}"
         )
-    folder = folder_in_mirror(ingredients.mirror, declared.name)
+    folder = ingredients.mirror / declared.name
     images = labelled_images(folder, declared)
     gaps = _gaps(images, declared)
     if gaps and not ingredients.allow_unverified:
         raise UserError(f"{folder / IMAGES}: {in_words(gaps, declared)}. {_remedy(declared)}")
     if gaps:
-        log.warning("%s: %s; accepted, since data.allow_unverified has it", folder / IMAGES, in_words(gaps, declared))
+        accepted = "accepted, since data.allow_unverified has it. Delete the data set's folder once you add images"
+        log.warning("%s: %s; %s", folder / IMAGES, in_words(gaps, declared), accepted)
     unreadable: list[str] = []
     kept: list[Labelled] = []
 
@@ -97,7 +98,7 @@ def labelled_images(folder: Path, declared: ImageNetSpec) -> list[Labelled]:
     if not images.is_dir():
         raise UserError(
             f"{images}: there is no such folder; it should have the validation images of ILSVRC2012, in a folder for "
-            f"each class or side by side with {LABELS} beside it"
+            f"each class or side by side with {LABELS} beside it. {WITHOUT}"
         )
     entries = sorted(images.iterdir())
     folders = [entry for entry in entries if entry.is_dir()]

@@ -17,7 +17,7 @@ FRAME = 2.0
 
 
 def draw(declared: ContactSheet, data: FigureData) -> Figure:
-    """Draw a row per corruption and a column per severity, with a red frame where the model errs.
+    """Draw a row per corruption and a column per severity, with a frame where the model errs.
 
     Raises
     ------
@@ -54,6 +54,6 @@ def draw(declared: ContactSheet, data: FigureData) -> Figure:
         figure,
         data.scale,
         f"test image {int(as_it_is['index'])}; columns are severities",
-        f"red frame: misclassified by {declared.model} ({verdict} without corruption)",
+        f"framed: misclassified by {declared.model} ({verdict} without corruption)",
     )
     return figure

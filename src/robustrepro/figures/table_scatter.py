@@ -73,7 +73,9 @@ def draw(declared: TableScatter, data: FigureData) -> Figure:
     axis.set_ylabel(axis_label(columns[declared.y]), fontsize=style.LABEL)
     style.without_frame(axis)
     seeds = pd.concat([x.loc[measured.index, "seeds"], y.loc[measured.index, "seeds"]]).astype(int)
-    remarks = [f"mean of {style.counted(seeds, 'seed')}, with its interval"]
+    intervals = pd.concat([x.loc[measured.index, "interval"], y.loc[measured.index, "interval"]])
+    drawn = ", with its interval" if intervals.map(lambda each: isinstance(each, list)).any() else ""
+    remarks = [f"mean of {style.counted(seeds, 'seed')}{drawn}"]
     if without_place.any():
         remarks.append(f"without {', '.join(labels[row] for row in without_place.index[without_place])}: x ≤ 0")
     if declared.correlation:

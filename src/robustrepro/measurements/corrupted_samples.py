@@ -38,7 +38,10 @@ def measure(trained: Trained, declared: CorruptedSamples, progress: Progress) ->
     """
     split = trained.split("test")
     if declared.image >= len(split.labels):
-        raise UserError(f"{split.name}: there is no test image {declared.image}; it has {len(split.labels)}")
+        raise UserError(
+            f"{split.name}: there is no test image {declared.image}, of which every corruption was to be shown; it has "
+            f"{len(split.labels)}. Choose another one with corrupted_samples.image of the measure"
+        )
     clean = split.inputs[declared.image : declared.image + 1].numpy()
     seeded = SeededCorruptions(declared.corruptions, None)
     sets: list[tuple[str, int]] = [(name, severity) for name in declared.corruptions for severity in SEVERITIES]

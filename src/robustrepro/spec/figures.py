@@ -123,7 +123,7 @@ class ImageGradients(PanelPerModel):
 class ContactSheet(FigureKind):
     """An image under every corruption, a row each, at severities 1 to 5; ``measure`` is of the kind corrupted_samples.
 
-    What the model takes for another class has a red frame.
+    What the model takes for another class is framed.
     """
 
     implementation: ClassVar[str] = "robustrepro.figures.contact_sheet:draw"

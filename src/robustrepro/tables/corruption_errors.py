@@ -113,13 +113,16 @@ def _answers(rows: pd.DataFrame, published: CorruptionErrors) -> Answers:
 def _sample(statistic: Callable[[Numbers], Numbers], images: int) -> Sample:
     """Return a statistic of weighted images, with the interval that images drawn with replacement give."""
 
-    def interval() -> Interval:
+    def interval() -> Interval | None:
         generator = np.random.default_rng(derive_seed(0, "bootstrap of images"))
         draws = [
             statistic(generator.multinomial(images, np.full(images, 1 / images), size=AT_ONCE) / images)
             for _ in range(RESAMPLES // AT_ONCE)
         ]
-        low, high = np.quantile(np.concatenate(draws), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        numbers = np.concatenate(draws)
+        if not np.isfinite(numbers).all():  # of a few images, all sets may come to the same error, which has no order
+            return None
+        low, high = np.quantile(numbers, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         return float(low), float(high)
 
     value = float(statistic(np.full((1, images), 1 / images))[0])
