@@ -57,6 +57,22 @@ def test_torchvisions_weights_go_behind_the_preprocessing_of_a_network(
     assert given.source == "torchvision, SqueezeNet1_1_Weights.IMAGENET1K_V1"
 
 
+def test_weights_of_another_network_are_told_apart_by_count_and_by_the_first_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = build_network(Network.model_validate({"architecture": SQUEEZE["architecture"]}), (3, 64, 64), 5)
+    state = {name.replace("features.3", "theirs.3"): value for name, value in bare.state_dict().items()}
+    zoo_file(tmp_path, monkeypatch, state | {"classifier.1.bias": torch.zeros(7)})
+    given = given_weights(GivenWeights(torchvision="SqueezeNet1_1_Weights.IMAGENET1K_V1"))
+    with pytest.raises(UserError) as caught:
+        give(build_network(Network.model_validate(SQUEEZE), (3, 64, 64), 5), given, "squeezenet1_1", tmp_path / "w")
+    message = str(caught.value)
+    assert "does not fit the architecture squeezenet1_1: tensors 6 missing (features.3.squeeze.weight, " in message
+    assert "; 6 left over (theirs.3.squeeze.weight, " in message
+    assert message.endswith("; 1 of another shape (classifier.1.bias (7,) for (5,))")
+    assert len(message) < 500
+
+
 def test_weights_of_torchvision_that_are_others_than_their_name_says_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

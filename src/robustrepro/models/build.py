@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +15,9 @@ from robustrepro.implementations import made
 from robustrepro.models.preprocessed import Preprocessed
 from robustrepro.seeds import derive_seed
 from robustrepro.spec.networks import Architecture, Network, Preprocessing
+
+NAMED = 3
+"""So many tensors are named of those that do not fit."""
 
 
 def build_network(network: Network, input_shape: tuple[int, ...], classes: int, *, seed: int = 0) -> nn.Module:
@@ -106,8 +109,19 @@ def require_fit(model: nn.Module, state: Mapping[str, Tensor], what: str, expect
     UserError
         If a tensor is missing, left over, or has another shape.
     """
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        detail = " ".join(str(error).split())
-        raise UserError(f"{what} does not fit {expected}: {detail}") from error
+    own = model.state_dict()
+    shapes = [name for name in own if name in state and state[name].shape != own[name].shape]
+    faults = {
+        "missing": [name for name in own if name not in state],
+        "left over": [name for name in state if name not in own],
+        "of another shape": [f"{name} {tuple(state[name].shape)} for {tuple(own[name].shape)}" for name in shapes],
+    }
+    if any(faults.values()):
+        detail = "; ".join(f"{len(names)} {fault} ({_some(names)})" for fault, names in faults.items() if names)
+        raise UserError(f"{what} does not fit {expected}: tensors {detail}")
+    model.load_state_dict(state)
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first few names, and a sign that there are more."""
+    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")

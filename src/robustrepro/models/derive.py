@@ -77,5 +77,5 @@ def _copy_given(
     """Write given weights, once they are known to be the declared ones and to fit the network."""
     given = given_weights(declared)
     model = build_network(network, tuple(test.inputs.shape[1:]), test.classes).eval()
-    give(model, given, network.architecture.name, weights)
+    give(model, given, getattr(network.architecture, "variant", network.architecture.name), weights)
     return model, {"source": given.source, "source_weights_sha256": given.sha256}
