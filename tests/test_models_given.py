@@ -121,6 +121,19 @@ def test_where_weights_come_from_is_said_once(given: dict[str, str]) -> None:
         model_of({"given": given, "dataset": "digits", "network": SQUEEZE}, "models.m")
 
 
+def test_other_weights_than_the_papers_are_one_difference(declarations: Declarations) -> None:
+    declarations.paper["models"]["given"] = {
+        "given": {"torchvision": "AlexNet_Weights.IMAGENET1K_V1"},
+        "dataset": "mnist",
+        "network": {"architecture": "lenet5"},
+    }
+    mine = {"torchvision": None, "file": "mine.safetensors", "sha256": "ab" * 32}
+    declarations.config["overrides"] = {"models": {"given": {"given": mine}}}
+    in_paper, at_scale, used = declarations.plan().declarations.model_layers("given")
+    assert in_paper["given"] == at_scale["given"] == "torchvision's AlexNet_Weights.IMAGENET1K_V1"
+    assert used["given"] == "mine.safetensors (sha256 abababab...)"
+
+
 def test_a_scale_may_train_what_is_given_elsewhere(declarations: Declarations) -> None:
     network = {"architecture": "lenet5"}
     declarations.paper["models"]["given"] = {

@@ -72,7 +72,8 @@ def making_of(name: str, models: Mapping[str, ModelDeclaration], datasets: Mappi
             made = {key: making_of(model, models, datasets) for key, model in chosen.among.items()}
             return {"search": chosen.search, "among": made}
         case GivenModel() as given:
-            return given.model_dump(mode="json") | {"dataset": lineage_of(given.dataset, datasets)}
+            content = given.model_dump(mode="json") | {"given": given.given.in_words}
+            return content | {"dataset": lineage_of(given.dataset, datasets)}
         case trained:
             content = trained.model_dump(mode="json", exclude=NOT_OF_THE_WEIGHTS)
             return content | {"dataset": lineage_of(trained.dataset, datasets)}

@@ -134,6 +134,15 @@ class GivenWeights(Declaration):
     sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")] | None = None
     torchvision: Annotated[str, StringConstraints(pattern=r"^\w+\.\w+$")] | None = None
 
+    @property
+    def in_words(self) -> str:
+        """Where they come from, and of a file the first digits of its checksum."""
+        return (
+            f"torchvision's {self.torchvision}"
+            if self.torchvision
+            else f"{self.file} (sha256 {str(self.sha256)[:8]}...)"
+        )
+
     @model_validator(mode="after")
     def _says_where_once(self) -> Self:
         from_file, from_zoo = (self.file, self.sha256), self.torchvision is not None
