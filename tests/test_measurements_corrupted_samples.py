@@ -75,7 +75,6 @@ def test_a_large_image_is_kept_smaller_by_means_of_its_pixels() -> None:
     assert small.shape == (3, LARGEST, LARGEST)
     blocks = image.reshape(3, 112, 2, 112, 2).astype(float).mean((2, 4))
     assert np.abs(small - blocks).max() <= 0.51
-    assert _smaller(image[:, :64, :64]) is not None
     assert np.array_equal(_smaller(image[:, :64, :64]), image[:, :64, :64])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser
 from report_sample import ASKED, SPEC, write_pages, write_sample
 from report_sample_readings import PAGE, write_pages_of_readings, write_readings
@@ -19,6 +20,7 @@ from robustrepro.layout import MEASUREMENT, MODEL
 from robustrepro.measurements.store import read_columns, write_measurement
 from robustrepro.publishing import publish
 from robustrepro.publishing.provenance import provenance
+from robustrepro.publishing.publish import LARGE_PICTURE, _copy
 from robustrepro.publishing.scorecard import scorecard_markdown
 from robustrepro.report import build_report, spec_in
 from robustrepro.scorecard.rows import read_rows
@@ -320,3 +322,18 @@ def test_what_became_of_each_reading_is_published_with_its_curve(tmp_path: Path)
     ]
     page = (tmp_path / "docs/quick/unsaid.html").read_text()
     assert 'src="papers/unsaid/figures/specification-gain.png"' in page
+
+
+def test_a_large_picture_is_published_in_fewer_colours_and_a_small_one_as_it_is(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    gradient = np.add.outer(np.linspace(0, 200, 700), np.linspace(0, 50, 700))[..., None]
+    pixels = (gradient + generator.integers(0, 6, (700, 700, 3))).astype(np.uint8)
+    for name, content in (("large", pixels), ("small", pixels[:100, :100])):
+        Image.fromarray(content).save(tmp_path / f"{name}.png")
+    large, small = tmp_path / "large.png", tmp_path / "small.png"
+    assert large.stat().st_size > LARGE_PICTURE > small.stat().st_size
+    _copy(tmp_path, tmp_path / "docs", iter([large, small]))
+    assert (tmp_path / "docs/small.png").read_bytes() == small.read_bytes()
+    assert (tmp_path / "docs/large.png").stat().st_size < large.stat().st_size / 2
+    shown = np.asarray(Image.open(tmp_path / "docs/large.png").convert("RGB")).astype(int)
+    assert np.abs(shown - pixels).mean() < 4

@@ -72,7 +72,7 @@ def make(declared: ImageNetSpec, ingredients: Ingredients) -> StreamedDataset:
     def batches() -> Iterator[NDArray[np.uint8]]:
         yield from _decoded(images, declared, kept, unreadable)
         if unreadable and not ingredients.allow_unverified:
-            raise UserError(f"{folder / IMAGES}: {_unreadable_in_words(unreadable)}. {_remedy(declared)}")
+            raise UserError(f"{folder / IMAGES}: {_counted(unreadable, 'image')} cannot be read. {_remedy(declared)}")
         if not kept:
             raise UserError(f"{folder / IMAGES}: none of its {len(images)} images can be read")
 
@@ -223,10 +223,6 @@ def _decoded(
             log.info("%s: %d of %d images read", declared.name, number, len(images))
     if batch:
         yield np.stack(batch)
-
-
-def _unreadable_in_words(names: Sequence[str]) -> str:
-    return f"{_counted(names, 'image')} cannot be read"
 
 
 def _counted(names: Sequence[str], what: str, several: str = "") -> str:

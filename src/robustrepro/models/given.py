@@ -108,6 +108,7 @@ def _of_torchvision(name: str) -> Given:
     expected = HASH_IN_NAME.search(file)
     if expected and not digest.startswith(expected[1]):
         raise UserError(f"{place}: sha256 {digest} found, one that begins with {expected[1]} expected")
+    # Of the bytes that the name's checksum is of, and tensors alone: a pickle that asks for more is refused.
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:

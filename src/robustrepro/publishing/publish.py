@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from PIL import Image
 
 from robustrepro.files import write_text
 from robustrepro.layout import Layout
@@ -27,6 +28,8 @@ METRICS = "metrics.json"
 PROVENANCE = "provenance.json"
 SPECS = {"training_spec", "attack_spec"}
 """What of a number's origin stands in ``provenance.json`` alone."""
+LARGE_PICTURE = 500_000
+"""Bytes of a PNG above which git had better keep less of it."""
 
 Behind = Callable[[str], Collection[Path]]
 """Returns the models and measurements behind a paper, below the scale's folder."""
@@ -98,7 +101,10 @@ def _shown(layout: Layout, paper: str, page: Mapping[str, Any]) -> Iterator[Path
 
 
 def _copy(source: Path, fresh: Path, files: Iterator[Path]) -> None:
-    """Copy files to the same places; of what was judged and audited a claim is a line, as git compares it."""
+    """Copy files to the same places; of what was judged and audited a claim is a line, as git compares it.
+
+    A picture that is large is one of photographs, and is kept in as many colours as fit a byte.
+    """
     for file in files:
         if not file.exists():
             continue
@@ -110,6 +116,9 @@ def _copy(source: Path, fresh: Path, files: Iterator[Path]) -> None:
             write_text(target, f"[\n{lines}\n]\n")
         elif content and file.parent.name == "tables":
             write_text(target, one_line_per_entry(_without_origins(content)))
+        elif file.suffix == ".png" and file.stat().st_size > LARGE_PICTURE:
+            with Image.open(file) as picture:
+                picture.convert("RGB").quantize(dither=Image.Dither.NONE).save(target, optimize=True)
         else:
             shutil.copyfile(file, target)
 
