@@ -10,7 +10,7 @@ from robustrepro.figures.data import FigureData
 from robustrepro.figures.images import draw_image, pixels
 from robustrepro.spec.figures import ContactSheet
 
-SIDE = 0.95
+SIDE = 0.75
 """Of one image, in inches."""
 FRAME = 2.0
 """Width of the frame of what is misclassified, in points."""
