@@ -26,7 +26,7 @@ from robustrepro.spec import sources
 from robustrepro.spec.datasets import dataset_of
 from robustrepro.spec.jobs import Job
 from robustrepro.spec.plan import Plan
-from robustrepro.spec.records import UNFINISHED
+from robustrepro.spec.records import FINISHED, UNFINISHED
 
 ERM, HRM, CUT = "image-erm", "image-hrm", "cut-image-erm"
 KEPT, EARLY = "points-erm", "points-erm-early"
@@ -147,6 +147,16 @@ def note_unfinished(file: Path) -> None:
     note = UNFINISHED / urlsafe_b64encode(str(file).encode()).decode()
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text("{}")
+
+
+def note_finished(file: Path, job: Job, inputs: Sequence[str], **changed: str) -> None:
+    """Note that a job has made a file of inputs with these checksums, as Snakemake does."""
+    spec, code = (changed.get(key, getattr(job, key)) for key in ("spec", "code"))
+    command = f"python -m robustrepro run {job.step} --spec {shlex.quote(spec)} --code {code} --input data=x"
+    note = FINISHED / urlsafe_b64encode(str(file).encode()).decode()
+    note.parent.mkdir(parents=True, exist_ok=True)
+    checksums = {f"input {number}": f"sha256:{checksum}" for number, checksum in enumerate(inputs)}
+    note.write_text(json.dumps({"shellcmd": command, "input_checksums": checksums}))
 
 
 def retrain(model: str, seed: int) -> Callable[[Plan], object]:
@@ -372,6 +382,38 @@ def test_what_a_killed_run_left_is_left_to_the_next_one(plan: Plan, recorded: li
         note_unfinished(file)
     assert adopt(plan) == recorded == []
     assert all(file.exists() for file in files)
+
+
+@pytest.mark.usefixtures("plan", "all_are_noted")
+def test_a_model_that_was_copied_over_an_earlier_one_is_adopted(plan: Plan, recorded: list[Path]) -> None:
+    files = sorted([*model_elsewhere(plan, ERM), Path(plan.layout.weights(ERM, 0))])
+    job = plan.job("train", model=ERM, seed=0)
+    for file in files:
+        note_finished(file, job, ["?"])
+    assert adopt(plan) == recorded == []  # Snakemake's record is of these
+    for file in files:
+        note_finished(file, job, ["?"], code="of before")
+    assert adopt(plan) == recorded == files
+
+
+@pytest.mark.usefixtures("plan", "all_are_noted")
+def test_a_measurement_that_was_copied_over_one_of_earlier_weights_is_adopted(plan: Plan, recorded: list[Path]) -> None:
+    path = computed_elsewhere(plan, OVER_EPOCHS)
+    measure, subject, seed = OVER_EPOCHS
+    job = plan.job("measure", measure=measure, subject=subject, seed=seed)
+    weights = [sha256_of(Path(file)) for role, file in job.inputs if role in ("weights", "checkpoints")]
+    note_finished(path, job, weights)
+    assert adopt(plan) == recorded == []
+    note_finished(path, job, [*weights, "of weights before"])
+    assert adopt(plan) == recorded == [path]
+
+
+@pytest.mark.usefixtures("plan", "all_are_noted")
+def test_what_an_earlier_plan_made_is_left_to_the_next_run(plan: Plan, recorded: list[Path]) -> None:
+    job = plan.job("train", model=ERM, seed=0)
+    for file in model_elsewhere(plan, ERM, code="of before"):
+        note_finished(file, job, ["?"], code="of before")
+    assert adopt(plan) == recorded == []
 
 
 def test_a_measurement_of_a_model_whose_name_has_an_at_is_adopted(plan: Plan, recorded: list[Path]) -> None:

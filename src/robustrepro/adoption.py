@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,13 @@ from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
 from robustrepro.layout import DATA, MODEL
 from robustrepro.measurements.store import columns_digest, read_columns, read_origin
-from robustrepro.spec.records import ADOPT_VARIABLE, unfinished_outputs, unrecorded_outputs
+from robustrepro.spec.records import (
+    ADOPT_VARIABLE,
+    Record,
+    finished_outputs,
+    unfinished_outputs,
+    unrecorded_outputs,
+)
 from robustrepro.spec.sources import require_own_sources
 
 if TYPE_CHECKING:  # every step imports this module, and the plan's declarations take long to build
@@ -35,10 +42,11 @@ OF_A_TRAINING = ("checkpoints.safetensors", "history.csv")
 
 
 def adopt(plan: Plan) -> list[Path]:
-    """Check and record every result of the plan's scale that has no record, and return their paths.
+    """Check and record every result of the plan's scale that has no record of its own, and return their paths.
 
-    All or nothing: when one file does not pass, nothing is changed. Of a job that a killed run has left unfinished,
-    what passes is recorded, too; what does not is left to Snakemake, which runs that job again.
+    All or nothing: when one file does not pass, nothing is changed. Of a job that a killed run has left unfinished, or
+    whose record is of an earlier plan's job, what passes is recorded, too; what does not is left to Snakemake, which
+    runs that job again.
 
     Raises
     ------
@@ -56,7 +64,8 @@ def adopt(plan: Plan) -> list[Path]:
             "Move or delete them, then adopt the rest."
         )
     unfinished = (file for file in unfinished_outputs(folder) if _refusal(plan, file, folder) is None)
-    files = sorted([*files, *unfinished])
+    replaced = (file for file, record in finished_outputs(folder).items() if _replaced(plan, file, folder, record))
+    files = sorted({*files, *unfinished, *replaced})
     if files:
         with _set_aside(files) as aside:
             _record(plan, files, aside)
@@ -125,6 +134,24 @@ def _refusal(plan: Plan, file: Path, folder: Path) -> str | None:
     except UserError as error:
         return str(error)
     return "only models, their data and measurements are adopted; all else is remade from them, so delete it"
+
+
+def _replaced(plan: Plan, file: Path, folder: Path, record: Record) -> bool:
+    """Return whether a file is what the plan asks for, and its record that of another file in its place.
+
+    Snakemake would go by the record, and run the job again over the file.
+    """
+    job = plan.job_of(file.relative_to(folder).as_posix())
+    account = file if file.suffix == ".parquet" or file.name == MANIFEST else file.with_name("card.json")
+    if job is None or not account.exists():
+        return False
+    try:
+        own = {checksum for checksums in _recorded_inputs([account]).values() for checksum in checksums}
+    except (UserError, ValueError, KeyError):
+        return False  # of no result that could be adopted
+    same_command = f"--code {job.code} " in record.command and shlex.quote(job.spec) in record.command
+    same_inputs = job.step == "gather" or record.inputs <= own
+    return not (same_command and same_inputs) and _refusal(plan, file, folder) is None
 
 
 def _data_refusal(plan: Plan, job: Job, file: Path) -> str | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from base64 import urlsafe_b64decode
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from robustrepro.errors import UserError
@@ -18,6 +21,14 @@ FINISHED, UNFINISHED = Path(".snakemake/metadata"), Path(".snakemake/incomplete"
 """Where Snakemake notes finished jobs' outputs, and those of jobs that it knows to be unfinished (and reruns)."""
 
 
+@dataclass(frozen=True)
+class Record:
+    """What Snakemake noted of the job that made an output: its command, and the sha256 of each file that it read."""
+
+    command: str
+    inputs: frozenset[str]
+
+
 def recorded_outputs(*folders: Path) -> set[str]:
     """Return every output that Snakemake has a record of, as a path relative to the working directory.
 
@@ -26,18 +37,36 @@ def recorded_outputs(*folders: Path) -> set[str]:
     folders
         Which records: of finished jobs, of unfinished ones, or, without any, both.
     """
-    found = set()
-    for folder in folders or (FINISHED, UNFINISHED):
-        for directory, _, names in os.walk(folder):
-            # A name too long for the file system is cut into folders, each marked with "@".
-            parts = Path(directory).relative_to(folder).parts
-            prefix = "".join(part.removeprefix("@") for part in parts)
-            for name in names:
-                try:
-                    found.add(urlsafe_b64decode(prefix + name).decode())
-                except ValueError:
-                    continue  # Snakemake's own notes, such as that of a migration
+    return {output for folder in folders or (FINISHED, UNFINISHED) for output, _ in _notes(folder)}
+
+
+def finished_outputs(folder: Path) -> dict[Path, Record]:
+    """Return the files under a scale's folder that Snakemake has a record of, sorted, each with that record.
+
+    Whoever copies a file over one that a run had made leaves the old record in place.
+    """
+    notes = {Path(output): note for output, note in _notes(FINISHED)}
+    found = {}
+    for path in sorted(notes):
+        if folder in path.parents and path.exists():
+            noted = json.loads(notes[path].read_text(encoding="utf-8"))
+            checksums = (noted.get("input_checksums") or {}).values()
+            inputs = frozenset(checksum.removeprefix("sha256:") for checksum in checksums if checksum)
+            found[path] = Record(noted.get("shellcmd") or "", inputs)
     return found
+
+
+def _notes(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield each output that Snakemake's folder has a note of, and the note's file."""
+    for directory, _, names in os.walk(folder):
+        # A name too long for the file system is cut into folders, each marked with "@".
+        parts = Path(directory).relative_to(folder).parts
+        prefix = "".join(part.removeprefix("@") for part in parts)
+        for name in names:
+            try:
+                yield urlsafe_b64decode(prefix + name).decode(), Path(directory) / name
+            except ValueError:
+                continue  # Snakemake's own notes, such as that of a migration
 
 
 def unrecorded_outputs(folder: Path) -> list[Path]:
