@@ -1,7 +1,7 @@
 """What a training step costs with every objective, beside ERM, and with clipped probabilities, beside none.
 
 LeNet-5 on digits, in the real training loop; adversarial training and gradient regularisation on the networks of the
-papers that are about them.
+papers that are about them. It starts itself again with the memory settings that the steps of a run have.
 
 Each round trains a freshly built network for a few batches with every objective in turn; the order rotates from round
 to round. All start from the same weights and see the same whole batches. Ratios are taken within a round, so that what
@@ -11,7 +11,9 @@ slows the machine down for a while slows both sides; rounds are short and many f
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,6 +28,7 @@ from robustrepro.implementations import made
 from robustrepro.models.build import build_network
 from robustrepro.spec.datasets import dataset_spec
 from robustrepro.spec.training import TrainingSpec
+from robustrepro.surroundings import FREED_MEMORY
 from robustrepro.training.loop import Training, train
 
 TARGET = 1.03
@@ -45,7 +48,12 @@ ASCENT_TARGET = 1.1 * (STEPS + 1)
 """Adversarial training with so many steps takes at most this many times the step of ERM: it has that many more passes,
 and what stands beside them is a tenth at most."""
 
+PAIRS_TARGET = 3.3
+"""Hamming and stability regularisation take at most this many times the step of ERM: a pair is two more images, and
+what reads its activation patterns is the rest."""
+
 FGSM = {"name": "fgsm", "epsilon": 0.05504}
+PAIRS = {"name": "hamming", "epsilon": "8/255", "stability": 0.4, "hamming": 900}
 DECLARATIONS: dict[str, dict[str, Any]] = {
     "erm": {"name": "erm"},
     "cem": {"name": "cem"},
@@ -68,6 +76,10 @@ DECLARATIONS: dict[str, dict[str, Any]] = {
         "name": "adversarial",
         "adversary": {"name": "pgd", "epsilon": 0.3, "steps": STEPS, "step_size": 0.075},
     },
+    "rgb erm": {"name": "erm"},
+    "rgb pairs": PAIRS,
+    "rgb stable": {**PAIRS, "hamming": 0},
+    "rgb dense": {**PAIRS, "name": "dense_hamming"},
 }
 NAMES = tuple(DECLARATIONS)
 BASES = {
@@ -88,14 +100,23 @@ STRIDED: dict[str, Any] = {
     "architecture": {"name": "strided_convnet", "channels": [16, 32], "kernel": 5, "stride": 2, "hidden": [100]}
 }
 """The network of decision_surface on MNIST."""
-NETWORKS: dict[str, dict[str, Any]] = {"convnet": CONVNET, "strided": STRIDED}
+VERIFIABLE: dict[str, Any] = {
+    "architecture": {"name": "strided_convnet", "channels": [16, 32], "kernel": 4, "stride": 2, "hidden": [128]}
+}
+"""The verification network of hamming on CIFAR-10."""
+NETWORKS: dict[str, dict[str, Any]] = {"convnet": CONVNET, "strided": STRIDED, "rgb": VERIFIABLE}
 """By the first word of a name; LeNet-5 where it is none of these."""
+
+
+def dataset_of(name: str) -> str:
+    """Return the data set on which an objective is timed."""
+    return "digits_rgb" if name.startswith("rgb") else "digits"
 
 
 def training_spec(objective: str, batch_size: int) -> TrainingSpec:
     """Return the spec of one epoch as the workflow resolves it, with the objective's own defaults."""
     declaration = {
-        "dataset": "digits",
+        "dataset": dataset_of(objective),
         "network": NETWORKS.get(objective.partition(" ")[0], {"architecture": "lenet5"}),
         "objective": DECLARATIONS[objective],
         "optimizer": {"name": "adam", "learning_rate": 0.001},
@@ -129,27 +150,32 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=11, help="batches per round, at most 11 of 128 (default: 11)")
     parser.add_argument("--batch-size", type=int, default=128, help="images per batch (default: 128)")
     options = parser.parse_args()
+    if not FREED_MEMORY.keys() <= os.environ.keys():
+        settings = {name: str(size) for name, size in FREED_MEMORY.items()}
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | settings)
     torch.set_num_threads(1)
 
     specs = {name: training_spec(name, options.batch_size) for name in NAMES}
     seconds: dict[str, list[float]] = {name: [] for name in NAMES}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        prepare(dataset_spec("digits"), folder / "digits", mirror=None, allow_unverified=False)
-        split = load(folder / "digits", "train")
         count = options.batches * options.batch_size
-        if count > len(split.labels):
-            parser.error(f"{count} images asked for, digits has {len(split.labels)}")
-        inputs, labels = as_float(split.inputs[:count]), split.labels[:count]
+        examples: dict[str, tuple[Tensor, Tensor]] = {}
+        for dataset in dict.fromkeys(map(dataset_of, NAMES)):
+            prepare(dataset_spec(dataset), folder / dataset, mirror=None, allow_unverified=False)
+            split = load(folder / dataset, "train")
+            if count > len(split.labels):
+                parser.error(f"{count} images asked for, {dataset} has {len(split.labels)}")
+            examples[dataset] = as_float(split.inputs[:count]), split.labels[:count]
         for name in NAMES:  # what happens once per process, such as imports inside the first optimiser
-            seconds_per_step(specs[name], inputs, labels, folder)
+            seconds_per_step(specs[name], *examples[dataset_of(name)], folder)
         for number in range(options.rounds):
             turn = number % len(NAMES)
             for name in (*NAMES[turn:], *NAMES[:turn]):
-                seconds[name].append(seconds_per_step(specs[name], inputs, labels, folder))
+                seconds[name].append(seconds_per_step(specs[name], *examples[dataset_of(name)], folder))
 
     setting = f"batch size {options.batch_size}, {options.rounds} rounds; processor time of a step, one thread"
-    print(f"LeNet-5, the convnet and the strided one, {setting}")
+    print(f"LeNet-5, the convnet, the strided one, and that of verification on RGB images, {setting}")
     print(f"{'objective':<12}{'median ms':>10}{'min - max':>16}{'median ratio':>14}{'(95%)':>16}{'min - max':>16}  to")
     for name, values in seconds.items():
         milliseconds = [1000 * value for value in values]
@@ -162,7 +188,8 @@ def main() -> None:
         )
     print(
         f"target: at most {TARGET}, but for a V-matrix; for adversarial training at most {ADVERSARIAL_TARGET}, for "
-        f"gradient regularisation at most {REGULARISED_TARGET}, for {STEPS} steps of ascent at most {ASCENT_TARGET:.1f}"
+        f"gradient regularisation at most {REGULARISED_TARGET}, for {STEPS} steps of ascent at most "
+        f"{ASCENT_TARGET:.1f}, for pairs at most {PAIRS_TARGET}"
     )
 
 

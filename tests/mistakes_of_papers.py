@@ -270,7 +270,7 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         put("hrn", "models", HRM, "objective", "name"),
         [
             f"{PAPER}: models.{HRM}: objective.name: unknown name 'hrn'; did you mean 'hrm'?",
-            "cem, erm, gradient_regularisation, hrm, label_smoothing, ramped_adversarial",
+            "cem, dense_hamming, erm, gradient_regularisation, hamming, hrm, label_smoothing, ramped_adversarial",
         ],
     ),
     "objective as text": (

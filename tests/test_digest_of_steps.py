@@ -136,6 +136,7 @@ SCHEDULES: list[Any] = [
     {"name": "cosine", "initial": 0.01, "final": 0.001, "epochs": 2},
     {"name": "ramp", "initial": 0.01, "final": 0.001, "epochs": 2},
     {"name": "steps", "initial": 0.01, "factor": 0.5, "at": [1]},
+    {"name": "piecewise_linear", "points": [[0, 0], [1, 0.01], [2, 0.001]]},
 ]
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "points-cem": {"name": "cem"},
@@ -169,6 +170,8 @@ UNDER_FGSM = (
     "averaged",
     "beforehand",
     "blocks",
+    "pairs",
+    "normalised-pairs",
     "deep",
     "image-hrm",
 )
@@ -226,6 +229,13 @@ def add_models(declared: Declarations, mirror: Path) -> None:
         "network": {"architecture": {"name": "block_convnet", "stem": 2, "channels": [2]}},
         "objective": {"name": "label_smoothing", "smoothing": 0.1},
     }
+    pairs = {"epsilon": 0.1, "stability": 1.0, "hamming": 1.0}
+    for name, architecture in {
+        "pairs": {"name": "carlini_wagner", "channels": [2], "hidden": [3]},
+        "normalised-pairs": {"name": "preact_resnet18", "width": 2},
+    }.items():
+        objective = {"name": "hamming" if name == "pairs" else "dense_hamming", **pairs}
+        models[name] = {**models["image-erm"], "network": {"architecture": architecture}, "objective": objective}
     models["deep"] = {**models["image-erm"], "network": {"architecture": {"name": "vgg", "channels": [2] * 5}}}
     change = {"name": "truncate_singular_values", "layer": "classifier.3", "percent": 50}
     models["cut"] = {"derived": {"from": "image-erm", "change": change}}

@@ -31,6 +31,9 @@ BLOCKS = network({"name": "block_convnet", "channels": [32, 96, 128], "hidden": 
 AVERAGED = network({"name": "averaged_convnet", "channels": [96, 96, 192, 192], "strides": [1, 2, 1, 2]})
 VGG = network("vgg")
 RESNET = network("resnet50")
+CARLINI = network("carlini_wagner")
+PREACT = network("preact_resnet18")
+VERIFIABLE = network({"name": "strided_convnet", "channels": [16, 32], "kernel": 4, "stride": 2, "hidden": [128]})
 COLOUR = (3, 32, 32)
 
 
@@ -50,6 +53,9 @@ def weights_of(model: nn.Module) -> list[list[float]]:
         (STRIDED, (1, 28, 28), 10, 171_158),
         (AVERAGED, (3, 32, 32), 10, 601_066),
         (VGG, (3, 32, 32), 10, 14_991_946),
+        (CARLINI, (1, 28, 28), 10, 312_202),
+        (PREACT, (3, 32, 32), 10, 11_171_274),
+        (VERIFIABLE, (3, 32, 32), 10, 272_570),
     ],
 )
 def test_networks_have_the_number_of_parameters_that_they_state(

@@ -63,6 +63,27 @@ def test_steps_are_constant_between_their_epochs(at: list[int], epoch: float) ->
     assert value_at(schedule, epoch) == 0.5 ** sum(epoch >= each for each in at)
 
 
+RISES_AND_FALLS = [[0, 0], [40, 0.1], [80, 0.005], [100, 0]]
+
+
+@pytest.mark.parametrize(
+    ("epoch", "value"),
+    [(0, 0), (20, 0.05), (40, 0.1), (60, 0.0525), (80, 0.005), (90, 0.0025), (100, 0), (120, 0)],
+)
+def test_straight_lines_lead_from_point_to_point(epoch: float, value: float) -> None:
+    schedule = declared({"name": "piecewise_linear", "points": RISES_AND_FALLS})
+    assert value_at(schedule, epoch) == pytest.approx(value, abs=1e-15)
+
+
+def test_before_the_first_point_its_value_holds() -> None:
+    assert value_at(declared({"name": "piecewise_linear", "points": [[2, 0.3], [3, 0.1]]}), 1) == 0.3
+
+
+def test_a_learning_rate_may_begin_and_end_at_0_on_straight_lines() -> None:
+    tree = {"name": "piecewise_linear", "points": RISES_AND_FALLS}
+    assert TypeAdapter(Rate).validate_python(tree) == declared(tree)
+
+
 def test_a_ratio_is_a_number_in_every_place() -> None:
     assert value_at(declared("8/255"), 3) == 8 / 255
     assert value_at(declared({"name": "ramp", "initial": "0/1", "final": "8/255", "epochs": 2}), 5) == 8 / 255
@@ -77,6 +98,8 @@ def test_a_ratio_is_a_number_in_every_place() -> None:
         {"name": "cosine", "initial": 0, "final": 0, "epochs": 2},
         {"name": "steps", "initial": 0, "factor": 0.5, "at": [1]},
         {"name": "steps", "initial": 1, "factor": -1, "at": [1]},
+        {"name": "piecewise_linear", "points": [[0, 0], [1, 1], [2, -0.1]]},
+        {"name": "piecewise_linear", "points": [[0, 0], [1, 0]]},
     ],
 )
 def test_a_learning_rate_that_does_not_descend_is_refused(tree: Any) -> None:
@@ -91,7 +114,10 @@ def test_a_learning_rate_that_does_not_descend_is_refused(tree: Any) -> None:
         ({"name": "steps", "initial": 1, "factor": 0.5, "at": [3, 2]}, "each epoch later than the one before"),
         ({"name": "steps", "initial": 1, "factor": 0.5, "at": []}, "at least 1 item"),
         ({"name": "ramp", "initial": 1, "final": 0, "epochs": 0}, "greater than 0"),
-        ({"name": "exponential", "initial": 1}, "'ramp', 'steps', 'cosine'"),
+        ({"name": "piecewise_linear", "points": [[0, 1], [2, 1], [2, 0]]}, "each later than the one before"),
+        ({"name": "piecewise_linear", "points": [[-1, 1], [2, 1]]}, "expected 0 or above"),
+        ({"name": "piecewise_linear", "points": [[0, 1, 2], [2, 1, 3]]}, "at most 2 items"),
+        ({"name": "exponential", "initial": 1}, "'ramp', 'steps', 'cosine', 'piecewise_linear'"),
         ({"initial": 1}, "Unable to extract tag"),
         ("fast", "valid number"),
     ],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Sequence
 
-from robustrepro.spec.schedules import Cosine, Ramp, Steps
+from robustrepro.spec.schedules import Cosine, PiecewiseLinear, Ramp, Schedule, Steps
 
 
-def value_at(schedule: float | Ramp | Steps | Cosine, epoch: float) -> float:
+def value_at(schedule: Schedule, epoch: float) -> float:
     """Return the value of a schedule.
 
     Parameters
@@ -25,6 +26,8 @@ def value_at(schedule: float | Ramp | Steps | Cosine, epoch: float) -> float:
             return _between(schedule, (1 - math.cos(math.pi * _share(schedule, epoch))) / 2)
         case Steps():
             return schedule.initial * schedule.factor ** bisect_right(schedule.at, epoch)
+        case PiecewiseLinear():
+            return _on_the_lines(schedule.points, epoch)
         case _:
             return schedule
 
@@ -32,6 +35,16 @@ def value_at(schedule: float | Ramp | Steps | Cosine, epoch: float) -> float:
 def _share(schedule: Ramp | Cosine, epoch: float) -> float:
     """Return how much of a transition is over, between 0 and 1."""
     return min(max((epoch - schedule.begin) / schedule.epochs, 0.0), 1.0)
+
+
+def _on_the_lines(points: Sequence[Sequence[float]], epoch: float) -> float:
+    """Return the value at an epoch on the straight lines between points; each point is met exactly."""
+    number = bisect_right(points, epoch, key=lambda point: point[0])
+    if number in (0, len(points)):
+        return points[max(number - 1, 0)][1]
+    (begin, initial), (end, final) = points[number - 1], points[number]
+    share = (epoch - begin) / (end - begin)
+    return initial * (1 - share) + final * share
 
 
 def _between(schedule: Ramp | Cosine, share: float) -> float:

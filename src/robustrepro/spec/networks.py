@@ -111,6 +111,26 @@ class BlockConvNet(Implemented):
     hidden: list[Count] = Field(default_factory=list)
 
 
+class CarliniWagner(Implemented):
+    """Pairs of valid 3x3 convolutions with ReLU, each pair with 2x2 max-pooling, then fully connected layers.
+
+    ``channels`` has the filters of each pair, ``hidden`` the width of each hidden fully connected layer.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.models.carlini_wagner:CarliniWagnerNet"
+    name: Literal["carlini_wagner"]
+    channels: Annotated[list[Count], Field(min_length=1, default_factory=lambda: [32, 64])]
+    hidden: list[Count] = Field(default_factory=lambda: [200, 200])
+
+
+class PreActResnet18(Implemented):
+    """The pre-activation ResNet-18 with a stem for small images; ``width`` is the number of filters of its stem."""
+
+    implementation: ClassVar[str] = "robustrepro.models.preact_resnet:PreActResNet18"
+    name: Literal["preact_resnet18"]
+    width: Count = 64
+
+
 class Vgg(Implemented):
     """VGG with batch normalisation and dropout, in five groups of ``convolutions`` with so many ``channels`` each."""
 
@@ -199,6 +219,8 @@ Architecture = Annotated[
     | StridedConvNet
     | AveragedConvNet
     | BlockConvNet
+    | CarliniWagner
+    | PreActResnet18
     | Vgg
     | Resnet50
     | TorchvisionNetwork,

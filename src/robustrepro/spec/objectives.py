@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
 from robustrepro.spec.attacks import Bim, GradientSpec, Pgd
 from robustrepro.spec.base import LAZY, Implemented, Number
+from robustrepro.spec.schedules import Rate, Schedule, lowest
 
 FunctionOfLogits = Literal["margin", "confidence", "cross_entropy"]
 """By its name in `robustrepro.logit_functions`."""
@@ -184,8 +185,65 @@ class GradientRegularisation(OfLosses):
         return self
 
 
+def _weight(schedule: Schedule) -> Schedule:
+    """Refuse a weight that is negative at some epoch."""
+    if lowest(schedule) < 0:
+        raise ValueError(f"its lowest value is {lowest(schedule):g}; expected a weight of 0 or above")
+    return schedule
+
+
+Weight = Annotated[Schedule, AfterValidator(_weight)]
+"""A schedule of numbers that are never negative."""
+
+
+class OfPairs(OfLosses):
+    """An objective that compares a network's answers to x + ρ and x − ρ, with ρ a random corner of the ε-cube.
+
+    ``stability`` and ``hamming`` are the weights of its two terms, ``sharpness`` the α of H_α. Without ``clipped``,
+    x ± ρ may leave the pixel range [0, 1]; with it, a black or white pixel is moved at one of the corners alone.
+    """
+
+    epsilon: Rate
+    stability: Weight
+    hamming: Weight
+    sharpness: Annotated[Number, Field(gt=0)] = 8.0
+    clipped: bool = False
+    outputs: Literal["logits", "softmax"] = "logits"
+    stability_over_batch: Literal["sum", "mean"] = "sum"
+    squared: Literal["layer", "mean", "nothing"] = "mean"
+
+    @model_validator(mode="after")
+    def _regularises(self) -> Self:
+        if self.stability == 0 and self.hamming == 0:
+            raise ValueError("stability and hamming are both 0; expected a weight above 0, or name: erm")
+        return self
+
+
+class HammingRegularisation(OfPairs):
+    """The loss plus how differently a network answers to, and computes on, each pair x ± ρ."""
+
+    implementation: ClassVar[str] = "robustrepro.objectives.hamming:HammingRegularisedRisk"
+    name: Literal["hamming"]
+
+
+class DenseHammingRegularisation(OfPairs):
+    """The same between all perturbed images of a batch, each two weighted by how near they are to one another."""
+
+    implementation: ClassVar[str] = "robustrepro.objectives.dense_hamming:DenseHammingRisk"
+    name: Literal["dense_hamming"]
+
+
 ObjectiveSpec = Annotated[
-    Erm | LabelSmoothing | Cem | Hrm | VMatrix | Adversarial | RampedAdversarial | GradientRegularisation,
+    Erm
+    | LabelSmoothing
+    | Cem
+    | Hrm
+    | VMatrix
+    | Adversarial
+    | RampedAdversarial
+    | GradientRegularisation
+    | HammingRegularisation
+    | DenseHammingRegularisation,
     Field(discriminator="name"),
 ]
 objective_adapter: TypeAdapter[Implemented] = TypeAdapter(ObjectiveSpec, config=LAZY)

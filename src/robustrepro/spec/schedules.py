@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
@@ -48,26 +49,53 @@ class Steps(Declaration):
         return self
 
 
+class PiecewiseLinear(Declaration):
+    """Straight lines between ``points``, each an epoch and a value; constant before the first and after the last."""
+
+    name: Literal["piecewise_linear"]
+    points: Annotated[list[Annotated[list[Number], Field(min_length=2, max_length=2)]], Field(min_length=2)]
+
+    @model_validator(mode="after")
+    def _epochs_increase(self) -> PiecewiseLinear:
+        epochs = [epoch for epoch, _ in self.points]
+        if epochs[0] < 0 or any(later <= earlier for earlier, later in pairwise(epochs)):
+            raise ValueError(f"the points' epochs are {epochs}; expected 0 or above, each later than the one before")
+        return self
+
+
 def _kind(schedule: Any) -> str:
     """Return which member of the union a schedule is: a mapping, or else it is to be a number."""
     return "varying" if isinstance(schedule, dict | Declaration) else "number"
 
 
-Varying = Annotated[Ramp | Steps | Cosine, Field(discriminator="name")]
+Varying = Annotated[Ramp | Steps | Cosine | PiecewiseLinear, Field(discriminator="name")]
 Schedule = Annotated[Annotated[Number, Tag("number")] | Annotated[Varying, Tag("varying")], Discriminator(_kind)]
 """A plain number, or how it varies with the epoch: 0 when training starts, 1 after the first pass over the data."""
 
 
-def _never_negative(schedule: float | Ramp | Steps | Cosine) -> float | Ramp | Steps | Cosine:
-    """Refuse a rate that is 0 or less, or a schedule with a value below 0 (a warm-up may begin at 0)."""
+def lowest(schedule: Schedule) -> float:
+    """Return the lowest value that a schedule ever has."""
+    return min(_extremes(schedule))
+
+
+def _extremes(schedule: Schedule) -> list[float]:
+    """Return values of a schedule, its lowest and its highest one among them."""
     match schedule:
         case Ramp() | Cosine():
-            allowed = min(schedule.initial, schedule.final) >= 0 and max(schedule.initial, schedule.final) > 0
+            return [schedule.initial, schedule.final]
         case Steps():
-            allowed = schedule.initial > 0 and schedule.factor > 0
+            return [schedule.initial * schedule.factor**number for number in range(len(schedule.at) + 1)]
+        case PiecewiseLinear():
+            return [value for _, value in schedule.points]
         case _:
-            allowed = schedule > 0
-    if not allowed:
+            return [schedule]
+
+
+def _never_negative(schedule: Schedule) -> Schedule:
+    """Refuse a rate that is 0 or less, or a schedule with a value below 0 (a warm-up may begin at 0)."""
+    values = _extremes(schedule)
+    may_touch_0 = not isinstance(schedule, float | Steps)
+    if min(values) < 0 or max(values) <= 0 or (min(values) == 0 and not may_touch_0):
         raise ValueError("expected a positive rate; a ramp or cosine may begin or end at 0")
     return schedule
 
