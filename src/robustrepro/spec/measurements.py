@@ -20,6 +20,7 @@ from robustrepro.spec.attacks import (
     CraftingSpec,
     Curve,
     GradientOrCleanSpec,
+    GradientSpec,
     MinimalDistanceAttack,
     Norm,
 )
@@ -447,6 +448,49 @@ class InputGeometry(OfExamples):
         return {"function": self.functions}
 
 
+class Verification(OfExamples):
+    """Whether any point of each image's ℓ∞ ball is misclassified, decided exactly where time allows.
+
+    Attributes
+    ----------
+    attack
+        Comes first; its ball is the one that is verified.
+    seconds
+        For all programs of one image, wall-clock time.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.measurements.verification:measure"
+    kind: Literal["verification"]
+    attack: GradientSpec
+    seconds: Annotated[Number, Field(gt=0)] = 120.0
+
+    cost: ClassVar[Cost] = Cost(memory_mb=3000, minutes=240)
+    statistic: ClassVar[Any] = {"share": {"column": "verdict", "equals": "verified"}}
+    columns: ClassVar[frozenset[str] | None] = EXAMPLE | {
+        "clean_prediction",
+        "verdict",
+        "stage",
+        "margin",
+        "unstable",
+        "inactive",
+        "last_unstable",
+        "last_inactive",
+        "seconds",
+    }
+
+    @model_validator(mode="after")
+    def _attack_suits_a_verifier(self) -> Self:
+        if self.attack.norm != "linf":
+            raise ValueError(f"attack.norm is {self.attack.norm}; the verifier knows the ball of linf alone")
+        if self.attack.loss == "training":
+            raise ValueError("attack.loss is training; expected a loss that needs no objective, such as margin")
+        return self
+
+    def known_values(self, kept_epochs: Sequence[int] = ()) -> Mapping[str, Collection[Any]]:  # noqa: ARG002
+        """Return its verdicts."""
+        return {"verdict": ("verified", "falsified", "unresolved")}
+
+
 class InputGradients(Measurement):
     """Test ``images``, by their index, and the gradient of ``function`` with respect to each of their pixels."""
 
@@ -612,6 +656,7 @@ KINDS: dict[str, type[Measurement]] = {
     "decision_boundary": DecisionBoundary,
     "history": History,
     "input_geometry": InputGeometry,
+    "verification": Verification,
     "input_gradients": InputGradients,
     "losses": Losses,
     "over_epochs": OverEpochs,

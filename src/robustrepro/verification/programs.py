@@ -1,0 +1,227 @@
+"""Mixed-integer programs of a network over a box (HiGHS): the least margin, relaxed or exact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from robustrepro.errors import UserError
+from robustrepro.verification.bounds import Boxes, Ranges
+from robustrepro.verification.layers import Chain
+
+Floats = npt.NDArray[np.float64]
+TOLERANCE = 1e-5
+"""A margin counts as positive from here on: HiGHS meets constraints to 1e-6."""
+
+
+def _highs() -> Any:
+    try:
+        import highspy
+    except ImportError as error:
+        raise UserError(f"HiGHS is not there ({error}); `make setup` installs it, or `pip install highspy`") from error
+    return highspy
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a program found.
+
+    Attributes
+    ----------
+    verdict
+        ``positive``: the margin is above :data:`TOLERANCE` in the whole box, or in its relaxation; ``point``: there is
+        a point with a smaller one; ``open``: neither was decided in time.
+    point
+        The inputs with the smallest margin so far, shape of the inputs; None where there are none.
+    """
+
+    verdict: Literal["positive", "point", "open"]
+    point: Tensor | None = None
+
+
+class Program:
+    """The network over one box, its ReLUs relaxed to triangles or exact, for any margin.
+
+    Variables are the inputs, what leaves each ReLU that is not inactive throughout, and for each ReLU that may be
+    either whether it is active.
+
+    Parameters
+    ----------
+    chain
+        The network.
+    matrices
+        Each of its maps as a sparse matrix and offsets (`Chain.matrix`).
+    boxes
+        One box.
+    ranges
+        Bounds of the pre-activations over it.
+
+    References
+    ----------
+    Tjeng, Xiao & Tedrake, "Evaluating Robustness of Neural Networks with Mixed Integer Programming", 2019, Section 4.
+    """
+
+    def __init__(
+        self, chain: Chain, matrices: list[tuple[sparse.csr_array, Floats]], boxes: Boxes, ranges: list[Ranges]
+    ) -> None:
+        self._matrices, self._shape = matrices, chain.shapes[0]
+        self._ranges = [(each.low.flatten().numpy(), each.high.flatten().numpy()) for each in ranges]
+        self._box = boxes.low.flatten().numpy(), boxes.high.flatten().numpy()
+
+    @cached_property
+    def _parts(self) -> _Parts:
+        return _assemble(self._matrices, self._ranges, self._box)
+
+    def least_margin(self, margin: Tensor, *, exact: bool, seconds: float) -> Answer:
+        """Look for a point whose margin is at most :data:`TOLERANCE`.
+
+        Parameters
+        ----------
+        margin
+            The margin's coefficients of the logits, shape (classes,).
+        exact
+            Whether ReLUs are exact; otherwise the program is linear, and a point is none of the network's.
+        seconds
+            After which it is given up.
+
+        Raises
+        ------
+        UserError
+            If HiGHS is not there, or fails.
+        """
+        parts, highspy = self._parts, _highs()
+        weights, offsets = self._matrices[-1]
+        row = sparse.csr_array(margin.numpy()[None] @ weights).toarray()[0]
+        costs = np.zeros(parts.columns)
+        costs[parts.last] = row[parts.kept]
+        constant = float(margin.numpy() @ offsets)
+        solver = highspy.Highs()
+        solver.silent()
+        solver.setOptionValue("threads", 1)
+        solver.setOptionValue("time_limit", float(seconds))
+        solver.passModel(parts.model(highspy, costs, constant, integral=exact))
+        if exact:
+            # Nothing above is asked for, and nothing better than below.
+            entries = np.flatnonzero(costs)
+            solver.addRow(-highspy.kHighsInf, TOLERANCE - constant, len(entries), entries, costs[entries])
+            solver.setOptionValue("objective_target", -TOLERANCE)
+        if solver.run() == highspy.HighsStatus.kError:
+            raise UserError("HiGHS failed on a program of the verifier; try another version of highspy")
+        return self._answer(highspy, solver, exact=exact)
+
+    def _answer(self, highspy: Any, solver: Any, *, exact: bool) -> Answer:
+        status, info = solver.getModelStatus(), solver.getInfo()
+        if status == highspy.HighsModelStatus.kInfeasible:
+            return Answer("positive" if exact else "open")
+        has_point = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        point = self._point(solver) if has_point else None
+        if status == highspy.HighsModelStatus.kOptimal and not exact:
+            return Answer("positive" if info.objective_function_value > TOLERANCE else "point", point)
+        return Answer("point", point) if has_point else Answer("open")
+
+    def _point(self, solver: Any) -> Tensor:
+        """Return the inputs of the solution, inside the box to the last bit."""
+        values = np.asarray(solver.getSolution().col_value)[: len(self._box[0])]
+        inside = np.clip(values, *self._box)
+        return torch.from_numpy(inside).view(self._shape)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """A program but for its objective: columns with bounds, and rows."""
+
+    low: Floats
+    high: Floats
+    matrix: sparse.csc_array
+    row_low: Floats
+    row_high: Floats
+    binaries: npt.NDArray[np.int64]
+    last: npt.NDArray[np.int64]
+    """The columns of what leaves the last ReLUs,"""
+    kept: npt.NDArray[np.int64]
+    """and which units these are."""
+
+    @property
+    def columns(self) -> int:
+        return len(self.low)
+
+    def model(self, highspy: Any, costs: Floats, constant: float, *, integral: bool) -> Any:
+        """Return the program as HiGHS takes it, to be minimised."""
+        lp = highspy.HighsLp()
+        lp.num_col_, lp.num_row_ = self.columns, len(self.row_low)
+        lp.col_cost_, lp.offset_ = costs, constant
+        lp.col_lower_, lp.col_upper_ = self.low, self.high
+        lp.row_lower_, lp.row_upper_ = self.row_low, self.row_high
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+        lp.a_matrix_.start_ = self.matrix.indptr
+        lp.a_matrix_.index_ = self.matrix.indices
+        lp.a_matrix_.value_ = self.matrix.data
+        if integral:
+            kinds = np.full(self.columns, highspy.HighsVarType.kContinuous, dtype=object)
+            kinds[self.binaries] = highspy.HighsVarType.kInteger
+            lp.integrality_ = list(kinds)
+        return lp
+
+
+def _assemble(
+    matrices: list[tuple[sparse.csr_array, Floats]], ranges: list[tuple[Floats, Floats]], box: tuple[Floats, Floats]
+) -> _Parts:
+    """Write the network's rows and columns, layer by layer."""
+    column_low, column_high = [box[0]], [box[1]]
+    count = len(box[0])
+    before, kept = np.arange(count), np.arange(count)
+    blocks: list[tuple[sparse.coo_array, Floats, Floats]] = []
+    binaries: list[npt.NDArray[np.int64]] = []
+    for (weights, offsets), (low, high) in zip(matrices[:-1], ranges, strict=True):
+        alive = np.flatnonzero(high > 0)
+        unstable = low[alive] < 0
+        leaving = count + np.arange(len(alive))
+        choice = count + len(alive) + np.arange(int(unstable.sum()))
+        column_low += [np.maximum(low[alive], 0), np.zeros(len(choice))]
+        column_high += [high[alive], np.ones(len(choice))]
+        count += len(alive) + len(choice)
+        # What leaves is the map where the ReLU is active, and at least the map where it may be either.
+        numbers = np.arange(len(alive))
+        entries = [(numbers, leaving, np.ones(len(alive))), _minus(weights[alive][:, kept], before)]
+        blocks.append(_rows(entries, offsets[alive], np.where(unstable, np.inf, offsets[alive])))
+        # And no more than the map where it is active, nor than 0 where it is not.
+        some = np.flatnonzero(unstable)
+        least, most = low[alive[some]], high[alive[some]]
+        numbers, nothing = np.arange(len(some)), np.full(len(some), -np.inf)
+        own = numbers, leaving[some], np.ones(len(some))
+        entries = [own, _minus(weights[alive[some]][:, kept], before), (numbers, choice, -least)]
+        blocks.append(_rows(entries, nothing, offsets[alive[some]] - least))
+        blocks.append(_rows([own, (numbers, choice, -most)], nothing, np.zeros(len(some))))
+        binaries.append(choice)
+        before, kept = leaving, alive
+    parts = [sparse.coo_array((part.data, part.coords), shape=(part.shape[0], count)) for part, _, _ in blocks]
+    return _Parts(
+        np.concatenate(column_low),
+        np.concatenate(column_high),
+        sparse.csc_array(sparse.vstack(parts)),
+        np.concatenate([low for _, low, _ in blocks]),
+        np.concatenate([high for _, _, high in blocks]),
+        np.concatenate(binaries),
+        before,
+        kept,
+    )
+
+
+def _minus(weights: sparse.csr_array, columns: npt.NDArray[np.int64]) -> tuple[Any, Any, Any]:
+    """Return the entries (row, column, value) of −W, whose inputs have these columns."""
+    entries = sparse.coo_array(weights)
+    return entries.coords[0], columns[entries.coords[1]], -entries.data
+
+
+def _rows(entries: list[tuple[Any, Any, Any]], low: Floats, high: Floats) -> tuple[sparse.coo_array, Floats, Floats]:
+    """Return rows from (row, column, value) entries, and between what they lie."""
+    rows, columns, values = (np.concatenate([np.asarray(entry[number]) for entry in entries]) for number in range(3))
+    width = int(columns.max()) + 1 if len(columns) else 1
+    return sparse.coo_array((values, (rows, columns)), shape=(len(low), width)), low, high
