@@ -307,6 +307,7 @@ def add_measures(declared: Declarations) -> None:
         },
         "gradients": {"input_gradients": {"images": [0]}},
         "geometry": {"input_geometry": {"functions": ["cross_entropy"]}, **SMALL},
+        "neighbours": {"nearest_neighbours": {}, "examples": 5},
         "verified": {"verification": {"attack": {**PGD, "loss": "margin"}, "seconds": 1}, "examples": 2},
         "over-epochs": {"over_epochs": {"attack": {**FGSM, "loss": "clipped_cross_entropy"}}, **SMALL},
         "path": {"training_path": {"every": 2}},
@@ -357,6 +358,8 @@ def add_tables(declared: Declarations) -> None:
             "statistic": {"score": kind},
         }
     columns["carriers"] = {"label": "carriers", "measure": "attack5", "statistic": {"score": {"of": "carriers"}}}
+    tenth = {"percentile": {"column": "distance", "rank": 10}}
+    columns["tenth"] = {"label": "tenth", "measure": "neighbours", "statistic": tenth}
     columns["count"] = {"label": "count", "measure": "losses", "statistic": "count"}
     settled = {"settled": {"column": "loss", "within": 0.1}}
     columns["settled"] = {"label": "settled", "measure": "history", "statistic": settled}

@@ -31,6 +31,7 @@ from robustrepro.tables.statistics import (
     median,
     over_seeds,
     percentage,
+    percentile,
     root_of_sum,
     seeds_to_decide,
     settled,
@@ -40,6 +41,12 @@ from robustrepro.tables.statistics import (
 )
 
 WRONG = 9
+
+
+@pytest.mark.parametrize(("rank", "value"), [(0, 1.0), (10, 1.4), (50, 3.0), (100, 5.0)])
+def test_a_percentile_lies_between_two_values_in_proportion(rank: float, value: float) -> None:
+    found = percentile(pd.DataFrame({"distance": [5.0, 1.0, 4.0, 2.0, 3.0]}), "distance", rank)
+    assert found.value == pytest.approx(value)
 
 
 def attacked(labels: Sequence[int], clean: Sequence[int], under_attack: Sequence[int], **more: Any) -> pd.DataFrame:

@@ -491,6 +491,19 @@ class Verification(OfExamples):
         return {"verdict": ("verified", "falsified", "unresolved")}
 
 
+class NearestNeighbours(Measurement):
+    """How far each of ``examples`` images, drawn from a split, is from the nearest other image of the split."""
+
+    implementation: ClassVar[str] = "robustrepro.measurements.nearest_neighbours:measure"
+    kind: Literal["nearest_neighbours"]
+    split: Literal["train", "test"] = "train"
+    examples: int | None = Field(default=None, ge=1)
+
+    cost: ClassVar[Cost] = Cost(memory_mb=2000, threads=2)
+    statistic: ClassVar[Any] = {"mean": "distance"}
+    columns: ClassVar[frozenset[str] | None] = frozenset({"index", "label", "neighbour", "neighbour_label", "distance"})
+
+
 class InputGradients(Measurement):
     """Test ``images``, by their index, and the gradient of ``function`` with respect to each of their pixels."""
 
@@ -657,6 +670,7 @@ KINDS: dict[str, type[Measurement]] = {
     "history": History,
     "input_geometry": InputGeometry,
     "verification": Verification,
+    "nearest_neighbours": NearestNeighbours,
     "input_gradients": InputGradients,
     "losses": Losses,
     "over_epochs": OverEpochs,

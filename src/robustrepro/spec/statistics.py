@@ -110,6 +110,15 @@ class Median(Statistic):
     column: str
 
 
+class Percentile(Statistic):
+    """The value that ``rank`` percent of a column's values do not exceed, between two of them in proportion."""
+
+    implementation: ClassVar[str] = "robustrepro.tables.statistics:percentile"
+    name: Literal["percentile"]
+    column: str
+    rank: Annotated[Number, Field(ge=0, le=100)]
+
+
 class MedianAbove(Statistic):
     """The median of those of a column's values that are above a ``threshold``.
 
@@ -231,6 +240,7 @@ AnyStatistic = Annotated[
     | Mean
     | Percentage
     | Median
+    | Percentile
     | MedianAbove
     | Share
     | Count

@@ -6,6 +6,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,11 @@ def _by_index(rows: pd.DataFrame, column: str) -> Numbers:
 def median(rows: pd.DataFrame, column: str) -> Sample:
     """Return the median of a column."""
     return resampled(numbers_of(rows, column), np.median)
+
+
+def percentile(rows: pd.DataFrame, column: str, rank: float) -> Sample:
+    """Return the percentile of a column with a rank between 0 and 100."""
+    return resampled(numbers_of(rows, column), partial(np.percentile, q=rank))
 
 
 def share(
