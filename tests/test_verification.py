@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -143,7 +144,8 @@ def test_bounds_hold_at_random_points_and_corners(epsilon) -> None:
     chain, boxes = chain_of(model, (1, 8, 8)), Boxes.around(images, epsilon, UNIT)
     ranges = bounds_of(chain, boxes)
     labels = model(images).argmax(1)
-    margins = least_margins(chain, boxes, ranges, labels)
+    margins, corners = least_margins(chain, boxes, ranges, labels)
+    assert ((corners == boxes.low) | (corners == boxes.high)).all()
     generator = torch.Generator().manual_seed(3)
     for draw in range(200):
         shares = torch.rand(images.shape, generator=generator, dtype=torch.float64)
@@ -198,6 +200,27 @@ def test_an_image_that_no_program_decides_in_time_is_unresolved(monkeypatch) -> 
     assert all((decision.verdict, decision.stage) == ("unresolved", "time") for decision in left)
 
 
+def test_linear_programs_tighten_the_last_layer_and_stay_sound() -> None:
+    model = convolutional()
+    images = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    verifier = Verifier.of(model, (1, 8, 8), 0.1, UNIT, 60)
+    boxes = Boxes.around(images, 0.1, UNIT)
+    ranges = bounds_of(verifier.chain, boxes)
+    gained = 0.0
+    for number in range(len(images)):
+        one = torch.tensor([number])
+        own = [layer.of(one) for layer in ranges]
+        *_, tight = verifier._tightened(boxes.of(one), own, time.monotonic() + 60)
+        corners = torch.randint(2, (400, 1, 8, 8), generator=torch.Generator().manual_seed(number))
+        *_, given, _ = verifier.chain.pre_activations(torch.where(corners == 1, boxes.high[one], boxes.low[one]))
+        assert (given >= tight.low - 1e-9).all()
+        assert (given <= tight.high + 1e-9).all()
+        assert (tight.low >= own[-1].low).all()
+        assert (tight.high <= own[-1].high).all()
+        gained += float((tight.low - own[-1].low).sum())
+    assert gained > 0.1
+
+
 def test_a_solution_that_the_network_classifies_rightly_is_no_witness(monkeypatch) -> None:
     """A solver's point counts only where the network itself errs: otherwise nothing is decided."""
 
@@ -226,7 +249,7 @@ def test_a_misclassified_image_is_falsified_by_itself_and_a_broken_one_by_the_at
     (found,) = list(verifier.decide(images[:1], predictions[:1], broken))
     assert (found.verdict, found.stage) == ("falsified", "attack")
     outside = Verifier.of(model, (3,), 1e-6, UNIT, 60)
-    (found,) = list(outside.decide(images[:1], predictions[:1], broken))
+    (found,) = list(outside.decide(images[:1], predictions[:1], broken))  # moved into the ball
     assert (found.verdict, found.stage) == ("verified", "bounds")
 
 

@@ -12,7 +12,7 @@ from robustrepro.seeds import derive_seed
 from robustrepro.spec.measurements import NearestNeighbours
 from robustrepro.steps import Progress
 
-BATCH_SIZE = 500
+BATCH_SIZE = 200
 """Images whose neighbours are looked for at once; a matter of progress alone."""
 
 

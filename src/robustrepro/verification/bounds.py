@@ -61,6 +61,14 @@ class Boxes:
         at_centre = (rows * self.centre[owner]).flatten(1).sum(1)
         return at_centre - (rows.abs() * self.radius[owner]).flatten(1).sum(1)
 
+    def corners(self, rows: Tensor) -> Tensor:
+        """Return where one linear function for each box is least, shape (N, *input_shape)."""
+        return torch.where(rows > 0, self.low, self.high)
+
+    def of(self, images: Tensor) -> Boxes:
+        """Return the boxes of some images, by their places."""
+        return Boxes(self.low[images], self.high[images])
+
 
 @dataclass(frozen=True)
 class Ranges:
@@ -74,12 +82,16 @@ class Ranges:
         """Return where a ReLU may be either active or inactive."""
         return (self.low < 0) & (self.high > 0)
 
+    def of(self, images: Tensor) -> Ranges:
+        """Return the ranges of some images, by their places."""
+        return Ranges(self.low[images], self.high[images])
 
-def bounds_of(chain: Chain, boxes: Boxes) -> list[Ranges]:
+
+def bounds_of(chain: Chain, boxes: Boxes, tightened_from: int = 1) -> list[Ranges]:
     """Return bounds of the pre-activations in front of each ReLU, layer by layer.
 
-    Those of the first layer are exact. Further on interval arithmetic comes first, and CROWN for the units that are
-    unstable by it.
+    Those of the first layer, number 0, are exact. Further on interval arithmetic comes first, and from layer
+    ``tightened_from`` on CROWN for the units that are unstable by it.
 
     Raises
     ------
@@ -97,7 +109,7 @@ def bounds_of(chain: Chain, boxes: Boxes) -> list[Ranges]:
         for layer in of_map:
             centre, radius = layer.apply(centre), layer.spread(radius)
         found = Ranges(centre - radius, centre + radius)
-        if number:
+        if number >= max(tightened_from, 1):
             found = _tightened(chain, boxes, ranges, number, found)
         _require_order(found, number)
         ranges.append(found)
@@ -105,8 +117,8 @@ def bounds_of(chain: Chain, boxes: Boxes) -> list[Ranges]:
     return ranges
 
 
-def least_margins(chain: Chain, boxes: Boxes, ranges: list[Ranges], labels: Tensor) -> Tensor:
-    """Return lower bounds of the margins Z_y − Z_t over each box, shape (N, classes); +inf for t = y.
+def least_margins(chain: Chain, boxes: Boxes, ranges: list[Ranges], labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return lower bounds of the margins Z_y − Z_t over each box, and where the network may well be wrong.
 
     Parameters
     ----------
@@ -114,14 +126,22 @@ def least_margins(chain: Chain, boxes: Boxes, ranges: list[Ranges], labels: Tens
         The network, the boxes, and :func:`bounds_of` them.
     labels
         int64, shape (N,).
+
+    Returns
+    -------
+    The bounds, shape (N, classes), +inf for t = y; and for each box the corner at which the linear function below the
+    margin of the lowest bound is least, shape (N, *input_shape): a misclassified point, where that function is close.
     """
     (classes,) = chain.shapes[-1]
     count = len(labels)
     differences = margin_rows(labels, classes).view(-1, classes)
     owner = torch.arange(count).repeat_interleave(classes)
-    margins = _least(chain, boxes, ranges, len(chain.maps) - 1, differences, owner).view(count, classes)
-    margins[torch.arange(count), labels] = torch.inf
-    return margins
+    rows, offsets = _below(chain, ranges, len(chain.maps) - 1, differences, owner)
+    margins = (offsets + boxes.least(rows, owner)).view(count, classes)
+    each = torch.arange(count)
+    margins[each, labels] = torch.inf
+    of_lowest = rows.view(count, classes, *rows.shape[1:])[each, margins.argmin(1)]
+    return margins, boxes.corners(of_lowest)
 
 
 def margin_rows(labels: Tensor, classes: int) -> Tensor:
@@ -146,7 +166,13 @@ def _tightened(chain: Chain, boxes: Boxes, ranges: list[Ranges], number: int, fo
 
 
 def _least(chain: Chain, boxes: Boxes, ranges: list[Ranges], number: int, rows: Tensor, owner: Tensor) -> Tensor:
-    """Return lower bounds of linear functions of what a map makes, shape (R,).
+    """Return lower bounds of linear functions of what a map makes, shape (R,)."""
+    below, offsets = _below(chain, ranges, number, rows, owner)
+    return offsets + boxes.least(below, owner)
+
+
+def _below(chain: Chain, ranges: list[Ranges], number: int, rows: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
+    """Return linear functions of the inputs below those of what a map makes: rows (R, *input_shape), and offsets.
 
     On the way back each ReLU is replaced by a line below it where the coefficient is positive (the identity or 0,
     whichever leaves out less) and by the chord above it where it is negative.
@@ -161,7 +187,7 @@ def _least(chain: Chain, boxes: Boxes, ranges: list[Ranges], number: int, rows: 
         least = least - (rows * chord * low).mul_(falls & unstable).flatten(1).sum(1)
         rows, offset = chain.back(layer, rows * torch.where(falls, chord, below))
         least = least + offset
-    return least + boxes.least(rows, owner)
+    return rows, least
 
 
 def _require_order(found: Ranges, number: int) -> None:

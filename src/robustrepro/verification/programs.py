@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -40,10 +41,13 @@ class Answer:
         a point with a smaller one; ``open``: neither was decided in time.
     point
         The inputs with the smallest margin so far, shape of the inputs; None where there are none.
+    least
+        A lower bound of the margin, where a relaxation was solved to its end; −inf otherwise.
     """
 
     verdict: Literal["positive", "point", "open"]
     point: Tensor | None = None
+    least: float = -math.inf
 
 
 class Program:
@@ -57,11 +61,12 @@ class Program:
     chain
         The network.
     matrices
-        Each of its maps as a sparse matrix and offsets (`Chain.matrix`).
+        Its maps, or the first few, each as a sparse matrix and offsets (`Chain.matrix`); margins are of what the last
+        of these makes.
     boxes
         One box.
     ranges
-        Bounds of the pre-activations over it.
+        Bounds of the pre-activations over it, of each map but the last.
 
     References
     ----------
@@ -85,7 +90,7 @@ class Program:
         Parameters
         ----------
         margin
-            The margin's coefficients of the logits, shape (classes,).
+            The margin's coefficients of the logits, or what else the last map makes, shape (outputs,).
         exact
             Whether ReLUs are exact; otherwise the program is linear, and a point is none of the network's.
         seconds
@@ -123,7 +128,8 @@ class Program:
         has_point = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
         point = self._point(solver) if has_point else None
         if status == highspy.HighsModelStatus.kOptimal and not exact:
-            return Answer("positive" if info.objective_function_value > TOLERANCE else "point", point)
+            least = float(info.objective_function_value)
+            return Answer("positive" if least > TOLERANCE else "point", point, least - TOLERANCE)
         return Answer("point", point) if has_point else Answer("open")
 
     def _point(self, solver: Any) -> Tensor:

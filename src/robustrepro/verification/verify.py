@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,9 @@ from robustrepro.verification.programs import TOLERANCE, Program
 BATCH_SIZE = 16
 """Images whose bounds are computed at once."""
 
-STAGES = ("clean", "attack", "bounds", "linear program", "integer program", "time")
-"""What decided an image: it is misclassified as it is; an attack; bounds; their linear relaxation; the network itself;
-nothing, in time."""
+STAGES = ("clean", "attack", "bounds", "linear program", "tightened program", "integer program", "time")
+"""What decided an image: it is misclassified as it is; an attack; bounds; the linear relaxation of the network; the
+same between bounds of the last layer that linear programs have tightened; the network itself; nothing, in time."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,15 @@ class Decision:
     unstable: tuple[int, ...] = ()
     inactive: tuple[int, ...] = ()
     seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Bounded:
+    """What bounds say of one image: of its layers, of its margins, and a decision where that suffices."""
+
+    ranges: list[Ranges]
+    least: Tensor
+    decision: Decision | None
 
 
 @dataclass
@@ -95,11 +104,6 @@ class Verifier:
         others = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
         return own - others, right
 
-    def is_inside(self, points: Tensor, images: Tensor) -> Tensor:
-        """Return which points lie in their image's box, to the last bit of float64; shape (N,)."""
-        boxes, points = Boxes.around(images, self.epsilon, self.valid), points.double()
-        return ((points >= boxes.low) & (points <= boxes.high)).flatten(1).all(1)
-
     def decide(self, images: Tensor, labels: Tensor, points: Tensor) -> Iterator[Decision]:
         """Decide each image.
 
@@ -110,7 +114,8 @@ class Verifier:
         labels
             int64, shape (N,).
         points
-            What an attack made of them, of the same shape; those outside their box do not count.
+            What an attack made of them, of the same shape. Float32 leaves an ε-ball by rounding: they are moved to the
+            nearest point of their box in float64.
 
         Raises
         ------
@@ -119,72 +124,100 @@ class Verifier:
         UserError
             If HiGHS is not there, or fails.
         """
+        boxes = Boxes.around(images, self.epsilon, self.valid)
+        points = points.double().clamp(boxes.low, boxes.high)
         clean_margins, clean = self.margins(images, labels)
-        margins, right = self.margins(points, labels)
-        broken = ~right & self.is_inside(points, images)
-        left = (clean & ~broken).nonzero().flatten()
-        bounded = self._by_bounds(images, labels, left)
+        margins, resists = self.margins(points, labels)
+        left = (clean & resists).nonzero().flatten()
+        bounded = self._by_bounds(boxes, labels, left)
         for number in range(len(labels)):
             if not clean[number]:
                 yield Decision("falsified", "clean", float(clean_margins[number]), images[number].double())
-            elif broken[number]:
-                yield Decision("falsified", "attack", float(margins[number]), points[number].double())
+            elif not resists[number]:
+                yield Decision("falsified", "attack", float(margins[number]), points[number])
             else:
                 yield next(bounded)
 
-    def _by_bounds(self, images: Tensor, labels: Tensor, left: Tensor) -> Iterator[Decision]:
-        """Decide those images that no attack broke."""
+    def _by_bounds(self, boxes: Boxes, labels: Tensor, left: Tensor) -> Iterator[Decision]:
+        """Decide those images that no attack broke.
+
+        Bounds of the last layer of ReLUs alone decide most images; those of the layers before cost most.
+        """
         for batch in torch.split(left, BATCH_SIZE):
             began = time.perf_counter()
-            boxes = Boxes.around(images[batch], self.epsilon, self.valid)
-            ranges = bounds_of(self.chain, boxes)
-            least = least_margins(self.chain, boxes, ranges, labels[batch])
+            found = self._bounded(boxes.of(batch), labels[batch], len(self.chain.maps) - 2)
+            undecided = torch.tensor([place for place, each in enumerate(found) if each.decision is None])
+            if len(undecided) and len(self.chain.maps) > 3:
+                again = self._bounded(boxes.of(batch[undecided]), labels[batch[undecided]], 1)
+                for place, each in zip(undecided.tolist(), again, strict=True):
+                    found[place] = each
             share = (time.perf_counter() - began) / len(batch)
-            for place in range(len(batch)):
+            for image, each in zip(batch.tolist(), found, strict=True):
                 began = time.perf_counter()
-                one = slice(place, place + 1)
-                box = Boxes(boxes.low[one], boxes.high[one])
-                own = [Ranges(each.low[one], each.high[one]) for each in ranges]
-                verdict, stage, margin, witness = self._by_programs(box, own, int(labels[batch[place]]), least[place])
-                yield Decision(
-                    verdict,
-                    stage,
-                    margin,
-                    witness,
-                    tuple(int(each.unstable.sum()) for each in own),
-                    tuple(int((each.high <= 0).sum()) for each in own),
-                    share + time.perf_counter() - began,
+                decision = each.decision or self._by_programs(
+                    boxes.of(torch.tensor([image])), each.ranges, int(labels[image]), each.least
+                )
+                yield replace(
+                    decision,
+                    unstable=tuple(int(layer.unstable.sum()) for layer in each.ranges),
+                    inactive=tuple(int((layer.high <= 0).sum()) for layer in each.ranges),
+                    seconds=share + time.perf_counter() - began,
                 )
 
-    def _by_programs(
-        self, box: Boxes, ranges: list[Ranges], label: int, least: Tensor
-    ) -> tuple[str, str, float, Tensor | None]:
-        """Return verdict, stage, margin and witness of one image whose margins have these lower bounds."""
+    def _bounded(self, boxes: Boxes, labels: Tensor, tightened_from: int) -> list[_Bounded]:
+        """Return what bounds say of each image, with those of the layers from a number on tightened."""
+        ranges = bounds_of(self.chain, boxes, tightened_from)
+        least, corners = least_margins(self.chain, boxes, ranges, labels)
+        margins, resists = self.margins(corners, labels)
+        found = []
+        for place in range(len(labels)):
+            decision = None
+            if least[place].min() > TOLERANCE:
+                decision = Decision("verified", "bounds", float(least[place].min()))
+            elif not resists[place]:
+                decision = Decision("falsified", "bounds", float(margins[place]), corners[place])
+            own = [layer.of(torch.tensor([place])) for layer in ranges]
+            found.append(_Bounded(own, least[place], decision))
+        return found
+
+    def _by_programs(self, box: Boxes, ranges: list[Ranges], label: int, least: Tensor) -> Decision:
+        """Decide one image whose margins have these lower bounds."""
         classes = [int(each) for each in least.argsort() if least[each] <= TOLERANCE]
-        if not classes:
-            return "verified", "bounds", float(least.min()), None
         deadline = time.monotonic() + self.seconds
         rows = margin_rows(torch.tensor([label]), len(least))[0]
-        program = Program(self.chain, self.matrices, box, ranges)
-        open_classes = []
-        for other in classes:
-            relaxed = program.least_margin(rows[other], exact=False, seconds=_left(deadline))
-            if relaxed.verdict == "positive":
-                continue
-            # A corner of the relaxation is often misclassified by the network itself.
-            if relaxed.point is not None and (witness := self._witness(relaxed.point, label)):
-                return "falsified", "linear program", *witness
-            open_classes.append(other)
-        if not open_classes:
-            return "verified", "linear program", TOLERANCE, None
-        for other in open_classes:
-            exact = program.least_margin(rows[other], exact=True, seconds=_left(deadline))
-            if exact.verdict == "positive":
-                continue
-            if exact.point is not None and (witness := self._witness(exact.point, label)):
-                return "falsified", "integer program", *witness
-            return "unresolved", "time" if exact.verdict == "open" else "integer program", float("nan"), None
-        return "verified", "integer program", TOLERANCE, None
+        for stage in ("linear program", "tightened program", "integer program"):
+            if stage == "tightened program":
+                ranges = self._tightened(box, ranges, deadline)
+            program = Program(self.chain, self.matrices, box, ranges)
+            undecided, in_time = [], True
+            for other in classes:
+                exact = stage == "integer program"
+                answer = program.least_margin(rows[other], exact=exact, seconds=_left(deadline))
+                # A corner of the relaxation is often misclassified by the network itself.
+                if answer.point is not None and (witness := self._witness(answer.point, label)):
+                    return Decision("falsified", stage, *witness)
+                if answer.verdict != "positive":
+                    undecided.append(other)
+                    in_time = in_time and answer.verdict != "open"
+            if not undecided:
+                return Decision("verified", stage, TOLERANCE)
+            classes = undecided
+        return Decision("unresolved", stage if in_time else "time")
+
+    def _tightened(self, box: Boxes, ranges: list[Ranges], deadline: float) -> list[Ranges]:
+        """Return the ranges with those of the last layer's unstable units bounded by linear programs."""
+        *before, last = ranges
+        if not before:
+            return ranges
+        program = Program(self.chain, self.matrices[:-1], box, before)
+        low, high = last.low.clone(), last.high.clone()
+        for place in last.unstable.nonzero():
+            unit = tuple(place.tolist())
+            row = torch.zeros_like(last.low).index_put_(tuple(place), torch.ones((), dtype=torch.float64)).flatten()
+            least = program.least_margin(row, exact=False, seconds=_left(deadline)).least
+            most = -program.least_margin(-row, exact=False, seconds=_left(deadline)).least
+            low[unit], high[unit] = max(float(low[unit]), least), min(float(high[unit]), most)
+        return [*before, Ranges(low, high)]
 
     def _witness(self, point: Tensor, label: int) -> tuple[float, Tensor] | None:
         """Return the margin and the point if the network itself misclassifies it; None otherwise."""
