@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import itertools
-import time
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from robustrepro.models.preact_resnet import PreActResNet18
 from robustrepro.models.preprocessed import Preprocessed
 from robustrepro.models.preprocessing.standardise import Standardise
 from robustrepro.models.strided_convnet import StridedConvNet
-from robustrepro.verification import bounds, programs
+from robustrepro.verification import bounds, programs, verify
 from robustrepro.verification.bounds import Boxes, CrossingBoundsError, Ranges, bounds_of, least_margins
 from robustrepro.verification.layers import chain_of
 from robustrepro.verification.verify import Decision, Verifier
@@ -97,11 +96,11 @@ def test_verdicts_are_those_of_every_activation_pattern_enumerated(epsilon) -> N
     assert {"bounds", "linear program"} & {stage for _, stage in verdicts}
 
 
-def test_the_integer_program_decides_what_its_relaxation_leaves_open() -> None:
+def test_branching_decides_what_the_relaxation_leaves_open() -> None:
     images = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     model = convolutional()
     stages = {decision.stage for decision in decided(model, images, model(images).argmax(1), 0.05)}
-    assert {"bounds", "linear program", "integer program"} <= stages
+    assert {"bounds", "linear program", "branch and bound"} <= stages
 
 
 def test_the_witness_of_a_falsified_image_lies_in_its_ball_and_is_misclassified() -> None:
@@ -191,7 +190,8 @@ def test_bounds_that_cross_stop_the_verifier(monkeypatch) -> None:
 
 
 def test_an_image_that_no_program_decides_in_time_is_unresolved(monkeypatch) -> None:
-    monkeypatch.setattr(programs.Program, "least_margin", lambda *_, **__: programs.Answer("open"))
+    for means in ("least_margin", "branched"):
+        monkeypatch.setattr(programs.Program, means, lambda *_, **__: programs.Answer("open"))
     model = convolutional()
     images = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     decisions = decided(model, images, model(images).argmax(1), 0.15)
@@ -200,25 +200,17 @@ def test_an_image_that_no_program_decides_in_time_is_unresolved(monkeypatch) -> 
     assert all((decision.verdict, decision.stage) == ("unresolved", "time") for decision in left)
 
 
-def test_linear_programs_tighten_the_last_layer_and_stay_sound() -> None:
+def test_branching_and_the_integer_program_agree(monkeypatch) -> None:
+    """On what bounds and the relaxation leave open; both against each other, since each is exact."""
     model = convolutional()
-    images = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    verifier = Verifier.of(model, (1, 8, 8), 0.1, UNIT, 60)
-    boxes = Boxes.around(images, 0.1, UNIT)
-    ranges = bounds_of(verifier.chain, boxes)
-    gained = 0.0
-    for number in range(len(images)):
-        one = torch.tensor([number])
-        own = [layer.of(one) for layer in ranges]
-        *_, tight = verifier._tightened(boxes.of(one), own, time.monotonic() + 60)
-        corners = torch.randint(2, (400, 1, 8, 8), generator=torch.Generator().manual_seed(number))
-        *_, given, _ = verifier.chain.pre_activations(torch.where(corners == 1, boxes.high[one], boxes.low[one]))
-        assert (given >= tight.low - 1e-9).all()
-        assert (given <= tight.high + 1e-9).all()
-        assert (tight.low >= own[-1].low).all()
-        assert (tight.high <= own[-1].high).all()
-        gained += float((tight.low - own[-1].low).sum())
-    assert gained > 0.1
+    images = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = model(images).argmax(1)
+    branched = decided(model, images, labels, 0.1)
+    monkeypatch.setattr(verify, "PROGRAMS", ("linear program", "integer program"))
+    integer = decided(model, images, labels, 0.1)
+    assert [each.verdict for each in branched] == [each.verdict for each in integer]
+    assert "branch and bound" in {each.stage for each in branched}
+    assert "integer program" in {each.stage for each in integer}
 
 
 def test_a_solution_that_the_network_classifies_rightly_is_no_witness(monkeypatch) -> None:
@@ -227,7 +219,8 @@ def test_a_solution_that_the_network_classifies_rightly_is_no_witness(monkeypatc
     def beside(self: programs.Program, _: Tensor, **__: object) -> programs.Answer:
         return programs.Answer("point", torch.from_numpy(self._box[0] + self._box[1]).view(1, 8, 8) / 2)
 
-    monkeypatch.setattr(programs.Program, "least_margin", beside)
+    for means in ("least_margin", "branched"):
+        monkeypatch.setattr(programs.Program, means, beside)
     model = convolutional()
     images = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     images = images * 0.6 + 0.2  # so that the middle of the box is the image, which is right

@@ -12,14 +12,15 @@ from torch import Tensor, nn
 from robustrepro.attacks.threat_models import Box
 from robustrepro.verification.bounds import Boxes, Ranges, bounds_of, least_margins, margin_rows
 from robustrepro.verification.layers import Chain, chain_of
-from robustrepro.verification.programs import TOLERANCE, Program
+from robustrepro.verification.programs import TOLERANCE, Answer, Program
 
 BATCH_SIZE = 16
 """Images whose bounds are computed at once."""
 
-STAGES = ("clean", "attack", "bounds", "linear program", "tightened program", "integer program", "time")
-"""What decided an image: it is misclassified as it is; an attack; bounds; the linear relaxation of the network; the
-same between bounds of the last layer that linear programs have tightened; the network itself; nothing, in time."""
+PROGRAMS = ("linear program", "branch and bound", "integer program")
+STAGES = ("clean", "attack", "bounds", *PROGRAMS, "time")
+"""What decided an image: it is misclassified as it is; an attack; bounds; the linear relaxation of the network, that
+split at single ReLUs, or the network itself as an integer program; nothing, in time."""
 
 
 @dataclass(frozen=True)
@@ -185,15 +186,12 @@ class Verifier:
         classes = [int(each) for each in least.argsort() if least[each] <= TOLERANCE]
         deadline = time.monotonic() + self.seconds
         rows = margin_rows(torch.tensor([label]), len(least))[0]
-        for stage in ("linear program", "tightened program", "integer program"):
-            if stage == "tightened program":
-                ranges = self._tightened(box, ranges, deadline)
-            program = Program(self.chain, self.matrices, box, ranges)
+        program = Program(self.chain, self.matrices, box, ranges)
+        for stage in PROGRAMS:
             undecided, in_time = [], True
             for other in classes:
-                exact = stage == "integer program"
-                answer = program.least_margin(rows[other], exact=exact, seconds=_left(deadline))
-                # A corner of the relaxation is often misclassified by the network itself.
+                answer = self._solved(program, stage, rows[other], label, deadline)
+                # A corner of a relaxation is often misclassified by the network itself.
                 if answer.point is not None and (witness := self._witness(answer.point, label)):
                     return Decision("falsified", stage, *witness)
                 if answer.verdict != "positive":
@@ -204,20 +202,14 @@ class Verifier:
             classes = undecided
         return Decision("unresolved", stage if in_time else "time")
 
-    def _tightened(self, box: Boxes, ranges: list[Ranges], deadline: float) -> list[Ranges]:
-        """Return the ranges with those of the last layer's unstable units bounded by linear programs."""
-        *before, last = ranges
-        if not before:
-            return ranges
-        program = Program(self.chain, self.matrices[:-1], box, before)
-        low, high = last.low.clone(), last.high.clone()
-        for place in last.unstable.nonzero():
-            unit = tuple(place.tolist())
-            row = torch.zeros_like(last.low).index_put_(tuple(place), torch.ones((), dtype=torch.float64)).flatten()
-            least = program.least_margin(row, exact=False, seconds=_left(deadline)).least
-            most = -program.least_margin(-row, exact=False, seconds=_left(deadline)).least
-            low[unit], high[unit] = max(float(low[unit]), least), min(float(high[unit]), most)
-        return [*before, Ranges(low, high)]
+    def _solved(self, program: Program, stage: str, row: Tensor, label: int, deadline: float) -> Answer:
+        """Return what one means says of one margin; branching leaves half of the time to the integer program."""
+        left = max(deadline - time.monotonic(), 0.1)  # a tenth at least, in which HiGHS says that it had none
+        if stage == "branch and bound":
+            return program.branched(
+                row, is_wrong=lambda point: self._witness(point, label) is not None, seconds=left / 2
+            )
+        return program.least_margin(row, exact=stage == "integer program", seconds=left)
 
     def _witness(self, point: Tensor, label: int) -> tuple[float, Tensor] | None:
         """Return the margin and the point if the network itself misclassifies it; None otherwise."""
@@ -230,8 +222,3 @@ class Verifier:
         if not self._matrices:
             self._matrices = [self.chain.matrix(number) for number in range(len(self.chain.maps))]
         return self._matrices
-
-
-def _left(deadline: float) -> float:
-    """Return the seconds until a deadline, and a tenth at least, in which HiGHS says that it had none."""
-    return max(deadline - time.monotonic(), 0.1)
