@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,6 +78,26 @@ def decided(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, se
     """Return the decisions without an attack: what it makes of an image is the image."""
     verifier = Verifier.of(model, tuple(images.shape[1:]), epsilon, UNIT, seconds)
     return list(verifier.decide(images, labels, images))
+
+
+@pytest.mark.parametrize("means", ["branch and bound", "integer program"])
+def test_each_exact_means_alone_decides_as_every_pattern_enumerated_does(means, monkeypatch) -> None:
+    """Without attacks, bounds and corners that would have decided before."""
+    bounded = Verifier._bounded
+    monkeypatch.setattr(Verifier, "_bounded", lambda *given: [replace(each, decision=None) for each in bounded(*given)])
+    monkeypatch.setattr(verify, "PROGRAMS", (means,))
+    verdicts = []
+    for seed in range(3):
+        model = tiny(seed)
+        images = torch.rand(4, 3, generator=torch.Generator().manual_seed(seed + 10), dtype=torch.float64)
+        labels = model(images).argmax(1)
+        boxes = Boxes.around(images, 0.3, UNIT)
+        for number, decision in enumerate(decided(model, images, labels, 0.3)):
+            truth = exact_least_margins(model, boxes.low[number], boxes.high[number], int(labels[number])).min()
+            assert decision.verdict == ("verified" if truth > 0 else "falsified")
+            verdicts.append((decision.verdict, decision.stage))
+    assert {verdict for verdict, _ in verdicts} == {"verified", "falsified"}
+    assert {stage for _, stage in verdicts} == {means}
 
 
 @pytest.mark.parametrize("epsilon", [0.2, 0.4])

@@ -150,12 +150,10 @@ class Program:
             outputs = np.asarray(solution.col_value)
             above_map = np.asarray(solution.row_value)[parts.at_least] - parts.row_low[parts.at_least]
             bent = np.minimum(outputs[parts.leaving], above_map)  # by how much an output lies above that of the ReLU
-            worst = int(bent.argmax()) if len(bent) else -1
-            if worst < 0 or bent[worst] < EXACT:
-                undecided = (
-                    answer.point
-                )  # a margin within the tolerance, of a point that the network classifies rightly
+            if bent.max(initial=0.0) < EXACT:
+                undecided = answer.point  # right, but by a margin within the tolerance
                 continue
+            worst = int(bent.argmax())
             column, likely = int(parts.binaries[worst]), float(outputs[parts.binaries[worst]] > 0.5)
             parts_left += [{**chosen, column: 1 - likely}, {**chosen, column: likely}]
         return Answer("positive") if undecided is None else Answer("point", undecided)
