@@ -11,6 +11,8 @@ from oracles import oracle
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from robustrepro.attacks.losses import margin
+
 Name = Literal["std", "robust"]
 
 CIFAR_MEAN, CIFAR_DEVIATION = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
@@ -116,6 +118,26 @@ def random_colour_case(count: int) -> tuple[nn.Module, Tensor, Tensor]:
         # Centred, so that all classes occur.
         model[-1].bias -= model(images).mean(0)
         return model, images, model(images).argmax(1)
+
+
+def margins(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return max_{i≠y} Z_i − Z_y of images, shape (N,)."""
+    with torch.no_grad():
+        return margin(model(images), labels)
+
+
+class Recording(nn.Module):
+    """A model that keeps the images it is shown."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.seen: list[Tensor] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen.append(images.detach().clone())
+        answers: Tensor = self.model(images)
+        return answers
 
 
 class Recorded:

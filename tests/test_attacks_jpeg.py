@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import torch
 from attack_cases import Scaled
-from perceptual_networks import network, recorded
+from perceptual_networks import Recording, margins, network, recorded
 from PIL import Image
 from torch import nn
 
-from robustrepro.attacks.losses import margin
 from robustrepro.attacks.perceptual.jpeg import (
     CHROMA_STEPS,
     FROM_RGB,
@@ -55,23 +54,6 @@ def attack(case, **options):
     model, images, labels = case
     given = {"bound": 0.25, "steps": 6, "seed": 0, "indices": torch.arange(len(images)), **options}
     return jpeg(model, images, labels, **given)
-
-
-def margins(model, images, labels):
-    with torch.no_grad():
-        return margin(model(images), labels)
-
-
-class Recording(nn.Module):
-    """A model that keeps the images it is shown."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model, self.seen = model, []
-
-    def forward(self, images):
-        self.seen.append(images.detach().clone())
-        return self.model(images)
 
 
 # -- the transform -----------------------------------------------------------------------------------------------

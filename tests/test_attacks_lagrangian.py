@@ -8,10 +8,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from perceptual_networks import alexnet, network, recorded
+from perceptual_networks import Recording, alexnet, margins, network, recorded
 from torch import nn
 
-from robustrepro.attacks.losses import margin
 from robustrepro.attacks.perceptual.lagrangian import fast_lagrangian, lagrangian
 from robustrepro.attacks.perceptual.lpips import (
     PerceptualBall,
@@ -23,23 +22,6 @@ from robustrepro.attacks.perceptual.lpips import (
 
 FORMS = ("faithful", "corrected")
 ATTACKS = (lagrangian, fast_lagrangian)
-
-
-def margins(model, images, labels):
-    with torch.no_grad():
-        return margin(model(images), labels)
-
-
-class Recording(nn.Module):
-    """A model that keeps the images it is shown."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model, self.seen = model, []
-
-    def forward(self, images):
-        self.seen.append(images.detach().clone())
-        return self.model(images)
 
 
 # -- the distance ------------------------------------------------------------------------------------------------

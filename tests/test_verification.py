@@ -210,6 +210,24 @@ def test_bounds_that_cross_stop_the_verifier(monkeypatch) -> None:
         decided(model, images, model(images).argmax(1), 0.1)
 
 
+@pytest.mark.parametrize("means", ["linear program", "branch and bound"])
+def test_wrong_bounds_that_leave_a_relaxation_without_a_point_are_no_verdict(means, monkeypatch) -> None:
+    images = torch.rand(3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    model = tiny(0)
+    found = Verifier._bounded
+
+    def wrong(*given):
+        shifted = [
+            replace(each, ranges=[Ranges(r.high + 1, r.high + 2) for r in each.ranges]) for each in found(*given)
+        ]
+        return [replace(each, decision=None, least=each.least - 100) for each in shifted]
+
+    monkeypatch.setattr(Verifier, "_bounded", wrong)
+    monkeypatch.setattr(verify, "PROGRAMS", (means,))
+    with pytest.raises(CrossingBoundsError, match="has no point"):
+        decided(model, images, model(images).argmax(1), 0.1)
+
+
 def test_an_image_that_no_program_decides_in_time_is_unresolved(monkeypatch) -> None:
     for means in ("least_margin", "branched"):
         monkeypatch.setattr(programs.Program, means, lambda *_, **__: programs.Answer("open"))

@@ -18,6 +18,8 @@ from robustrepro.errors import UserError
 from robustrepro.models.preprocessing.standardise import Standardise
 
 Shape = tuple[int, ...]
+Matrix = tuple[sparse.csr_array, np.ndarray]
+"""The weights of a map, shape (outputs, inputs), and its offsets, shape (outputs,)."""
 AGREEMENT = 1e-9
 """Largest difference of the chain's logits from the network's, relative to the largest logit."""
 ROWS = 1024
@@ -85,8 +87,8 @@ class Chain:
             rows = layer.back(rows)
         return rows, offset
 
-    def matrix(self, number: int) -> tuple[sparse.csr_array, np.ndarray]:
-        """Return a map as a sparse matrix of shape (outputs, inputs), and its offsets, shape (outputs,)."""
+    def matrix(self, number: int) -> Matrix:
+        """Return a map as a sparse matrix and offsets."""
         after = self.maps[number][-1].after
         units = math.prod(after)
         parts, offsets = [], []

@@ -15,8 +15,8 @@ from scipy import sparse
 from torch import Tensor
 
 from robustrepro.errors import UserError
-from robustrepro.verification.bounds import Boxes, Ranges
-from robustrepro.verification.layers import Chain
+from robustrepro.verification.bounds import Boxes, CrossingBoundsError, Ranges
+from robustrepro.verification.layers import Chain, Matrix
 
 Floats = npt.NDArray[np.float64]
 TOLERANCE = 1e-5
@@ -72,9 +72,7 @@ class Program:
     Tjeng, Xiao & Tedrake, "Evaluating Robustness of Neural Networks with Mixed Integer Programming", 2019, Section 4.
     """
 
-    def __init__(
-        self, chain: Chain, matrices: list[tuple[sparse.csr_array, Floats]], boxes: Boxes, ranges: list[Ranges]
-    ) -> None:
+    def __init__(self, chain: Chain, matrices: list[Matrix], boxes: Boxes, ranges: list[Ranges]) -> None:
         self._matrices, self._shape = matrices, chain.shapes[0]
         self._ranges = [(each.low.flatten().numpy(), each.high.flatten().numpy()) for each in ranges]
         self._box = boxes.low.flatten().numpy(), boxes.high.flatten().numpy()
@@ -97,6 +95,8 @@ class Program:
 
         Raises
         ------
+        CrossingBoundsError
+            If a relaxation has no point at all.
         UserError
             If HiGHS is not there, or fails.
         """
@@ -139,7 +139,7 @@ class Program:
             for column, value in chosen.items():
                 solver.changeColBounds(column, value, value)
             fixed = chosen
-            answer = self._solved(highspy, solver, exact=False)
+            answer = self._solved(highspy, solver, exact=False, whole=not chosen)
             if answer.verdict == "positive":
                 continue
             if answer.point is None:
@@ -178,11 +178,16 @@ class Program:
             solver.setOptionValue("objective_target", -TOLERANCE)
         return solver
 
-    def _solved(self, highspy: Any, solver: Any, *, exact: bool) -> Answer:
+    def _solved(self, highspy: Any, solver: Any, *, exact: bool, whole: bool = True) -> Answer:
+        """Return what HiGHS finds, on the ``whole`` box or a part of it, which may be empty."""
         if solver.run() == highspy.HighsStatus.kError:
             raise UserError("HiGHS failed on a program of the verifier; try another version of highspy")
         status, info = solver.getModelStatus(), solver.getInfo()
         if status == highspy.HighsModelStatus.kInfeasible:
+            if whole and not exact:
+                raise CrossingBoundsError(
+                    "a relaxation has no point, though the image itself is one: its bounds are wrong"
+                )
             return Answer("positive")
         has_point = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
         point = self._point(solver) if has_point else None
@@ -238,9 +243,7 @@ class _Parts:
         return lp
 
 
-def _assemble(
-    matrices: list[tuple[sparse.csr_array, Floats]], ranges: list[tuple[Floats, Floats]], box: tuple[Floats, Floats]
-) -> _Parts:
+def _assemble(matrices: list[Matrix], ranges: list[tuple[Floats, Floats]], box: tuple[Floats, Floats]) -> _Parts:
     """Write the network's rows and columns, layer by layer."""
     column_low, column_high = [box[0]], [box[1]]
     count = len(box[0])

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
+from robustrepro.attacks.losses import classification_margin
 from robustrepro.attacks.threat_models import Box
 from robustrepro.verification.bounds import Boxes, Ranges, bounds_of, least_margins, margin_rows
-from robustrepro.verification.layers import Chain, chain_of
+from robustrepro.verification.layers import Chain, Matrix, chain_of
 from robustrepro.verification.programs import TOLERANCE, Answer, Program
 
 BATCH_SIZE = 16
@@ -84,7 +86,6 @@ class Verifier:
     epsilon: float
     valid: Box
     seconds: float
-    _matrices: list[tuple] = field(default_factory=list, repr=False)  # type: ignore[type-arg]
 
     @classmethod
     def of(cls, model: nn.Module, input_shape: tuple[int, ...], epsilon: float, valid: Box, seconds: float) -> Verifier:
@@ -100,10 +101,7 @@ class Verifier:
     def margins(self, points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return Z_y − max Z_t and whether the prediction is y, of points of shape (N, *input_shape), in float64."""
         logits = self.chain.pre_activations(points)[-1]
-        right = logits.argmax(1) == labels
-        own = logits.gather(1, labels[:, None]).squeeze(1)
-        others = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
-        return own - others, right
+        return classification_margin(logits, labels), logits.argmax(1) == labels
 
     def decide(self, images: Tensor, labels: Tensor, points: Tensor) -> Iterator[Decision]:
         """Decide each image.
@@ -216,9 +214,7 @@ class Verifier:
         margin, right = self.margins(point[None], torch.tensor([label]))
         return None if right.item() else (margin.item(), point)
 
-    @property
-    def matrices(self) -> list[tuple]:  # type: ignore[type-arg]
+    @cached_property
+    def matrices(self) -> list[Matrix]:
         """Each map as a sparse matrix and offsets, made when a program first asks for them."""
-        if not self._matrices:
-            self._matrices = [self.chain.matrix(number) for number in range(len(self.chain.maps))]
-        return self._matrices
+        return [self.chain.matrix(number) for number in range(len(self.chain.maps))]
