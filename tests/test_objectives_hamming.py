@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -15,6 +16,7 @@ from robustrepro.models.rectifiers import pre_activations, rectifiers_of
 from robustrepro.objectives.base import Step
 from robustrepro.objectives.dense_hamming import DenseHammingRisk
 from robustrepro.objectives.hamming import HammingRegularisedRisk, corners, watched
+from robustrepro.spec.objectives import objective_adapter
 from robustrepro.spec.schedules import Ramp
 
 CHOICES = {
@@ -227,6 +229,23 @@ def test_the_dense_terms_are_sums_over_all_pairs_weighted_by_the_heat_kernel(squ
         hamming = hamming + weight * together[squared]
     torch.testing.assert_close(found.terms["stability"], stability if over_batch == "sum" else stability / 4)
     torch.testing.assert_close(found.terms["hamming"], hamming / 4)
+
+
+def test_a_dense_objective_whose_pairs_begin_as_one_point_is_refused() -> None:
+    ramp = {"name": "ramp", "initial": 0, "final": 0.1, "epochs": 2}
+    declared = {"name": "dense_hamming", "epsilon": ramp, "stability": 1, "hamming": 1}
+    with pytest.raises(ValidationError, match="epsilon is 0 at some epoch"):
+        objective_adapter.validate_python(declared)
+    assert objective_adapter.validate_python({**declared, "name": "hamming"})
+
+
+def test_an_objective_without_any_weight_or_with_a_negative_one_is_refused() -> None:
+    declared = {"name": "hamming", "epsilon": 0.1, "stability": 0, "hamming": 0}
+    with pytest.raises(ValidationError, match="stability and hamming are both 0"):
+        objective_adapter.validate_python(declared)
+    falling = {"name": "ramp", "initial": 1, "final": -1, "epochs": 2}
+    with pytest.raises(ValidationError, match="its lowest value is -1; expected a weight of 0 or above"):
+        objective_adapter.validate_python({**declared, "stability": falling})
 
 
 def test_the_dense_terms_are_the_sparse_ones_where_images_are_far_apart() -> None:

@@ -232,6 +232,14 @@ class DenseHammingRegularisation(OfPairs):
     implementation: ClassVar[str] = "robustrepro.objectives.dense_hamming:DenseHammingRisk"
     name: Literal["dense_hamming"]
 
+    @model_validator(mode="after")
+    def _pairs_are_apart(self) -> Self:
+        if lowest(self.epsilon) == 0:
+            raise ValueError(
+                "epsilon is 0 at some epoch, where the heat kernel has no scale; expected above 0 throughout"
+            )
+        return self
+
 
 ObjectiveSpec = Annotated[
     Erm
