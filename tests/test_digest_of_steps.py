@@ -236,6 +236,8 @@ def add_models(declared: Declarations, mirror: Path) -> None:
     }.items():
         objective = {"name": "hamming" if name == "pairs" else "dense_hamming", **pairs}
         models[name] = {**models["image-erm"], "network": {"architecture": architecture}, "objective": objective}
+    compared = {"name": "cifar_alexnet", "channels": [2] * 5, "hidden": [3]}
+    models["compared"] = {**models["image-erm"], "dataset": "digits_rgb", "network": {"architecture": compared}}
     models["deep"] = {**models["image-erm"], "network": {"architecture": {"name": "vgg", "channels": [2] * 5}}}
     change = {"name": "truncate_singular_values", "layer": "classifier.3", "percent": 50}
     models["cut"] = {"derived": {"from": "image-erm", "change": change}}
@@ -416,6 +418,7 @@ def add_figures(declared: Declarations) -> None:
         {"name": "gradient_pair", "losses": [1, 2], "lengths": [1, 1.5], "angle": 60},
         {"name": "kernel_sketch", "points": [[0, 0], [1, 0], [0, 1], [1, 1], [2, 2]], "gamma": 1.0},
         {"name": "curvature_sketch", "slope_at": 0.4, "curvature_at": 1.8},
+        {"name": "relaxed_hamming_sketch", "sharpness": 1.0},
         {"name": "diagonal_dominance", **dominance},
         {"name": "heat_map", "table": "transfer"},
         {"name": "lines", "x": {"column": "epsilon", "label": "ε"}, "series": curves, "clean_at": 0},

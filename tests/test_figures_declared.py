@@ -28,6 +28,7 @@ FIGURES: dict[str, dict[str, Any]] = {
     "training_paths": {"measure": "path", "panels": PANELS},
     "kernel_sketch": {"points": [[0, 0], [1, 0.2], [0.3, 1], [1.4, 1.1], [0.6, -0.8]], "gamma": 1},
     "curvature_sketch": {"slope_at": 0.4, "curvature_at": 1.8},
+    "relaxed_hamming_sketch": {"sharpness": 1.0},
     "diagonal_dominance": {"measure": "pgd", "losses_measure": "train-losses", "batches": [BATCH, LARGER]},
     "heat_map": {"table": "table5"},
     "lines": {"x": EPSILON, "series": SERIES, "panels": "attack", "clean_at": 0, "references": [PRINTED]},
@@ -93,6 +94,7 @@ def test_a_quantity_is_read_as_papers_write_it() -> None:
         ("kernel_sketch", {"points": [[0.0, 0.0]] * 4}, "figure.points: found"),
         ("kernel_sketch", {"gamma": 0.0}, "figure.gamma: found 0"),
         ("curvature_sketch", {"curvature_at": 0.0}, "figure.curvature_at: found 0"),
+        ("relaxed_hamming_sketch", {"sharpness": 0.0}, "figure.sharpness: found 0"),
         ("diagonal_dominance", {"batches": [BATCH]}, "figure.batches: found"),
         ("diagonal_dominance", {"batches": [BATCH, BATCH]}, r"expected different batch sizes, found \[64, 64\]"),
         (

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from robustrepro.figures import curvature_sketch, gradient_pair, kernel_sketch
+from robustrepro.figures import curvature_sketch, gradient_pair, kernel_sketch, relaxed_hamming_sketch
 from robustrepro.objectives.cem import cross_error_risk
+from robustrepro.objectives.hamming import watched
 from robustrepro.objectives.hrm import hollow_risk
 
 POINTS = [[0.0, 0.0], [1.0, 0.2], [0.3, 1.0], [1.4, 1.1], [0.6, -0.8]]
@@ -113,3 +114,21 @@ def test_the_osculating_circle_of_the_sketch_bends_as_the_function_does(tmp_path
     for x in (at - 1e-4, at, at + 1e-4):
         assert np.hypot(*(np.array([x, np.sin(x)]) - middle)) == pytest.approx(radius, abs=1e-9)
     assert any(f"slope: J = {np.cos(0.4):.2f}" in text for text in texts(drawn))
+
+
+def test_the_sketched_distance_is_the_one_that_is_trained_with() -> None:
+    pairs = torch.linspace(-2, 2, 9, dtype=torch.float64)
+    one, other = (part.flatten() for part in torch.meshgrid(pairs, pairs, indexing="ij"))
+    _, trained_with = watched(torch.cat([one, other])[:, None], 3.0)
+    np.testing.assert_allclose(relaxed_hamming_sketch.relaxed_distance(one, other, 3.0), trained_with, atol=1e-12)
+
+
+def test_the_sketch_shows_that_agreeing_patterns_are_near_and_others_far(tmp_path: Path) -> None:
+    drawn = relaxed_hamming_sketch.draw(
+        *declared_with_data(tmp_path, {"name": "relaxed_hamming_sketch", "sharpness": 1.0})
+    )
+    surface, contours = drawn.axes
+    assert [axis.get_title() for axis in drawn.axes] == ["H_α, α = 1", "H_α, α = 1"]
+    assert (surface.name, contours.get_xlabel(), contours.get_ylabel()) == ("3d", "ẑ", "ŷ")
+    assert relaxed_hamming_sketch.relaxed_distance(2.0, 2.0, 1.0) == 0
+    assert relaxed_hamming_sketch.relaxed_distance(2.0, -2.0, 50.0) == pytest.approx(1)

@@ -33,6 +33,7 @@ VGG = network("vgg")
 RESNET = network("resnet50")
 CARLINI = network("carlini_wagner")
 PREACT = network("preact_resnet18")
+ALEXNET = network("cifar_alexnet")
 VERIFIABLE = network({"name": "strided_convnet", "channels": [16, 32], "kernel": 4, "stride": 2, "hidden": [128]})
 COLOUR = (3, 32, 32)
 
@@ -55,6 +56,7 @@ def weights_of(model: nn.Module) -> list[list[float]]:
         (VGG, (3, 32, 32), 10, 14_991_946),
         (CARLINI, (1, 28, 28), 10, 312_202),
         (PREACT, (3, 32, 32), 10, 11_171_274),
+        (ALEXNET, (3, 32, 32), 10, 23_272_266),
         (VERIFIABLE, (3, 32, 32), 10, 272_570),
     ],
 )
@@ -179,6 +181,24 @@ def test_the_logits_of_an_averaged_network_are_the_means_of_its_last_maps() -> N
 def test_every_convolution_but_the_last_has_its_stride() -> None:
     with pytest.raises(ValidationError, match="strides has 1 numbers, channels 2; expected as many"):
         network({"name": "averaged_convnet", "channels": [8, 8], "strides": [2]})
+
+
+def test_the_features_that_are_compared_are_five_maps_behind_relus() -> None:
+    model = build_network(ALEXNET, COLOUR, 10, seed=1).eval()
+    maps = torch.rand(2, *COLOUR)
+    seen = {}
+    for name, layer in model.get_submodule("features").named_children():
+        maps = layer(maps)
+        seen[int(name)] = tuple(maps.shape[1:])
+    rectified = [seen[number] for number in (1, 4, 7, 9, 11)]
+    assert rectified == [(64, 16, 16), (192, 8, 8), (384, 4, 4), (256, 4, 4), (256, 4, 4)]
+    assert all(isinstance(model.get_submodule(f"features.{number}"), nn.ReLU) for number in (1, 4, 7, 9, 11))
+    assert maps.shape[1:] == (256, 2, 2)
+
+
+def test_images_of_which_pooling_leaves_nothing_are_refused_by_alexnet() -> None:
+    with pytest.raises(UserError, match="nothing is left of images of 14x14; expected 16x16 or more"):
+        build_network(ALEXNET, (3, 14, 14), 10)
 
 
 def test_a_block_network_pools_between_its_two_convolutions_and_ends_in_a_value_per_filter() -> None:

@@ -47,7 +47,7 @@ def draw(declared: Surfaces, data: FigureData) -> Figure:
         from_the_side = panel.view == "3d"
         axis: Any = figure.add_subplot(rows, columns, number, projection="3d" if from_the_side else None)
         if from_the_side:
-            _draw_from_the_side(axis, values)
+            draw_from_the_side(axis, values)
         else:
             has_boundary |= _draw_contours(axis, panel.function, values)
         axis.set_title(panel.label, fontsize=style.TITLE)
@@ -100,7 +100,8 @@ def _draw_contours(axis: Axes, function: str, values: pd.DataFrame) -> bool:
     return True
 
 
-def _draw_from_the_side(axis: Any, values: pd.DataFrame) -> None:
+def draw_from_the_side(axis: Any, values: pd.DataFrame) -> None:
+    """Draw a function of x (columns) and y (rows) on a three-dimensional axis, seen from above at a slant."""
     x, y = np.meshgrid(values.columns.to_numpy(), values.index.to_numpy())
     axis.plot_surface(
         x, y, values.to_numpy(), cmap=style.COLOUR_MAP, linewidth=0, antialiased=False, rcount=80, ccount=80

@@ -225,6 +225,15 @@ class CurvatureSketch(FigureKind):
     curvature_at: Annotated[Number, Field(ge=0.5, le=2.5)]
 
 
+class RelaxedHammingSketch(FigureKind):
+    """H_α of two pre-activations, as a surface and as contours; α is ``sharpness``."""
+
+    implementation: ClassVar[str] = "robustrepro.figures.relaxed_hamming_sketch:draw"
+    name: Literal["relaxed_hamming_sketch"]
+    sharpness: Positive
+    reach: Positive = 2.0
+
+
 class BatchSize(Declaration):
     """The models that were trained with one batch size.
 
@@ -546,6 +555,7 @@ Drawing = Annotated[
     | TrainingGradients
     | TrainingPaths
     | KernelSketch
+    | RelaxedHammingSketch
     | DiagonalDominance
     | HeatMap
     | ImageGradients

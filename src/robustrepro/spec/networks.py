@@ -123,6 +123,20 @@ class CarliniWagner(Implemented):
     hidden: list[Count] = Field(default_factory=lambda: [200, 200])
 
 
+class CifarAlexnet(Implemented):
+    """AlexNet for small images: five convolutions, whose filters are ``channels``, then fully connected layers.
+
+    ``hidden`` has the width of each hidden fully connected layer.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.models.cifar_alexnet:CifarAlexNet"
+    name: Literal["cifar_alexnet"]
+    channels: Annotated[
+        list[Count], Field(min_length=5, max_length=5, default_factory=lambda: [64, 192, 384, 256, 256])
+    ]
+    hidden: list[Count] = Field(default_factory=lambda: [4096, 4096])
+
+
 class PreActResnet18(Implemented):
     """The pre-activation ResNet-18 with a stem for small images; ``width`` is the number of filters of its stem."""
 
@@ -220,6 +234,7 @@ Architecture = Annotated[
     | AveragedConvNet
     | BlockConvNet
     | CarliniWagner
+    | CifarAlexnet
     | PreActResnet18
     | Vgg
     | Resnet50
