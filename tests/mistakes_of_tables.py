@@ -61,6 +61,7 @@ def row_of_printed_numbers(declared: Declarations) -> None:
 
 VALUE = f"{PAPER}: tables.accuracy.columns.ratio"
 PRINTED = "papers/small/published/accuracy.csv, line"
+REPORTS = f"{PAPER}: tables.accuracy.reports"
 # What was done wrong: (the change, what the message says).
 IN_TABLES: dict[str, tuple[Change, list[str]]] = {
     "a table where the report has the departures": (
@@ -262,6 +263,33 @@ IN_TABLES: dict[str, tuple[Change, list[str]]] = {
     "printed numbers alone, and none printed": (
         put({"label": "Theirs", "published_only": True}, "tables", "distances", "rows", "theirs"),
         [f"{PAPER}: tables.distances.rows.theirs: published_only, but the table has no 'published' file"],
+    ),
+    # The seed that a table reports
+    "the median of an unknown column": (
+        put({"median_of": "pdg"}, "tables", "accuracy", "reports"),
+        [f"column in {REPORTS}.median_of: 'pdg'; did you mean 'pgd'? (known: clean, pgd)"],
+    ),
+    "the median of nothing that is measured": (
+        both(
+            put({"theirs": {"label": "Theirs", "published_only": True}}, *ROWS),
+            put({"median_of": "pgd"}, "tables", "accuracy", "reports"),
+        ),
+        [f"{REPORTS}.median_of: every row is 'published_only', so that no seed has the median of pgd"],
+    ),
+    "the median seed of two trainings": (
+        put({"median_of": "erm-hrm"}, "tables", "distances", "reports"),
+        [
+            f"{PAPER}: tables.distances.reports.median_of: row 8 shows several trainings (points-erm, points-hrm), and "
+            "no seed is the median of each"
+        ],
+    ),
+    "a reported seed without a column": (
+        put({}, "tables", "accuracy", "reports"),
+        [f"{REPORTS}.median_of: this key is missing"],
+    ),
+    "a reported seed by its number": (
+        put({"seed": 3, "median_of": "pgd"}, "tables", "accuracy", "reports"),
+        [f"{REPORTS}.seed: unknown key"],
     ),
     # Transfer
     "a column of transfer without a target": (

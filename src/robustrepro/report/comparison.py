@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from robustrepro.grammar import CELL, cell_of
 from robustrepro.report.content import Paper
+from robustrepro.report.displays import DeclaredTable
 from robustrepro.report.presentation import MINUS, NO_BREAK, number, signed
 from robustrepro.scorecard.judged import Judged, Outcome
 from robustrepro.words import plural
@@ -18,11 +19,15 @@ SYMBOLS = {">=": "≥", "<=": "≤", "-": MINUS, "*": "×"}
 
 @dataclass(frozen=True)
 class Value:
-    """One number of a comparison, with the name of its cell; ``printed`` is empty where the paper prints none."""
+    """One number of a comparison, with the name of its cell; ``printed`` is empty where the paper prints none.
+
+    ``note`` says what ours is where the cell's table shows another number of ours; else it is empty.
+    """
 
     name: str
     ours: str
     printed: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,12 @@ def comparison(condition: Judged, paper: Paper, attack: str = "", attacked: Coll
     cells = [compared.cell for compared in condition.compared]
     where, names = cell_names(cells, paper, dict.fromkeys(set(cells) & set(attacked), attack))
     values = tuple(
-        Value(names[compared.cell], number(compared.value, condition.decimals, condition.unit), compared.printed or "")
+        Value(
+            names[compared.cell],
+            number(compared.value, condition.decimals, condition.unit),
+            compared.printed or "",
+            "mean over seeds" if compared.cell not in attacked and _reports_a_seed(compared.cell, paper) else "",
+        )
         for compared in condition.compared
     )
     margin = signed(condition.margin, condition.decimals)
@@ -140,8 +150,7 @@ def with_names(text: str, paper: Paper) -> str:
 def _parts(cell: str, paper: Paper, column_name: str | None) -> tuple[str, str, str]:
     """Return the names of a cell's table, column and row; the keys where the table was not made."""
     key = cell_of(cell)
-    anchor = f"{paper.spec.id}-{key.table}"
-    declared = next((declared for declared in paper.tables if declared.anchor == anchor), None)
+    declared = _declared_table(key.table, paper)
     if declared is None or declared.table is None:
         return key.table, column_name or key.column, key.row
     table = declared.table
@@ -153,6 +162,19 @@ def _parts(cell: str, paper: Paper, column_name: str | None) -> tuple[str, str, 
         column_name or _unbroken(columns.get(key.column, key.column)),
         header + rows.get(key.row, key.row),
     )
+
+
+def _reports_a_seed(cell: str, paper: Paper) -> bool:
+    """Tell whether a cell's table shows the number of one seed there, instead of the mean."""
+    key = cell_of(cell)
+    declared = _declared_table(key.table, paper)
+    shown = declared.table.cell_at.get((key.row, key.column)) if declared and declared.table else None
+    return shown is not None and shown.reported is not None
+
+
+def _declared_table(name: str, paper: Paper) -> DeclaredTable | None:
+    """Return a table of a paper by its key, if it is declared."""
+    return next((declared for declared in paper.tables if declared.id == name), None)
 
 
 def _unbroken(label: str) -> str:

@@ -86,6 +86,12 @@ def interval(cell: Cell, decimals: int) -> str:
     return f"[{number(low, decimals)}, {number(high, decimals)}]"
 
 
+def seed_range(cell: Cell, decimals: int) -> str:
+    """Return the lowest and the highest number of any seed as ``40.1 to 41.5``."""
+    assert cell.reported is not None
+    return f"{number(cell.reported.low, decimals)} to {number(cell.reported.high, decimals)}"
+
+
 def distance(table: Table) -> str:
     """Return how far a table that was compared is from the printed numbers: ``12.3 points``."""
     assert table.distance is not None

@@ -53,6 +53,15 @@ class SeedValue(Content):
     sources: tuple[Source, ...] = ()
 
 
+class ReportedSeed(Content):
+    """The seed whose number a cell shows instead of the mean, with the lowest and the highest number of any seed."""
+
+    seed: int
+    value: float
+    low: float
+    high: float
+
+
 class Cell(Content):
     """Our number beside the printed one; ``difference`` is ours less theirs, ``why`` the reason for having none."""
 
@@ -69,6 +78,7 @@ class Cell(Content):
     printed_value: float | None = None
     difference: float | None = None
     values: tuple[SeedValue, ...] = ()
+    reported: ReportedSeed | None = None
 
     @model_validator(mode="after")
     def _has_a_number_where_measured(self) -> Cell:
@@ -82,9 +92,14 @@ class Cell(Content):
         return [source for value in self.values for source in value.sources]
 
     @property
+    def ours(self) -> float | None:
+        """The number that it shows of ours: the mean over seeds, or that of the one seed that the table reports."""
+        return self.reported.value if self.reported else self.mean
+
+    @property
     def sort_value(self) -> float | None:
         """The number that a column is sorted by: ours, or the printed one where the row is of printed ones only."""
-        return self.printed_value if self.status == "published only" else self.mean
+        return self.printed_value if self.status == "published only" else self.ours
 
 
 class Heading(Content):
@@ -133,11 +148,17 @@ class Distance(Content):
     cells: int
 
 
+class Reports(Content):
+    """The column by whose median the seed is chosen that a table reports in each row."""
+
+    median_of: str
+
+
 class Table(Content):
     """A table of a paper, regenerated; ``differs`` has what is not the paper's of what it shows, in words.
 
     ``reading`` names the reading that it is of, where the paper declares readings; ``distance`` is how far it is from
-    what the paper prints.
+    what the paper prints; ``reports`` is there where its cells show one seed instead of the mean over all.
     """
 
     id: str
@@ -146,6 +167,7 @@ class Table(Content):
     caption: str
     where: str
     row_header: str = ""
+    reports: Reports | None = None
     stand_in: bool = False
     stand_in_note: str | None = None
     differs: tuple[str, ...] = ()
@@ -191,6 +213,13 @@ class Table(Content):
         for cell in self.cells:
             statuses.setdefault(cell.row, set()).add(cell.status)
         return {row for row, of_row in statuses.items() if of_row == {"published only"}}
+
+    @property
+    def chosen_by(self) -> str:
+        """The name of the column by whose median the shown seeds are chosen; empty where every number is a mean."""
+        if self.reports is None or not any(cell.reported for cell in self.cells):
+            return ""
+        return next(column.name for column in self.columns if column.key == self.reports.median_of)
 
     @property
     def reasons(self) -> Counter[str]:

@@ -79,6 +79,22 @@ class _TableCheck:
                 if column.measures and not row.published_only:
                     self._check_cell(f"{self._where}.rows.{row_key}", row, f"{self._where}.columns.{key}", column)
         self._check_values()
+        if self._table.reports is not None:
+            self._check_reported(f"{self._where}.reports.median_of", self._table.reports.median_of)
+
+    def _check_reported(self, where: str, column: str) -> None:
+        """Refuse to choose the seed of a row by a column that is not there, where none is measured, or for several."""
+        if column not in self._table.columns:
+            raise unknown_name(f"column in {where}", column, self._table.columns)
+        if all(row.published_only for row in self._table.rows.values()):
+            raise UserError(f"{where}: every row is 'published_only', so that no seed has the median of {column}")
+        for key, row in self._table.rows.items():
+            trainings = [self._declarations.origin(model) for model in row.all_models]
+            if any(training != trainings[0] for training in trainings):
+                raise UserError(
+                    f"{where}: row {key} shows several trainings ({', '.join(row.all_models)}), and no seed is the "
+                    "median of each; expected rows of one training"
+                )
 
     def _check_column(self, where: str, column: Column) -> None:
         for measure in column.measures:

@@ -102,10 +102,29 @@ class Column(Declaration):
         return f"{self.group}: {self.label}" if self.group else self.label
 
 
+class ReportedSeed(Declaration):
+    """The one seed that a table reports in each row, for a paper that trains several models and reports the median one.
+
+    Every cell shows the number of this seed, with the lowest and the highest of all seeds beside it, and is compared
+    with the printed number by it; a computed cell has its value of this seed, whatever seeds other rows report. A cell
+    shows its mean as ever where ``median_of`` is not measured in its row, or with one seed, and where it has no value
+    of the reported seed, or of no other. Verdicts rest on all seeds all the same: on their mean and its interval.
+
+    Attributes
+    ----------
+    median_of
+        A column, by key: reported is the seed whose value there is the median of the row's seeds. Of an even number it
+        is the lower of the two in the middle, of seeds with the same value the lowest.
+    """
+
+    median_of: Key
+
+
 class Table(Declaration):
     """A table: as the paper prints it when ``published`` names its numbers, else one that the paper lacks.
 
-    ``unit`` and ``decimals`` are those of every column that does not say its own.
+    ``unit`` and ``decimals`` are those of every column that does not say its own; ``reports`` chooses one seed in each
+    row, where the paper does so, too.
     """
 
     where: str
@@ -114,6 +133,7 @@ class Table(Declaration):
     decimals: int | None = Field(default=None, ge=0, le=6)
     published: Key | None = None
     row_header: str = ""
+    reports: ReportedSeed | None = None
     rows: dict[Key, Row] = Field(min_length=1)
     columns: dict[Key, Column] = Field(min_length=1)
 

@@ -11,9 +11,10 @@ def distance_to_printed(cells: Iterable[Mapping[str, Any]], columns: Iterable[Ma
     """Return the mean absolute difference between a table and the printed one.
 
     It is the mean of abs(ours − printed) over the cells that are measured and that the paper prints as numbers, where
-    ours is the unrounded mean over seeds and printed is the number as printed. Every such cell has the same weight,
-    whatever its row and column, its interval and its number of seeds. A cell that is not measured does not count, so
-    that distances of tables compare where they are over the same cells.
+    ours is the unrounded number that the cell shows (the mean over seeds, or the value of the one seed that the table
+    reports) and printed is the number as printed. Every such cell has the same weight, whatever its row and column, its
+    interval and its number of seeds. A cell that is not measured does not count, so that distances of tables compare
+    where they are over the same cells.
 
     Parameters
     ----------

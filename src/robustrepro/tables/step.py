@@ -11,6 +11,7 @@ from robustrepro.steps import Work
 from robustrepro.tables.cells import cell_as_data, contents_of
 from robustrepro.tables.distance import distance_to_printed
 from robustrepro.tables.render import as_csv, as_markdown
+from robustrepro.tables.reported import with_reported
 
 CARRIED_OVER = (
     "id",
@@ -36,8 +37,8 @@ def run(work: Work) -> None:
     ----------
     work
         Its spec has the declared rows and columns, what each cell is computed from, the numbers as printed, what stands
-        in for what, and which ``reading`` ``of`` which declared table it is. Each output is written in the form that
-        its suffix names: ``.json``, ``.csv``, ``.md``.
+        in for what, which ``reading`` ``of`` which declared table it is, and which seed it ``reports`` where that is
+        declared. Each output is written in the form that its suffix names: ``.json``, ``.csv``, ``.md``.
 
     Raises
     ------
@@ -55,8 +56,12 @@ def table_of(spec: Any) -> dict[str, Any]:
     printed = {Place(cell["row"], cell["column"]): cell["text"] for cell in spec["printed"]}
     given = frozenset(spec.get("given", ()))
     cells = [cell_as_data(place, content, printed.get(place), given) for place, content in contents_of(spec).items()]
+    reports = spec.get("reports")
+    if reports:
+        cells = with_reported(cells, reports["median_of"])
     return {
         **{name: spec[name] for name in CARRIED_OVER},
+        **({"reports": reports} if reports else {}),
         "stand_in": bool(spec["stand_ins"]),
         "stand_in_note": ", ".join(f"{used} instead of {name}" for name, used in spec["stand_ins"].items()),
         "distance": distance_to_printed(cells, spec["columns"]),
