@@ -154,6 +154,26 @@ def test_several_values_of_a_column_select_their_rows(tmp_path: Path) -> None:
     assert lines_of(one) == lines_of(both)[1:]
 
 
+def test_an_attack_at_a_single_distance_is_a_point_without_a_line_to_the_clean_accuracy(two_models: Path) -> None:
+    only = series("a", measure="single", columns={"attack": "stronger", "epsilon": 0.2})
+    curves = series("a", columns={"attack": "curve"})
+    image = np.arange(IMAGES)
+    write(
+        two_models,
+        "single",
+        "a",
+        0,
+        label=np.zeros_like(image),
+        clean_prediction=np.zeros_like(image),
+        prediction=(image >= 3).astype(int),
+    )
+    for one in (*curves, *only):
+        one["seed"] = 0
+    (axis,) = drawn_from(two_models, series=[*curves, *only], style="attack", clean_at=0).axes
+    assert sorted(len(x) for x, _ in lines_of(axis)) == [1, 3]
+    assert ([0.2], [15.0]) in lines_of(axis)
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

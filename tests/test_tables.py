@@ -174,9 +174,8 @@ def test_none_is_a_number_of_rows(spec: dict[str, Any], tmp_path: Path) -> None:
     [
         ({"statistic": {"name": "mean", "column": "l1"}}, "there is no column 'l1'; it has index, label, clean_"),
         ({"samples": [{"seed": 0, "subject_seed": 0, "rows": {"epsilon": 1}}]}, "there is no column 'epsilon'; it has"),
-        ({"samples": [{"seed": 0, "subject_seed": 0, "rows": {"index": 7}}]}, "it has no rows of index 7"),
     ],
-    ids=["column", "column to choose by", "rows"],
+    ids=["column", "column to choose by"],
 )
 def test_what_a_measurement_lacks_is_said_with_its_file(
     spec: dict[str, Any], tmp_path: Path, options: dict[str, Any], message: str
@@ -184,6 +183,29 @@ def test_what_a_measurement_lacks_is_said_with_its_file(
     cell = measured("hrm", "more", ["pgd"], HRM, 1, **options)
     with pytest.raises(UserError, match=f"results/quick/measurements/pgd/{HRM}/seed0.parquet: {message}"):
         made(with_column(spec, cell), tmp_path)
+
+
+def test_a_measurement_without_a_row_is_an_error(spec: dict[str, Any], tmp_path: Path) -> None:
+    measure("nothing", HRM, 0, {"l2": []})
+    cell = measured("hrm", "more", ["nothing"], HRM, 1, statistic={"name": "mean", "column": "l2"})
+    with pytest.raises(UserError, match=f"results/quick/measurements/nothing/{HRM}/seed0.parquet: it has no rows"):
+        made(with_column(spec, cell), tmp_path)
+
+
+def test_of_a_result_that_nothing_had_there_is_no_number_and_the_reason_says_so(
+    spec: dict[str, Any], tmp_path: Path
+) -> None:
+    measure("verdicts", HRM, 0, {"l2": [1.0, 2.0], "verdict": ["falsified", "unresolved"]})
+    measure("verdicts", HRM, 1, {"l2": [3.0], "verdict": ["verified"]})
+    columns = {"statistic": {"name": "mean", "column": "l2"}}
+    cell = measured("hrm", "more", ["verdicts"], HRM, 2, **columns)
+    for sample in cell["samples"]:
+        sample["rows"] = {"verdict": "verified"}
+    found = cell_of(made(with_column(spec, cell), tmp_path), "hrm", "more")
+    assert (found["status"], found["mean"]) == ("not measured", None)
+    assert found["why"] == "nothing had verdict verified in seed 0"
+    cell["samples"] = cell["samples"][1:]
+    assert cell_of(made(with_column(spec, cell), tmp_path), "hrm", "more")["mean"] == 3.0
 
 
 def test_what_is_no_finite_number_is_not_measured(spec: dict[str, Any], tmp_path: Path) -> None:

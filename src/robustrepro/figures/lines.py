@@ -75,7 +75,8 @@ def _means(declared: Lines, data: FigureData) -> pd.DataFrame:
         if column == Lines.ACCURACY and Lines.ACCURACY not in rows:
             rows = rows.assign(accuracy=classified_right(rows))
         placed = rows.assign(x=scaled(rows, declared.x), y=scaled(rows, declared.y, column))
-        if declared.clean_at is None or column != Lines.ACCURACY:
+        of_one_attack = declared.x.column in series.columns  # a point beside the curves, which begin without attack
+        if declared.clean_at is None or column != Lines.ACCURACY or of_one_attack:
             return placed
         clean = rows.assign(accuracy=rows["clean_prediction"] == rows["label"])
         return pd.concat([placed, clean.assign(x=declared.clean_at * declared.x.factor, y=scaled(clean, declared.y))])

@@ -409,8 +409,8 @@ class Lines(Comparison):
     A point is the mean over the rows of one seed with the same ``x``; a line is the mean over seeds, with its 95%
     interval. ``y`` is the accuracy in percent by default: where the measurements have no column ``accuracy``, it is the
     share of examples that are classified correctly, clean and under attack. Of a column of truth values it is the share
-    that is true. ``clean_at`` is the value of x at which to show the accuracy without attack. ``references`` are
-    horizontal lines to compare with.
+    that is true. ``clean_at`` is the value of x at which to show the accuracy without attack, where a series does not
+    itself say at which x it is. ``references`` are horizontal lines to compare with.
 
     With ``bounds``, x is a bound on how far an image may be moved (in ℓ∞): an image counts by its adversarial example
     where that is within the bound, and by itself elsewhere. The measurements are of perturbed weights.

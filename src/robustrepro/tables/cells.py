@@ -26,6 +26,10 @@ COUNT = "count"
 """The statistic that has a value where there are no rows."""
 
 
+class NoSuchRowsError(Exception):
+    """A measurement has no row with the values that a cell asks for; the message says which, as a cell's reason."""
+
+
 @dataclass(frozen=True)
 class Value:
     """A cell's number from one seed, and the models and measurements that it comes from."""
@@ -69,7 +73,7 @@ def contents_of(spec: Mapping[str, Any]) -> dict[Place, Content]:
         place = Place(cell["row"], cell["column"])
         match cell["kind"]:
             case "measured":
-                contents[place] = _of_values([measurements.value(cell, sample) for sample in cell["samples"]])
+                contents[place] = measurements.content(cell)
             case "value":
                 values[place] = parse_value(cell["value"], cell["row"])
             case "not_measured":
@@ -138,6 +142,19 @@ class Measurements:
         self._layout, self._training = layout, training
         self._read = cache(read_frame)
 
+    def content(self, cell: Mapping[str, Any]) -> Content:
+        """Return what a measured cell shows; nothing of a result that no example of some seed had.
+
+        Raises
+        ------
+        UserError
+            As :func:`contents_of`.
+        """
+        try:
+            return _of_values([self.value(cell, sample) for sample in cell["samples"]])
+        except NoSuchRowsError as absent:
+            return Content("not measured", why=str(absent))
+
     def value(self, cell: Mapping[str, Any], sample: Mapping[str, Any]) -> Value:
         """Return a measured cell's number from one seed.
 
@@ -145,12 +162,14 @@ class Measurements:
         ------
         UserError
             As :func:`contents_of`.
+        NoSuchRowsError
+            If no row has the values that the cell asks for.
         """
         files = [
             self._layout.measurement(measure, cell["subject"], sample["subject_seed"]) for measure in cell["measures"]
         ]
         counts = cell["statistic"]["name"] == COUNT
-        frames = [_matching(self._read(Path(file))[0], sample["rows"], file, may_be_none=counts) for file in files]
+        frames = [_matching(self._read(Path(file))[0], sample, file, may_be_none=counts) for file in files]
         try:
             rows = frames[0] if len(frames) == 1 else worst_case(frames)
             if rows.empty and not counts:
@@ -185,15 +204,21 @@ class Measurements:
             }
 
 
-def _matching(rows: pd.DataFrame, chosen: Mapping[str, Any] | None, file: str, *, may_be_none: bool) -> pd.DataFrame:
-    """Return the rows that have these values in these columns, one or several of each."""
-    for column, value in (chosen or {}).items():
+def _matching(rows: pd.DataFrame, sample: Mapping[str, Any], file: str, *, may_be_none: bool) -> pd.DataFrame:
+    """Return the rows that have a sample's values in its columns, one or several of each.
+
+    Values that a measure cannot have are refused before it runs; these it has not had.
+    """
+    chosen = sample["rows"] or {}
+    if rows.empty and not may_be_none:
+        raise UserError(f"{file}: it has no rows")
+    for column, value in chosen.items():
         if column not in rows:
             raise UserError(f"{file}: there is no column '{column}'; it has {', '.join(rows.columns)}")
         rows = rows[rows[column].isin(value if isinstance(value, list) else [value])]
     if rows.empty and not may_be_none:
-        described = ", ".join(f"{column} {value}" for column, value in (chosen or {}).items())
-        raise UserError(f"{file}: it has no rows" + (f" of {described}" if described else ""))
+        described = ", ".join(f"{column} {value}" for column, value in chosen.items())
+        raise NoSuchRowsError(f"nothing had {described} in seed {sample['seed']}")
     return rows
 
 
