@@ -47,6 +47,12 @@ WITHOUT_A_MISTAKE: dict[str, Change] = {
         shown({"attack": {"name": "clean"}, "data": "other", "shards": 5}),
     ),
     "half of the training examples held out": dataset("held_out", examples=30_000),
+    "a part of a data set": both(dataset("sampled"), shown({"attack": {"name": "clean"}, "data": "other"})),
+    "as many shards as examples were drawn": both(
+        dataset("sampled", **{"from": "digits", "train": 9, "test": 5}),
+        shown({"attack": {"name": "clean"}, "data": "other", "shards": 5}),
+    ),
+    "all examples of a data set": dataset("sampled", train=60_000, test=10_000),
     "adversarial examples": both(dataset("adversarial"), shown({"attack": {"name": "clean"}, "data": "other"})),
 }
 
@@ -174,6 +180,7 @@ def everything(declared: Declarations) -> None:
         "adversarial": {"model": "image-erm", "attacks": [{"name": "fgsm", "epsilon": 0.1}]}
     }
     paper["datasets"]["validation"] = {"held_out": {"from": "mnist", "examples": 5000}}
+    paper["datasets"]["part"] = {"sampled": {"from": "validation", "train": 900, "test": 90}}
     network = {"architecture": "lenet5", "preprocessing": [{"name": "standardise", "mean": 0.1, "std": 0.3}]}
     paper["models"]["given"] = {"given": {**GIVEN}, "dataset": "mnist", "network": network}
     rate = {"name": "ramp", "initial": 0.1, "final": 0.0, "epochs": 4}
@@ -186,6 +193,7 @@ def everything(declared: Declarations) -> None:
         "losses": {"losses": {"split": "train"}, "data": "validation"},
         "fool": {"attack": {"name": "clean"}, "data": "fooling"},
         "noise": {"attack": {"name": "clean"}, "data": "other", "shards": 2, "examples": 9},
+        "part": {"attack": {"name": "clean"}, "data": "part"},
         "path": {"training_path": {"every": 2}},
     }
     models = {"erm": "image-erm", "cut": "cut", "given": "given"}
@@ -198,12 +206,15 @@ def everything(declared: Declarations) -> None:
         "columns": {
             "fool": {"label": "F", "measure": "fool"},
             "noise": {"label": "N", "group": "G", "measure": "noise"},
+            "part": {"label": "P", "group": "G", "measure": "part"},
             "worst": {"label": "W", "measure": ["pgd", "fgsm"]},
             "loss": {"label": "L", "measure": "losses", "statistic": {"mean": "loss"}, "unit": "nats", "decimals": 3},
             "ratio": {"label": "R", "value": "this[loss] / erm[loss]"},
         },
     }
-    declared.published["more.csv"] = ",F,G: N,W,L,R\nerm,1,2,3,4,5\ncut,,-,3,1,5\ngiven,1,2,3,4,5\ntheirs,1,2,3,4,5\n"
+    declared.published["more.csv"] = (
+        ",F,G: N,G: P,W,L,R\nerm,1,2,6,3,4,5\ncut,,-,6,3,1,5\ngiven,1,2,6,3,4,5\ntheirs,1,2,6,3,4,5\n"
+    )
     lines = {"model": "image-erm", "measure": "curve", "label": "ERM", "seed": 1, "rows": {"epsilon": 0.1}}
     for key, figure in {
         "lines": {"name": "lines", "x": {"column": "epsilon", "label": "ε"}, "series": [lines | {"columns": {"n": 1}}]},

@@ -14,6 +14,7 @@ from robustrepro.spec.datasets import (
     GaussianNoise,
     GeneratedDataset,
     HeldOutDataset,
+    SampledDataset,
     dataset_of,
 )
 
@@ -21,6 +22,7 @@ KINDS = (
     *dict.fromkeys(type(spec) for spec in DATASETS.values()),
     GeneratedDataset,
     HeldOutDataset,
+    SampledDataset,
     AdversarialDataset,
     GaussianNoise,
 )
@@ -58,7 +60,7 @@ def test_every_declaration_names_code_that_exists(kind: type[GeneratedDataset]):
 @pytest.mark.parametrize(
     ("declared", "message"),
     [
-        ({}, r"datasets\.x: found no key; expected exactly one of the keys adversarial, generated, held_out"),
+        ({}, r"datasets\.x: found no key; expected exactly one of the keys adversarial, generated, held_out, sampled"),
         ({"corrupted": {}}, r"datasets\.x: found corrupted; expected exactly one of the keys adversarial, "),
         ({"generated": {}, "adversarial": {}}, r"found generated, adversarial; expected exactly one"),
         ({"generated": "mnist"}, r"datasets\.x\.generated: found 'mnist'; expected a mapping"),
@@ -66,6 +68,9 @@ def test_every_declaration_names_code_that_exists(kind: type[GeneratedDataset]):
         ({"generated": {"from": "mnist", "name": "y"}}, r"the name not among them"),
         ({"held_out": {"from": "mnist"}}, r"datasets\.x\.held_out: examples: this key is missing"),
         ({"held_out": {"from": "mnist", "examples": 9, "seed": 1}}, r"seed: unknown key \(known: examples, from"),
+        ({"sampled": {"from": "mnist", "test": 9}}, r"datasets\.x\.sampled: train: this key is missing"),
+        ({"sampled": {"from": "mnist", "train": 9}}, r"datasets\.x\.sampled: test: this key is missing"),
+        ({"sampled": {"from": "mnist", "train": 9, "test": 9, "seed": 1}}, r"sampled: seed: unknown key \(known: from"),
         ({"adversarial": {"model": "m", "attacks": []}}, r"datasets\.x\.adversarial: attacks: .*at least 1 item"),
         (
             {"adversarial": {"model": "m", "attacks": [FGSM], "clip": False}},

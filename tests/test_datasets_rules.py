@@ -14,6 +14,7 @@ datasets:
   plain: {generated: {from: digits, by: *noise}}
   validation: {held_out: {from: mnist, examples: 5000}}
   plain-validation: {held_out: {from: digits, examples: 100}}
+  part: {sampled: {from: mnist, train: 5000, test: 100}}
   fooling: {adversarial: {model: small-erm, attacks: [{name: fgsm, epsilon: 0.3}], clipped: false}}
 models:
 """
@@ -22,6 +23,7 @@ FILES = {
     "results/quick/data/noisy-both/seed0": ["manifest.json", "test.safetensors", "train.safetensors"],
     "results/quick/data/fooling/seed0": ["manifest.json", "test.safetensors"],
     "results/quick/data/validation/seed0": ["manifest.json", "test.safetensors", "train.safetensors"],
+    "results/quick/data/part/seed0": ["manifest.json", "test.safetensors", "train.safetensors"],
     "data/plain-validation": ["manifest.json", "test.safetensors", "train.safetensors"],
     "data/plain": ["manifest.json", "test.safetensors"],
     "data/digits": ["manifest.json", "test.safetensors", "train.safetensors"],
@@ -46,7 +48,7 @@ def test_every_file_is_recorded_as_made_by_a_run_and_nothing_is_made_again(made:
     assert made.scheduled(*(f"{folder}/manifest.json" for folder in FILES)) == set()
 
 
-@pytest.mark.parametrize("name", ["noisy", "validation"])
+@pytest.mark.parametrize("name", ["noisy", "validation", "part"])
 def test_what_is_made_from_a_stand_in_says_so_in_its_manifest(made: Checkout, name: str) -> None:
     manifest = json.loads((made.folder / f"results/quick/data/{name}/seed0/manifest.json").read_text())
     assert (manifest["made_from"]["dataset"], manifest["spec"]["from"]) == ("digits", "digits")

@@ -133,6 +133,110 @@ def test_a_model_on_other_data_than_its_papers_says_what_they_are_held_out_of(de
     ]
 
 
+def test_a_model_and_a_measure_are_of_a_part_of_another_data_set(declarations: Declarations) -> None:
+    both(dataset("sampled"), shown(ON_OTHER))(declarations)
+    declarations.paper["models"]["image-hrm"]["dataset"] = "other"
+    declarations.config["scale"] = "paper"
+    plan = declarations.plan()
+    for seed in range(3):
+        assert plan.job("train", model="image-erm", seed=seed).files == ["data/mnist/manifest.json"]
+        assert plan.job("train", model="image-hrm", seed=seed).files == ["data/other/manifest.json"]
+        assert data_of(plan, seed) == ["data/other/manifest.json"]
+    job = jobs_of(plan)["data/other/manifest.json"]
+    assert job.files == ["data/mnist/manifest.json"]
+    assert json.loads(job.spec)["dataset"] == {"name": "other", "from": "mnist", "train": 5000, "test": 1000}
+
+
+def test_how_many_are_drawn_is_known_beforehand(declarations: Declarations) -> None:
+    dataset("sampled")(declarations)
+    noise = {"name": "gaussian_noise", "standard_deviation": 0.1}
+    declarations.paper["datasets"] |= {
+        "validation": {"held_out": {"from": "other", "examples": 500}},
+        "twice": {"sampled": {"from": "validation", "train": 4500, "test": 60}},
+        "noisy": {"generated": {"from": "twice", "by": noise, "split": "both"}},
+    }
+    declarations.config["scale"] = "paper"
+    known = declarations.plan().declarations
+    sizes = {"other": (5000, 1000), "validation": (4500, 500), "twice": (4500, 60), "noisy": (4500, 60)}
+    assert {name: tuple(known.examples(name, split) for split in ("train", "test")) for name in sizes} == sizes
+    words = "5,000 training and 1,000 test examples drawn at random from mnist"
+    assert known.dataset("other").in_words == words
+    inputs = [known.inputs(name) for name in ("mnist", *sizes)]
+    assert inputs == [inputs[0]] * 5
+
+
+def test_of_a_stand_in_as_many_are_drawn_or_all_and_what_is_belongs_to_the_scale(declarations: Declarations) -> None:
+    dataset("sampled", train=2000, test=100)(declarations)
+    declarations.paper["datasets"] |= {
+        "validation": {"held_out": {"from": "other", "examples": 500}},
+        "twice": {"sampled": {"from": "validation", "train": 1500, "test": 300}},
+    }
+    declarations.paper["models"]["image-erm"]["dataset"] = "other"
+    plan = declarations.plan()
+    file = "results/quick/data/other/seed0/manifest.json"
+    for seed in (0, 1):
+        assert plan.job("train", model="image-erm", seed=seed).files == [file]
+    job = jobs_of(plan)[file]
+    assert job.files == ["data/digits/manifest.json"]
+    assert json.loads(job.spec)["dataset"] == {"name": "other", "from": "digits", "train": 1437, "test": 100}
+    # A quarter is held out of what was drawn, and all are drawn of what this leaves.
+    sizes = {"other": [1437, 100], "validation": [1078, 359], "twice": [1078, 300]}
+    known = plan.declarations
+    assert {name: [known.examples(name, split) for split in ("train", "test")] for name in sizes} == sizes
+    table = spec(plan, "table", paper="small", table="accuracy")
+    assert table["stand_ins"] == {"mnist": "digits"}
+    assert [words for words in table["differs"] if words.startswith("dataset.") and "image-erm" in words] == [
+        "dataset.train: 1437 instead of 2000 (image-erm)",
+        "dataset.from: digits instead of mnist (image-erm)",
+    ]
+
+
+@pytest.mark.parametrize("layer", ["scale", "config.yaml"])
+def test_a_part_instead_of_a_papers_own_data_is_said_to_stand_in_for_them(
+    declarations: Declarations, layer: str
+) -> None:
+    dataset("sampled")(declarations)
+    changed = {"image-*": {"dataset": "other"}}
+    declarations.config["scale"] = "paper"
+    if layer == "scale":
+        declarations.scales["paper"]["models"] = changed
+    else:
+        declarations.config["overrides"] = {"models": changed}
+    declarations.config["data"] = {"allow_unverified": ["mnist"]}
+    plan = declarations.plan()
+    for seed in range(3):
+        assert plan.job("train", model="image-erm", seed=seed).files == ["data/other/manifest.json"]
+        measured = plan.job("measure", measure="pgd", subject="image-erm", seed=seed)
+        assert measured.files[0] == "data/other/manifest.json"
+    table = spec(plan, "table", paper="small", table="accuracy")
+    where = "" if layer == "scale" else " (config.yaml)"
+    words = f"dataset: other (train: 5000, test: 1000, from: mnist) instead of mnist{where} (image-erm, image-hrm)"
+    assert words in table["differs"]
+    # What it is a part of counts as well.
+    assert (table["stand_ins"], table["unverified"]) == ({"mnist": "other"}, ["mnist"])
+    asked = spec(plan, "report")
+    assert asked["stand_ins"] == {"mnist": "other"}
+    assert asked["sources"] == {"other": "5,000 training and 1,000 test examples drawn at random from mnist"}
+    assert spec(plan, "table", paper="small", table="distances")["stand_ins"] == {}
+
+
+def test_a_verdict_on_a_part_of_a_papers_own_data_is_indicative(declarations: Declarations) -> None:
+    dataset("sampled")(declarations)
+    declarations.scales["paper"]["models"] = {"image-erm": {"dataset": "other"}}
+    declarations.config["scale"] = "paper"
+    (claim,) = spec(declarations.plan(), "scorecard", paper="small")["claims"]
+    words = "dataset: other (train: 5000, test: 1000, from: mnist) instead of mnist (image-erm)"
+    assert [under["differs"] for under in claim["readings"]] == [[words]]
+
+
+def test_a_part_of_a_part_of_a_stand_in_belongs_to_its_scale_too(declarations: Declarations) -> None:
+    both(dataset("sampled"), shown({**CLEAN, "data": "more"}))(declarations)
+    declarations.paper["datasets"]["more"] = {"sampled": {"from": "other", "train": 10, "test": 10}}
+    plan = declarations.plan()
+    assert data_of(plan) == ["results/quick/data/more/seed0/manifest.json"]
+    assert plan.job("data", dataset="more", seed=0).files == ["results/quick/data/other/seed0/manifest.json"]
+
+
 def test_a_measure_on_a_data_set_reads_its_stand_in(declarations: Declarations) -> None:
     shown({**CLEAN, "data": "mnist"})(declarations)
     plan = declarations.plan()
@@ -140,7 +244,7 @@ def test_a_measure_on_a_data_set_reads_its_stand_in(declarations: Declarations) 
     assert spec(plan, "table", paper="small", table="extra")["stand_ins"] == {"mnist": "digits"}
 
 
-@pytest.mark.parametrize("origin", ["generated", "held_out", "adversarial"])
+@pytest.mark.parametrize("origin", ["generated", "held_out", "sampled", "adversarial"])
 def test_a_table_says_what_stands_in_for_the_source_of_its_data(declarations: Declarations, origin: str) -> None:
     both(dataset(origin), shown(ON_OTHER))(declarations)
     # The model itself is of other data than those that stand in.
@@ -200,9 +304,11 @@ def test_only_a_data_set_with_images_to_train_on_has_both_splits(declarations: D
     for split in ("test", "both"):
         declarations.paper["datasets"][f"noisy-{split}"] = {"generated": {"from": "mnist", "by": noise, "split": split}}
     declarations.paper["datasets"]["validation"] = {"held_out": {"from": "mnist", "examples": 5000}}
+    declarations.paper["datasets"]["part"] = {"sampled": {"from": "mnist", "train": 5000, "test": 1000}}
     plan = declarations.plan()
     assert plan.pattern("test_only") == r"imagenet|noisy\-test|other"
-    assert {"digits", "mnist", r"noisy\-both", "two_moons", "validation"} < set(plan.pattern("both_splits").split("|"))
+    with_both = {"digits", "mnist", r"noisy\-both", "part", "two_moons", "validation"}
+    assert with_both < set(plan.pattern("both_splits").split("|"))
 
 
 def test_a_pattern_changes_derived_models_only_where_they_have_the_key(declarations: Declarations) -> None:

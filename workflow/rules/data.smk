@@ -1,11 +1,11 @@
 """
-Make data sets: fetched and checked against the official checksums, drawn, generated from one another, held out of one
-another, or crafted.
+Make data sets: fetched and checked against the official checksums, drawn, generated from one another, held out of or
+sampled from one another, or crafted.
 
 reads    a mirror or the official hosts; the data set or the model that one is made from
 writes   data/{dataset}/ manifest.json, test.safetensors and, unless the data set is for tests only, train.safetensors
-         results/{scale}/data/{dataset}/seed{seed}/ the same of a data set that is made from a model, or generated from
-         or held out of one that stands in for another at this scale
+         results/{scale}/data/{dataset}/seed{seed}/ the same of a data set that is made from a model, or generated from,
+         held out of or sampled from one that stands in for another at this scale
 """
 
 

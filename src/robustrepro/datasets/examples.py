@@ -66,7 +66,7 @@ class Ingredients:
 
 @dataclass(frozen=True)
 class Origins:
-    """Where each example comes from that is adversarial, or is or was left by one held out.
+    """Where each example comes from that is adversarial, or in a part of another data set.
 
     Attributes
     ----------

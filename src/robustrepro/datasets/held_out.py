@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from robustrepro.datasets.examples import Examples, Ingredients, MadeDataset, Origins
-from robustrepro.datasets.manifest import MANIFEST, MadeFrom, read_manifest
+from robustrepro.datasets.examples import Ingredients, MadeDataset
+from robustrepro.datasets.parts import drawn_index, made_of_parts, part_of
 from robustrepro.datasets.tensors import load
 from robustrepro.errors import UserError
-from robustrepro.files import sha256_of
-from robustrepro.seeds import derive_seed
 from robustrepro.spec.datasets import HeldOutDataset
 
 
@@ -26,31 +24,19 @@ def make(declared: HeldOutDataset, ingredients: Ingredients) -> MadeDataset:
     if ingredients.original is None:
         raise ValueError(f"'{declared.name}' is held out of another data set; its folder is missing")
     folder = ingredients.original
-    original, training = read_manifest(folder), load(folder, "train")
+    training = load(folder, "train")
     size, count = len(training.labels), declared.examples
     if count > size // 2:
         raise UserError(
             f"datasets.{declared.name}: held_out.examples: found {count}; expected at most {size // 2}, half of the "
-            f"{size} training examples of '{original.name}' in {folder}"
+            f"{size} training examples of '{training.name}' in {folder}"
         )
-    inputs, labels = training.inputs.numpy(), training.labels.numpy()
-
-    def part(index: NDArray[np.int64]) -> Examples:
-        # No attack has changed them.
-        return Examples(inputs[index], labels[index], Origins(index, np.full_like(index, -1)))
-
     held_out = held_out_index(declared.source, size, count)
-    return MadeDataset(
-        train=part(np.setdiff1d(np.arange(size), held_out)),
-        test=part(held_out),
-        classes=original.classes,
-        source=f"{original.source}, {count:,} of its {size:,} training examples held out",
-        differing=original.differing,
-        made_from=MadeFrom(
-            dataset=original.name,
-            manifest_sha256=sha256_of(folder / MANIFEST),
-            clipped=original.made_from is None or original.made_from.clipped,
-        ),
+    return made_of_parts(
+        folder,
+        train=part_of(training, np.setdiff1d(np.arange(size), held_out)),
+        test=part_of(training, held_out),
+        words=f"{count:,} of its {size:,} training examples held out",
     )
 
 
@@ -68,5 +54,4 @@ def held_out_index(source: str, size: int, count: int) -> NDArray[np.int64]:
     count
         How many are held out.
     """
-    stream = np.random.default_rng(derive_seed(0, f"held out of {source}", size))
-    return np.sort(stream.permutation(size)[:count])
+    return drawn_index(f"held out of {source}", size, count)

@@ -18,8 +18,8 @@ class TensorFile(Declaration):
 
     The test split of a data set that was made from a model has three more: ``origin_index`` and ``origin_attack``, of
     the shape of the labels, each image's index in the split that it was made from, and the number of its attack in the
-    manifest's ``attacks``; and ``origin_inputs``, the images as they were before. Both splits of one that was held out
-    have the first two: the index in the other data set's training split, and −1 for no attack.
+    manifest's ``attacks``; and ``origin_inputs``, the images as they were before. Both splits of one that is a part of
+    another have the first two: the index in the split that each example is from, and −1 for no attack.
     """
 
     name: str

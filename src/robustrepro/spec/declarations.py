@@ -34,9 +34,11 @@ from robustrepro.spec.origins import (
     form_of,
     has_pixel_range,
     has_training_split,
+    inputs_of,
     origin_of,
 )
 from robustrepro.spec.paper import Paper, Table
+from robustrepro.spec.reads import models_read_by
 from robustrepro.spec.resolution import Resolution
 from robustrepro.spec.strict_yaml import Tree, read_yaml, require_text_keys
 from robustrepro.spec.under_readings import UnderReadings
@@ -88,6 +90,8 @@ class Declarations:
         self._resolved = resolution.resolve()
         self._datasets_in_papers, self.datasets = self._resolved.datasets_in_papers, self._resolved.datasets
         self._models, self._measures = self._resolved.models, self._resolved.measures
+        self._read_in_training: dict[str, list[str]] = {}
+        self._read_by: dict[int, tuple[Measurement, list[str]]] = {}
         check_models(self.models, self.datasets)
         self._audits = resolution.audits(root)
         as_written = {
@@ -214,6 +218,27 @@ class Declarations:
                 return {"search": chosen.search, "among": among}
         raise UserError(f"{name} is not trained: it is derived from another model, or given")
 
+    def read_in_training(self, name: str) -> list[str]:
+        """Return the other models whose weights the training of one reads; of a derived one, that of its source."""
+        if name not in self._read_in_training:
+            read: list[str] = []
+            match self.model(name):
+                case TrainedModel(objective=objective):
+                    read = models_read_by(objective)
+                case DerivedModel(derived=derived):
+                    read = self.read_in_training(derived.source)
+                case ChosenModel(chosen=chosen):
+                    read = [model for each in chosen.among.values() for model in self.read_in_training(each)]
+            self._read_in_training[name] = list(dict.fromkeys(read))
+        return self._read_in_training[name]
+
+    def read_by(self, measure: Measurement) -> list[str]:
+        """Return the other models whose weights a measure reads, whatever it is of."""
+        if id(measure) not in self._read_by:
+            # Beside the measure itself, so that nothing else is ever called by its number.
+            self._read_by[id(measure)] = measure, models_read_by(measure)
+        return self._read_by[id(measure)][1]
+
     @cached_property
     def only_candidates(self) -> Collection[str]:
         """The declarations that a search chooses between, of which none is itself trained: what is chosen is."""
@@ -245,21 +270,27 @@ class Declarations:
         return len(self.seeds(model)) >= len(self.seeds(other))
 
     def left_out(self, name: str) -> bool:
-        """Tell whether the user asked not to make a model, or what it is derived from."""
+        """Tell whether the user asked not to make a model, or what it is derived from or trained with."""
         if any(is_meant(name, pattern) for pattern in self.config.leave_out):
             return True
         model = self.model(name)
         if isinstance(model, DerivedModel):
             return self.left_out(model.derived.source)
+        if any(map(self.left_out, self.read_in_training(name))):
+            return True
         # Of other candidates it has the declaration alone.
         return isinstance(model, ChosenModel) and any(
             self.left_out(name) for name in model.chosen.among.values() if name in self.only_candidates
         )
 
-    def data_left_out(self, measure: Measurement) -> str | None:
-        """Return the model that is left out and from which a measure's data set would have to be made, if any."""
+    def left_out_of(self, measure: Measurement) -> list[str]:
+        """Return the models that are left out and that a measure needs, whatever it is of.
+
+        Its data set would have to be made from them, or it reads their weights.
+        """
         dataset = self._data_of(measure)
-        return dataset.model if isinstance(dataset, AdversarialDataset) and self.left_out(dataset.model) else None
+        makers = [dataset.model] if isinstance(dataset, AdversarialDataset) else []
+        return [model for model in (*makers, *self.read_by(measure)) if self.left_out(model)]
 
     def dataset_of_measure(self, measure: Measurement, model: str) -> str:
         """Return the data set that a measure reads of a model: the model's own, or the measure's (or its stand-in)."""
@@ -271,8 +302,7 @@ class Declarations:
 
     def inputs(self, dataset: str) -> Inputs:
         """Return what an attack on a data set is to change."""
-        form = self.form(dataset)
-        return Inputs(form.input_shape, form.classes)
+        return inputs_of(dataset, self.models, self.datasets)
 
     def has_pixel_range(self, dataset: str) -> bool:
         """Tell whether the examples of a data set are images with a range of valid pixels."""
@@ -308,34 +338,41 @@ class Declarations:
             return False
         return declared.source != in_paper.source or self._differs_between_scales(declared.source)
 
-    def data_behind(self, model: str, measure: Measurement | None = None) -> dict[str, str]:
+    def data_behind(self, model: str, measure: Measurement | None = None) -> list[tuple[str, str]]:
         """Return all data behind a model, or a measurement of one: each data set that a paper declares, and the used.
 
-        What a data set is generated, held out or made from is among them.
+        What a data set is a part of, or generated or made from, is among them, and so are the data of models that are
+        read.
         """
-        behind: dict[str, str] = {}
+        behind: list[tuple[str, str]] = []
         if measure is None or measure.data is None:
             waiting = [(origin_of(model, self._models.in_papers).dataset, self.dataset_of(model))]
         else:
             waiting = [(measure.data, self.dataset_of_measure(measure, model))]
-            behind |= self.data_behind(model)
+            behind += self.data_behind(model)
+        for other in self.read_in_training(model) + (self.read_by(measure) if measure else []):
+            behind += self.data_behind(other)
         while waiting:
             in_paper, used = waiting.pop()
-            behind[in_paper] = used
+            behind.append((in_paper, used))
             declared = self.dataset(used)
             if isinstance(declared, DerivedDataset):
                 source = self._datasets_in_papers[used]
                 assert isinstance(source, DerivedDataset)
                 waiting.append((source.source, declared.source))
             if isinstance(declared, AdversarialDataset):
-                behind |= self.data_behind(declared.model)
-        return behind
+                behind += self.data_behind(declared.model)
+        return list(dict.fromkeys(behind))
 
     def models_behind(self, model: str, measure: Measurement) -> list[str]:
-        """Return the models that decide a measurement of one: itself, and those that its data are made from."""
-        used = map(self.dataset, self.data_behind(model, measure).values())
+        """Return the models that decide a measurement of one: itself, those that its data are made from or it reads."""
+        used = (self.dataset(name) for _, name in self.data_behind(model, measure))
         makers = [dataset.model for dataset in used if isinstance(dataset, AdversarialDataset)]
-        return list(dict.fromkeys([model, *makers]))
+        waiting, behind = [model, *makers, *self.read_by(measure)], dict[str, None]()
+        while waiting:
+            behind[waiting[0]] = None
+            waiting = [*waiting[1:], *self.read_in_training(waiting[0])]
+        return list(behind)
 
     def place(self, kind: str, name: str) -> str:
         """Return where something is declared, for messages."""

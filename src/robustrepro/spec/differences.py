@@ -160,7 +160,7 @@ class Differences:
         """Yield in words which data sets need not be the paper's, since the user has allowed other files of them."""
         of_model = self._declarations.data_behind(model)
         of_measure = self._declarations.data_behind(model, self._declarations.measure(measure))
-        for used in sorted({*of_model.values(), *of_measure.values()}):
+        for used in sorted({used for _, used in (*of_model, *of_measure)}):
             if used in self._declarations.config.data.allow_unverified:
                 yield f"data: {used} from files that need not be the official ones (config.yaml)"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from robustrepro.spec.datasets import DatasetSpec, DerivedDataset, HeldOutDataset
+from robustrepro.spec.datasets import DatasetSpec, DerivedDataset, HeldOutDataset, SampledDataset
 from robustrepro.spec.models import ChosenModel, DerivedModel, GivenModel, ModelDeclaration
 from robustrepro.spec.strict_yaml import Tree
 
@@ -36,7 +36,7 @@ class Layers(Generic[Declared]):
 
 
 def lineage_of(name: str, datasets: Mapping[str, DatasetSpec]) -> Tree:
-    """Return a data set, and what it is generated from or held out of, as plain data.
+    """Return a data set, and what it is generated from or a part of, as plain data.
 
     Parameters
     ----------
@@ -49,6 +49,8 @@ def lineage_of(name: str, datasets: Mapping[str, DatasetSpec]) -> Tree:
     lineage: Tree = {"name": name}
     if isinstance(declared, HeldOutDataset):
         lineage["examples"] = declared.examples
+    if isinstance(declared, SampledDataset):
+        lineage |= {"train": declared.train, "test": declared.test}
     if isinstance(declared, DerivedDataset):
         lineage["from"] = lineage_of(declared.source, datasets)
     return lineage

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.keys import AT
-from robustrepro.spec.attacks import Inputs
+from robustrepro.spec.attacks import Attack, Inputs
 from robustrepro.spec.datasets import (
     AdversarialDataset,
     CountedDataset,
@@ -17,8 +17,10 @@ from robustrepro.spec.datasets import (
     HeldOutDataset,
     ImageNetSpec,
     PreprocessedOnce,
+    SampledDataset,
 )
 from robustrepro.spec.lengths import IMAGE_DIMENSIONS, require_lengths_within
+from robustrepro.spec.measurements import walk
 from robustrepro.spec.models import (
     Checkpoint,
     ChosenModel,
@@ -30,12 +32,14 @@ from robustrepro.spec.models import (
     TrainedModel,
 )
 from robustrepro.spec.objectives import Adversarial, GradientRegularisation
+from robustrepro.spec.reads import models_read_by
 
 
 def resolved_datasets(declared: Mapping[str, DatasetSpec], stand_ins: Mapping[str, str]) -> dict[str, DatasetSpec]:
     """Return the data sets as a scale makes them: from what stands in for their sources.
 
-    Of what stands in for a data set, the same share of the training split is held out as of that data set.
+    Of what stands in for a data set, the same share of the training split is held out as of that data set, and as many
+    examples are sampled, or all where there are fewer.
 
     Raises
     ------
@@ -59,6 +63,13 @@ def resolved_datasets(declared: Mapping[str, DatasetSpec], stand_ins: Mapping[st
             theirs = _examples_to_divide(name, declared)
             ours = example_count(dataset.source, "train", resolved)
             resolved[name] = dataset.model_copy(update={"examples": max(1, dataset.examples * ours // theirs)})
+        if isinstance(dataset, SampledDataset):
+            _require_enough_to_sample(name, declared)
+            drawn = {
+                split: min(count, example_count(dataset.source, split, resolved))
+                for split, count in (("train", dataset.train), ("test", dataset.test))
+            }
+            resolved[name] = dataset.model_copy(update=drawn)
     return resolved
 
 
@@ -77,6 +88,8 @@ def _check_source(name: str, dataset: DerivedDataset, datasets: Mapping[str, Dat
     source, first = datasets[dataset.source], datasets[_lineage(name, datasets)[-1]]
     if isinstance(dataset, HeldOutDataset) and not has_training_split(source):
         raise UserError(f"{where} has a test split only, so that no training examples can be held out of it")
+    if isinstance(dataset, SampledDataset) and not has_training_split(source):
+        raise UserError(f"{where} has a test split only, so that no training examples can be drawn from it")
     if not isinstance(dataset, GeneratedDataset):
         return
     if isinstance(source, AdversarialDataset):
@@ -100,6 +113,19 @@ def _examples_to_divide(name: str, datasets: Mapping[str, DatasetSpec]) -> int:
     return count
 
 
+def _require_enough_to_sample(name: str, datasets: Mapping[str, DatasetSpec]) -> None:
+    """Refuse to draw more examples than there are."""
+    dataset = datasets[name]
+    assert isinstance(dataset, SampledDataset)
+    for split, called, count in (("train", "training", dataset.train), ("test", "test", dataset.test)):
+        size = example_count(dataset.source, split, datasets)
+        if count > size:
+            raise UserError(
+                f"datasets.{name}: sampled.{split}: found {count}; expected at most {size}, all {called} examples of "
+                f"{dataset.source}"
+            )
+
+
 def has_training_split(dataset: DatasetSpec) -> bool:
     """Tell whether a data set has images to train on."""
     if isinstance(dataset, GeneratedDataset):
@@ -113,6 +139,8 @@ def example_count(name: str, split: str, datasets: Mapping[str, DatasetSpec]) ->
     if isinstance(dataset, HeldOutDataset):
         held_out = dataset.examples
         return held_out if split == "test" else example_count(dataset.source, "train", datasets) - held_out
+    if isinstance(dataset, SampledDataset):
+        return dataset.train if split == "train" else dataset.test
     if isinstance(dataset, GeneratedDataset):
         return example_count(dataset.source, split, datasets)
     assert isinstance(dataset, CountedDataset)
@@ -207,8 +235,9 @@ def check_models(models: Mapping[str, ModelDeclaration], datasets: Mapping[str, 
     UserError
         At the first of them.
     """
-    for name, model in models.items():
+    for name in models:
         check_derivation(name, models)
+    for name, model in models.items():
         if isinstance(model, DerivedModel):
             _check_change(f"models.{name}", model.derived, models, datasets)
         if isinstance(model, ChosenModel):
@@ -225,6 +254,8 @@ def check_models(models: Mapping[str, ModelDeclaration], datasets: Mapping[str, 
                 f"models.{name}: dataset: {model.dataset} has a test split only, so none can be trained on it"
             )
         shape = form_of(model.dataset, models, datasets).input_shape
+        if isinstance(model, TrainedModel):
+            _check_adversaries(name, model, models, datasets)
         if has_pixel_range(model.dataset, models, datasets) and isinstance(model, TrainedModel):
             require_lengths_within(f"models.{name}: objective", model.objective, shape)
         elif _clips_images(model, shape):
@@ -237,9 +268,66 @@ def check_models(models: Mapping[str, ModelDeclaration], datasets: Mapping[str, 
                 f"models.{name}: augmentation: {model.augmentation.name} is of images; those of {model.dataset} are "
                 "points of the plane"
             )
+    for name in models:
+        _check_circle(name, models)
     for name, dataset in datasets.items():
         if isinstance(dataset, AdversarialDataset):
             _check_adversarial(f"datasets.{name}: adversarial", dataset, models, datasets)
+
+
+def _check_adversaries(
+    name: str, model: TrainedModel, models: Mapping[str, ModelDeclaration], datasets: Mapping[str, DatasetSpec]
+) -> None:
+    """Refuse a training on what attacks make that cannot run on its data, or that read unknown or unlike models."""
+    where, inputs = f"models.{name}: objective", inputs_of(model.dataset, models, datasets)
+    for attack in walk(model.objective):
+        if isinstance(attack, Attack) and (why := attack.unfit(inputs)):
+            raise UserError(f"{where}: on {model.dataset}, {why}")
+    for other in models_read_by(model.objective):
+        if other not in models:
+            raise unknown_name(f"model in {where}: features", other, models)
+        require_alike(where, other, model.dataset, models, datasets)
+
+
+def _check_circle(name: str, models: Mapping[str, ModelDeclaration], lineage: tuple[str, ...] = ()) -> None:
+    """Refuse a model that could only be made once it is there, since its training reads what is made from it."""
+    if name in lineage:
+        circle = " needs ".join([*lineage[lineage.index(name) :], name])
+        raise UserError(f"models.{name}: objective: its training reads models in a circle: {circle}")
+    for other in _needed_by(name, models):
+        _check_circle(other, models, (*lineage, name))
+
+
+def _needed_by(name: str, models: Mapping[str, ModelDeclaration]) -> list[str]:
+    """Return the models that must be there before one can be made."""
+    match models[name]:
+        case TrainedModel(objective=objective):
+            return models_read_by(objective)
+        case DerivedModel(derived=derived):
+            return [derived.source]
+        case ChosenModel(chosen=chosen):
+            return [other for candidate in chosen.among.values() for other in _needed_by(candidate, models)]
+    return []
+
+
+def require_alike(
+    where: str, other: str, dataset: str, models: Mapping[str, ModelDeclaration], datasets: Mapping[str, DatasetSpec]
+) -> None:
+    """Refuse to compare images of a data set by the features of a model that was made for others.
+
+    Raises
+    ------
+    UserError
+        Which begins with ``where``, and names both.
+    """
+    own = origin_of(other, models).dataset
+    theirs, ours = inputs_of(own, models, datasets), inputs_of(dataset, models, datasets)
+    if theirs != ours:
+        in_range = "" if theirs.in_range == ours.in_range else f", pixels {'' if ours.in_range else 'not '}in [0, 1]"
+        raise UserError(
+            f"{where}: features.model: {other} is of {own}, with {theirs.classes} classes of shape {theirs.shape}; "
+            f"expected, as in {dataset}, {ours.classes} of {ours.shape}{in_range}"
+        )
 
 
 def _clips_images(model: ModelDeclaration, shape: tuple[int, ...]) -> bool:
@@ -260,9 +348,9 @@ def _check_adversarial(
         raise UserError(f"{where}.split: {dataset.model} is of {name}, which has no split 'train'")
     if dataset.clipped and not has_pixel_range(name, models, datasets):
         raise UserError(f"{where}.clipped: the examples of {name} have no range to be clipped to; expected false")
-    form = form_of(name, models, datasets)
+    inputs = inputs_of(name, models, datasets)
     for number, attack in enumerate(dataset.attacks):
-        if why := attack.unfit(Inputs(form.input_shape, form.classes)):
+        if why := attack.unfit(inputs):
             raise UserError(f"{where}.attacks[{number}]: {why}")
     if has_pixel_range(name, models, datasets):
         require_lengths_within(f"{where}.attacks", dataset, form_of(name, models, datasets).input_shape)
@@ -282,6 +370,12 @@ def has_pixel_range(name: str, models: Mapping[str, ModelDeclaration], datasets:
     if isinstance(dataset, DerivedDataset):
         return has_pixel_range(dataset.source, models, datasets)
     return len(form_of(name, models, datasets).input_shape) == IMAGE_DIMENSIONS
+
+
+def inputs_of(name: str, models: Mapping[str, ModelDeclaration], datasets: Mapping[str, DatasetSpec]) -> Inputs:
+    """Return what an attack on a data set is to change."""
+    form = form_of(name, models, datasets)
+    return Inputs(form.input_shape, form.classes, has_pixel_range(name, models, datasets))
 
 
 def origin_of(name: str, models: Mapping[str, ModelDeclaration]) -> TrainedModel | GivenModel:

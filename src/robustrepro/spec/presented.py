@@ -34,10 +34,13 @@ class PresentedJobs(JobMaker):
 
     def table(self, paper: str, table: str) -> Job:
         """Return the job that makes a table."""
-        models = sorted(set(self._contents.table_models(paper, table)))
+        shown = self._contents.table_shows(paper, table)
+        read = (
+            model for _, measure in shown for model in self._declarations.read_by(self._declarations.measure(measure))
+        )
+        models = sorted({*self._contents.table_models(paper, table), *read})
         # As text: a table shows what its models were trained with, but runs none of that code.
         training = {model: self._account_of(model) for model in models}
-        shown = self._contents.table_shows(paper, table)
         shared = {**self._shared(shown), "training": training, "differs": self._from_paper(shown)}
         # Of weights that are given there is one seed, whatever is asked for.
         given = [model for model in models if isinstance(self._declarations.origin(model), GivenModel)]
@@ -251,11 +254,11 @@ class PresentedJobs(JobMaker):
     def _searches_of(self, paper: str) -> list[str]:
         """Return the readings of a paper that are searched, but where what is compared is left out."""
         tables = {reading: search.table_names for reading, search in self._under[paper].searches.items()}
-        models = {
-            reading: [model for name in names for model in self._contents.table_models(paper, name)]
+        shown = {
+            reading: [each for name in names for each in self._contents.table_shows(paper, name)]
             for reading, names in tables.items()
         }
-        return [reading for reading, shown in models.items() if not any(map(self._declarations.left_out, shown))]
+        return [reading for reading, compared in shown.items() if not any(map(self._contents.is_left_out, compared))]
 
     def _verdicts_of(self, paper: str) -> list[str]:
         return [self._layout.audit(paper), self._layout.scorecard(paper)]
@@ -282,14 +285,14 @@ class PresentedJobs(JobMaker):
 
     def _shared(self, shown: Iterable[tuple[str, str]]) -> Tree:
         """Return what every table, figure and report says of its scale and of the data behind what it shows."""
-        behind: dict[str, str] = {}
+        behind: list[tuple[str, str]] = []
         for model, measure in shown:
-            behind |= self._declarations.data_behind(model, self._declarations.measure(measure))
+            behind += self._declarations.data_behind(model, self._declarations.measure(measure))
         return {
             "folder": self._layout.folder,
             "scale": self._declarations.scale_name,
-            "stand_ins": {name: behind[name] for name in sorted(behind) if behind[name] != name},
-            "unverified": sorted(set(behind.values()) & set(self._declarations.config.data.allow_unverified)),
+            "stand_ins": dict(sorted({name: used for name, used in behind if used != name}.items())),
+            "unverified": sorted({used for _, used in behind} & set(self._declarations.config.data.allow_unverified)),
         }
 
     def _account_of(self, model: str) -> str:

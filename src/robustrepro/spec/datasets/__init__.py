@@ -29,6 +29,7 @@ from robustrepro.spec.datasets.made import (
     GeneratedDataset,
     HeldOutDataset,
     PreprocessedOnce,
+    SampledDataset,
     dataset_of,
 )
 
@@ -54,6 +55,7 @@ __all__ = [
     "MnistSpec",
     "OfficialFile",
     "PreprocessedOnce",
+    "SampledDataset",
     "SpiralsSpec",
     "TwoMoonsSpec",
     "dataset_of",

@@ -1,4 +1,4 @@
-"""The data sets that a paper declares: generated from another one, held out of one, or made from a model."""
+"""The data sets that a paper declares: generated from another one, a part of one, or made from a model."""
 
 from __future__ import annotations
 
@@ -98,6 +98,26 @@ class HeldOutDataset(DerivedDataset):
         return f"{self.examples:,} examples held out of the training split of {self.source}"
 
 
+class SampledDataset(DerivedDataset):
+    """A random part of another data set: ``train`` examples of its training split and ``test`` of its test split.
+
+    So a paper's own images are trained and measured on where all of them would take too long. Which are drawn is the
+    same for all models and seeds. Of what stands in for the other data set at a scale as many are drawn, or the whole
+    of a split that has fewer: the numbers say how much there is time for, and the same share of few stand-ins would be
+    too few.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.datasets.sampled:make"
+    origin: ClassVar[str] = "sampled"
+    train: int = Field(ge=1)
+    test: int = Field(ge=1)
+
+    @property
+    def in_words(self) -> str:
+        """Where it comes from."""
+        return f"{self.train:,} training and {self.test:,} test examples drawn at random from {self.source}"
+
+
 class AdversarialDataset(Dataset):
     """Every image of a split that a model gets right, attacked in each way, and kept where that fools the model.
 
@@ -128,10 +148,10 @@ class AdversarialDataset(Dataset):
         return examples if self.stored == "examples" else f"the originals of {examples}"
 
 
-DeclaredDataset = GeneratedDataset | HeldOutDataset | AdversarialDataset
+DeclaredDataset = GeneratedDataset | HeldOutDataset | SampledDataset | AdversarialDataset
 """A data set that a paper declares."""
 ORIGINS: Mapping[str, type[DeclaredDataset]] = {
-    kind.origin: kind for kind in (GeneratedDataset, HeldOutDataset, AdversarialDataset)
+    kind.origin: kind for kind in (GeneratedDataset, HeldOutDataset, SampledDataset, AdversarialDataset)
 }
 """By its one key in ``paper.yaml``, where a data set comes from."""
 
