@@ -43,6 +43,7 @@ def spec_of(
     subjects: Sequence[Model],
     targets: Sequence[Model] = (),
     shard: tuple[int, int] | None = None,
+    features: Sequence[Model] = (),
 ) -> dict[str, Any]:
     """Return the spec of a measurement, as the plan makes it; a mapping is a measure as papers declare it."""
     measure = declared if isinstance(declared, Measurement) else measure_of(dict(declared), "the measure")
@@ -53,6 +54,8 @@ def spec_of(
     }
     if targets:
         spec["targets"] = [target for target, _ in targets]
+    if features:
+        spec["features"] = [model for model, _ in features]
     if shard:
         spec["shard"] = list(shard)
     return spec
@@ -67,15 +70,16 @@ def measure(
     shard: tuple[int, int] | None = None,
     checkpoints: Path | None = None,
     history: Path | None = None,
+    features: Sequence[Model] = (),
 ) -> Path:
     """Run the step on a data set's folder and return its output."""
-    inputs = {"weights": [weights for _, weights in (*subjects, *targets)]}
+    inputs = {"weights": [weights for _, weights in (*subjects, *targets, *features)]}
     for role, file in (("checkpoints", checkpoints), ("history", history)):
         if file is not None:
             inputs[role] = [file]
     if data is not None:
         inputs["data"] = [data / "manifest.json"]
-    step.run(Work(spec_of(declared, subjects, targets, shard), CODE, inputs, [output]))
+    step.run(Work(spec_of(declared, subjects, targets, shard, features), CODE, inputs, [output]))
     return output
 
 

@@ -21,6 +21,7 @@ NOISE = {"name": "gaussian_noise", "standard_deviation": 0.1}
 STANDARDISED = {"name": "preprocessing", "steps": [{"name": "standardise", "mean": 0.1, "std": 0.3}]}
 AUTOATTACK = {"name": "autoattack", "epsilon": "8/255"}
 FGSM = {"name": "fgsm", "epsilon": "8/255"}
+LPA: dict[str, Any] = {"name": "lagrangian_perceptual", "features": {"layers": ["features.0"]}}
 
 
 def differently_in_a_second_paper(kind: str, name: str, key: str, value: object) -> Change:
@@ -63,6 +64,7 @@ def dataset(origin: str, **options: object) -> Change:
     defaults: dict[str, Any] = {
         "generated": {"from": "mnist", "by": NOISE},
         "held_out": {"from": "mnist", "examples": 5000},
+        "sampled": {"from": "mnist", "train": 5000, "test": 1000},
         "adversarial": {"model": ERM, "attacks": [FGSM]},
     }
     return put({origin: {**defaults[origin], **options}}, "datasets", "other")
@@ -233,6 +235,40 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     "steps of the audit's transfer in 255ths": (
         lambda declared: declared.audit["transfer"].update(step_size=2),
         ["workflow/audit.yaml: transfer: step_size is 2", "did you mean 2/255?"],
+    ),
+    "an epsilon of a perceptual attack": (
+        put({"name": "stadv", "epsilon": 0.05}, *PGD),
+        ["measures.pgd: attack.epsilon: unknown key", "(known: bound, form, name, steps)"],
+    ),
+    "an unknown form of a perceptual attack": (
+        put({"name": "stadv", "form": "correct"}, *PGD),
+        ["measures.pgd: attack.form: found 'correct'", "'faithful' or 'corrected'"],
+    ),
+    "a perceptual attack that leaves the range of pixels": (
+        both(put({"name": "stadv"}, *PGD), put(False, "measures", "pgd", "clipped")),
+        ["measures.pgd: clipped is false, but stadv makes images in [0, 1]; expected true"],
+    ),
+    "a perceptual attack on grey images": (
+        put({"name": "jpeg"}, *PGD),
+        [
+            "pgd cannot attack image-erm on digits: jpeg needs images in colour, of shape (3, height, width)",
+        ],
+    ),
+    "features of no layer": (
+        put({**LPA, "features": {"model": ERM}}, *PGD),
+        ["measures.pgd: attack.features.layers: this key is missing"],
+    ),
+    "features of an unknown model": (
+        put({**LPA, "features": {"model": "image-emr", "layers": ["features.0"]}}, *PGD),
+        [f"model in {PAPER}: measures.pgd: features: 'image-emr'; did you mean 'image-erm'?"],
+    ),
+    "features of a model of other data": (
+        put({**LPA, "features": {"model": "points-erm", "layers": ["features.0"]}}, *PGD),
+        ["column pgd: pgd: features.model: points-erm is of two_moons, with 2 classes of shape (2,); expected, as in"],
+    ),
+    "the slow Lagrangian attack in a training": (
+        put({"name": "adversarial", "adversary": LPA}, "models", ERM, "objective"),
+        [f"models.{ERM}: objective.adversary.name: unknown name 'lagrangian_perceptual'", "fast_lagrangian_perceptual"],
     ),
     "a standard deviation in 255ths": (
         dataset("generated", by={**NOISE, "standard_deviation": 25}),
@@ -681,7 +717,10 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     ),
     "a data set of no origin": (
         put({}, "datasets", "other"),
-        [f"{PAPER}: datasets.other: found no key; expected exactly one of the keys adversarial, generated, held_out"],
+        [
+            f"{PAPER}: datasets.other: found no key; expected exactly one of the keys ",
+            "adversarial, generated, held_out, sampled",
+        ],
     ),
     "a generated data set of an unknown one": (
         dataset("generated", **{"from": "mnits"}),
@@ -767,6 +806,75 @@ IN_A_PAPER: dict[str, tuple[Change, list[str]]] = {
     "more parts than examples were held out": (
         both(
             dataset("held_out", **{"from": "digits", "examples": 5}),
+            shown({"attack": {"name": "clean"}, "data": "other", "shards": 6}),
+        ),
+        [f"{EXTRA} has 6 shards, but 5 examples of other to share"],
+    ),
+    "a part of an unknown data set": (
+        dataset("sampled", **{"from": "mnits"}),
+        ["data set in datasets.other: sampled.from: 'mnits'; did you mean 'mnist'?"],
+    ),
+    "a data set that stands in for what it is a part of": (
+        both(dataset("sampled"), scale("other", "datasets", "mnist")),
+        ["datasets.other: made in a circle: other from other"],
+    ),
+    "a part without training examples": (
+        dataset("sampled", train=0),
+        [f"{PAPER}: datasets.other.sampled: train: found 0", "greater than or equal to 1"],
+    ),
+    "a part without test examples": (
+        dataset("sampled", test=0),
+        [f"{PAPER}: datasets.other.sampled: test: found 0", "greater than or equal to 1"],
+    ),
+    "a share of the examples": (
+        dataset("sampled", train=0.1),
+        [f"{PAPER}: datasets.other.sampled: train: found 0.1", "integer"],
+    ),
+    "a part with more training examples than the whole": (
+        dataset("sampled", train=60_001),
+        ["datasets.other: sampled.train: found 60001; expected at most 60000, all training examples of mnist"],
+    ),
+    "a part with more test examples than the whole": (
+        dataset("sampled", test=10_001),
+        ["datasets.other: sampled.test: found 10001; expected at most 10000, all test examples of mnist"],
+    ),
+    "a part with more examples than the part that it is of": (
+        both(dataset("sampled"), put({"sampled": {"from": "other", "train": 5000, "test": 1001}}, "datasets", "more")),
+        ["datasets.more: sampled.test: found 1001; expected at most 1000, all test examples of other"],
+    ),
+    "a part with more test examples than were held out": (
+        both(dataset("held_out"), put({"sampled": {"from": "other", "train": 9, "test": 5001}}, "datasets", "more")),
+        ["datasets.more: sampled.test: found 5001; expected at most 5000, all test examples of other"],
+    ),
+    "more than half of a part held out": (
+        both(dataset("sampled"), put({"held_out": {"from": "other", "examples": 2501}}, "datasets", "more")),
+        [
+            "datasets.more: held_out.examples: found 2501; expected at most 2500, half of the 5000 training examples "
+            "of other"
+        ],
+    ),
+    "a part of test images": (
+        both(dataset("generated"), put({"sampled": {"from": "other", "train": 9, "test": 9}}, "datasets", "more")),
+        ["datasets.more: sampled.from: other has a test split only, so that no training examples can be drawn from it"],
+    ),
+    "a part of adversarial examples": (
+        both(dataset("adversarial"), put({"sampled": {"from": "other", "train": 9, "test": 9}}, "datasets", "more")),
+        ["datasets.more: sampled.from: other has a test split only, so that no training examples can be drawn from it"],
+    ),
+    "a part of test images that stand in": (
+        both(dataset("sampled"), scale("imagenet", "datasets", "mnist")),
+        ["datasets.other: sampled.from: imagenet has a test split only"],
+    ),
+    "noise on some points": (
+        both(
+            dataset("sampled", **{"from": "two_moons", "train": 9, "test": 9}),
+            put({"generated": {"from": "other", "by": NOISE}}, "datasets", "more"),
+        ),
+        ["datasets.more: generated.from: other has points of the plane; expected images"],
+    ),
+    "more shards than examples were drawn": (
+        both(
+            dataset("sampled", **{"from": "digits", "train": 9, "test": 5}),
             shown({"attack": {"name": "clean"}, "data": "other", "shards": 6}),
         ),
         [f"{EXTRA} has 6 shards, but 5 examples of other to share"],

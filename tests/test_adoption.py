@@ -30,6 +30,8 @@ from robustrepro.spec.records import FINISHED, UNFINISHED
 
 ERM, HRM, CUT = "image-erm", "image-hrm", "cut-image-erm"
 KEPT, EARLY = "points-erm", "points-erm-early"
+SEEING = "image-seeing"
+"""Trained against an attack that compares the features of image-hrm."""
 Made = tuple[str, str, int]
 """Measure, subject and seed of a measurement."""
 
@@ -39,6 +41,7 @@ AUDIT_TRANSFER: Made = ("audit-transfer-small", ERM, 0)
 DISTANCE: Made = ("distance", "points-erm+points-hrm", 1)
 IN_PARTS: Made = ("in-parts", HRM, 0)
 OVER_EPOCHS: Made = ("over@clipped", KEPT, 0)
+BY_FEATURES: Made = ("lpa", ERM, 1)
 OF_VARIANT: Made = ("clean", f"{KEPT}@clipped", 0)
 
 
@@ -48,6 +51,10 @@ def plan(declarations: Declarations, monkeypatch: pytest.MonkeyPatch) -> Plan:
     declarations.add_transfer("transfer", white_box=True)
     paper = declarations.paper
     paper["measures"]["in-parts"] = {"attack": {"name": "fgsm", "epsilon": 0.1}, "examples": 10, "shards": 3}
+    features = {"features": {"model": HRM, "layers": ["features.2"]}}
+    paper["measures"]["lpa"] = {"attack": {"name": "lagrangian_perceptual", **features}}
+    objective = {"name": "adversarial", "adversary": {"name": "fast_lagrangian_perceptual", **features}}
+    paper["models"][SEEING] = {**paper["models"][ERM], "objective": objective}
     change = {"name": "truncate_singular_values", "layer": "classifier.3", "percent": 50}
     paper["models"][CUT] = {"derived": {"from": ERM, "change": change}}
     paper["models"][KEPT]["checkpoints"] = [1, 2]
@@ -133,8 +140,8 @@ def test_nothing_is_adopted_in_a_checkout_whose_code_does_not_run(plan: Plan) ->
 
 @pytest.mark.parametrize(
     "made",
-    [TRANSFER, AUDIT_TRANSFER, AUDIT, DISTANCE, OVER_EPOCHS],
-    ids=["transfer", "audit transfer", "audit", "pair", "over epochs"],
+    [TRANSFER, AUDIT_TRANSFER, AUDIT, DISTANCE, OVER_EPOCHS, BY_FEATURES],
+    ids=["transfer", "audit transfer", "audit", "pair", "over epochs", "features of another model"],
 )
 def test_a_measurement_that_is_what_the_plan_asks_for_is_adopted(plan: Plan, recorded: list[Path], made: Made) -> None:
     path = computed_elsewhere(plan, made)
@@ -187,6 +194,7 @@ def keep_none(model: str, seed: int) -> Callable[[Plan], object]:
         (OVER_EPOCHS, retrain(KEPT, 0), f"other weights than results/quick/models/{KEPT}/seed0/weights.safetensors"),
         (OVER_EPOCHS, keep_others(KEPT, 0), f"weights than results/quick/models/{KEPT}/seed0/checkpoints.safetensors"),
         (OVER_EPOCHS, keep_none(KEPT, 0), f"{KEPT}/seed0/checkpoints.safetensors, which it was measured on, is not"),
+        (BY_FEATURES, retrain(HRM, 0), f"it was measured on other weights than results/quick/models/{HRM}/seed0/"),
     ],
 )
 def test_a_measurement_of_other_weights_is_refused(
@@ -342,6 +350,10 @@ def model_elsewhere(plan: Plan, model: str, **changed: Any) -> list[Path]:
     if model in SOURCES:
         role, source = SOURCES[model]
         card["source_weights_sha256"] = sha256_of(Path(getattr(plan.layout, role)(source, 0)))
+    compared = [(name, seed, sha256_of(Path(plan.layout.weights(name, seed)))) for name, seed in job.models]
+    if step == "train" and compared:
+        keys = ("model", "seed", "weights_sha256")
+        card["features"] = [dict(zip(keys, each, strict=True)) for each in compared]
     paths[0].write_text(json.dumps(card | changed))
     return sorted([*paths, weights]) if model in SOURCES else paths
 
@@ -458,13 +470,17 @@ def test_a_card_that_is_none_is_refused(plan: Plan, recorded: list[Path], text: 
     assert recorded == []
 
 
-@pytest.mark.parametrize("origin", ["generated", "held_out"])
+@pytest.mark.parametrize(
+    ("origin", "options"),
+    [
+        ("generated", {"by": {"name": "gaussian_noise", "standard_deviation": 0.1}}),
+        ("held_out", {"examples": 9}),
+        ("sampled", {"train": 9, "test": 9}),
+    ],
+)
 def test_a_data_set_that_is_quickly_made_again_is_not_adopted(
-    declarations: Declarations, digits: Path, monkeypatch: pytest.MonkeyPatch, origin: str
+    declarations: Declarations, digits: Path, monkeypatch: pytest.MonkeyPatch, origin: str, options: dict[str, Any]
 ) -> None:
-    options = (
-        {"by": {"name": "gaussian_noise", "standard_deviation": 0.1}} if origin == "generated" else {"examples": 9}
-    )
     declarations.paper["datasets"] = {"other": {origin: {"from": "mnist", **options}}}
     plan = declarations.plan()
     monkeypatch.chdir(declarations.root)
@@ -577,6 +593,29 @@ def test_the_step_takes_a_derived_model_and_checks_its_source(
     source.write_text(before)
     assert run(job, weights, card) == (0, "")
     assert card.exists()
+    assert weights.exists()
+
+
+def test_the_step_takes_a_training_and_checks_the_model_whose_features_it_compared(
+    plan: Plan, aside: Callable[[Path], None]
+) -> None:
+    job = plan.job("train", model=SEEING, seed=0)
+    card, checkpoints, history, weights = sorted(
+        [
+            *model_elsewhere(plan, SEEING, data_manifest_sha256=sha256_of(manifest_of(job))),
+            Path(plan.layout.weights(SEEING, 0)),
+        ]
+    )
+    for path in (card, checkpoints, history, weights):
+        aside(path)
+    compared = Path(plan.layout.weights(HRM, 0))
+    before = compared.read_text()
+    compared.write_text("other weights")
+    status, message = run(job, weights, checkpoints, history, card)
+    assert (status, weights.exists()) == (1, False)
+    assert f"{weights}: computed from other features: " in message
+    compared.write_text(before)
+    assert run(job, weights, checkpoints, history, card) == (0, "")
     assert weights.exists()
 
 

@@ -41,7 +41,7 @@ def test_what_is_no_radius_is_refused(epsilon):
         declared(f"{{name: fgsm, epsilon: {epsilon}}}")
 
 
-REQUIRED = {"epsilon": 0.1, "steps": 2, "step_size": 0.05, "draws": 2}
+REQUIRED = {"epsilon": 0.1, "steps": 2, "step_size": 0.05, "draws": 2, "features": {"layers": ["features.1"]}}
 """A value for every option that some attack has to choose."""
 
 

@@ -19,6 +19,7 @@ from robustrepro.attacks.perceptual.lpips import (
     logits_and_features,
     unit_features,
 )
+from robustrepro.errors import UserError
 
 FORMS = ("faithful", "corrected")
 ATTACKS = (lagrangian, fast_lagrangian)
@@ -73,8 +74,22 @@ def test_features_of_named_modules_are_their_outputs():
 
 
 def test_a_layer_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match=r"found 'features.12', expected one of features, features.0, "):
+    with pytest.raises(
+        UserError, match=r"no layer 'features.12' in the network; expected some of features, features.0, "
+    ):
         features_of(alexnet(), ["features.12"])
+
+
+@pytest.mark.parametrize(
+    ("layer", "found"), [("classifier", r"shape \(2, 10\)"), ("unused", "nothing")], ids=["no map", "not called"]
+)
+def test_a_layer_that_puts_out_no_map_is_refused(layer, found):
+    model = alexnet()
+    model.unused = nn.ReLU()
+    features = features_of(model, [layer])
+    with pytest.raises(UserError, match=rf"'{layer}' puts out {found}; expected maps, \(N, channels, height, width\)"):
+        features(torch.rand(2, 3, 32, 32))
+    assert not any(module._forward_hooks for module in model.modules())
 
 
 def test_logits_and_features_of_one_model_take_one_pass():

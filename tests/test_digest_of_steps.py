@@ -144,6 +144,13 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 }
 GIVEN: dict[str, Any] = {"architecture": {"name": "mlp", "hidden": [3]}}
 SMALL = {"examples": 8}
+SEEN = {"model": "image-erm", "layers": ["features.2"]}
+PERCEPTUAL: list[dict[str, Any]] = [
+    {"name": "stadv", "steps": 1},
+    {"name": "recoloradv", "steps": 1, "form": "corrected"},
+    {"name": "jpeg", "steps": 1},
+    {"name": "lagrangian_perceptual", "steps": 1, "features": {"layers": ["features.1"]}},
+]
 NOT_RUN = {
     "robustrepro.datasets.cifar10",
     "robustrepro.datasets.imagenet",
@@ -173,6 +180,7 @@ UNDER_FGSM = (
     "pairs",
     "normalised-pairs",
     "deep",
+    "seeing",
     "image-hrm",
 )
 """Models whose only number is their accuracy under FGSM."""
@@ -238,6 +246,8 @@ def add_models(declared: Declarations, mirror: Path) -> None:
         models[name] = {**models["image-erm"], "network": {"architecture": architecture}, "objective": objective}
     compared = {"name": "cifar_alexnet", "channels": [2] * 5, "hidden": [3]}
     models["compared"] = {**models["image-erm"], "dataset": "digits_rgb", "network": {"architecture": compared}}
+    fast = {"name": "fast_lagrangian_perceptual", "steps": 1, "features": SEEN}
+    models["seeing"] = {**models["image-erm"], "objective": {"name": "adversarial", "adversary": fast}}
     models["deep"] = {**models["image-erm"], "network": {"architecture": {"name": "vgg", "channels": [2] * 5}}}
     change = {"name": "truncate_singular_values", "layer": "classifier.3", "percent": 50}
     models["cut"] = {"derived": {"from": "image-erm", "change": change}}
@@ -254,6 +264,7 @@ def add_models(declared: Declarations, mirror: Path) -> None:
     declared.paper["datasets"] = {
         "noisy": {"generated": {"from": "digits", "by": {"name": "gaussian_noise", "standard_deviation": 0.1}}},
         "validation": {"held_out": {"from": "digits", "examples": 100}},
+        "part": {"sampled": {"from": "digits", "train": 200, "test": 50}},
         "fooling": {"adversarial": {"model": "image-erm", "attacks": [FGSM]}},
         "prepared-once": {
             "generated": {
@@ -285,9 +296,13 @@ def add_measures(declared: Declarations) -> None:
         {"name": "legacy_deepfool", "steps": 2},
         {"name": "legacy_carlini_wagner", "max_iterations": 2},
     ]
+    in_colour = {f"seen{number}": {"attack": attack, **SMALL} for number, attack in enumerate(PERCEPTUAL)}
+    seen_by = {"name": "lagrangian_perceptual", "steps": 1, "features": SEEN, "form": "corrected"}
     curves = [{"name": "fgsm"}] + [{"name": name, "steps": 2, "relative_step": 0.5} for name in ("bim", "pgd")]
     declared.paper["measures"] |= {
         **{f"attack{number}": {"attack": attack, **SMALL} for number, attack in enumerate(attacks)},
+        **in_colour,
+        "seen-by": {"attack": seen_by, **SMALL},
         **{
             f"curve{number}": {"curve": {"epsilons": [0.1, 0.2], "attack": attack}, **SMALL}
             for number, attack in enumerate(curves)
@@ -316,6 +331,7 @@ def add_measures(declared: Declarations) -> None:
         "in-parts": {"attack": FGSM, **SMALL, "shards": 2},
         "on-noisy": {"attack": {"name": "clean"}, "data": "noisy", **SMALL},
         "on-held-out": {"attack": {"name": "clean"}, "data": "validation", **SMALL},
+        "on-part": {"attack": {"name": "clean"}, "data": "part", **SMALL},
         "on-fooling": {"attack": {"name": "clean"}, "data": "fooling", "examples": 2},
         "samples": {"samples": {"count": 2}, "data": "fooling"},
         "history": {"history": {}},
@@ -367,6 +383,7 @@ def add_tables(declared: Declarations) -> None:
     columns["settled"] = {"label": "settled", "measure": "history", "statistic": settled}
     share = {"share": {"column": "loss", "below": 1}}
     columns["share"] = {"label": "share", "measure": "losses", "statistic": share}
+    columns["seen-by"] = {"label": "size", "measure": "seen-by", "statistic": {"mean": "size"}}
     rows = {**tables["accuracy"]["rows"], "other": {"label": "Other", "published_only": True}}
     printed = {"": [column["label"] for column in columns.values()]}
     printed |= {row: [text] * len(columns) for row, text in (("ERM", "98.7 ± 0.1"), ("HRM", "-"), ("Other", "56.22"))}
@@ -374,6 +391,12 @@ def add_tables(declared: Declarations) -> None:
     table = {"where": "Table 4", "caption": "Everything", "published": "everything.csv"}
     tables["everything"] = {**table, "rows": rows, "columns": columns}
     origins = {name: {"label": name, "model": name} for name in UNDER_FGSM}
+    tables["seen"] = {
+        "where": "Table 6",
+        "caption": "Seen",
+        "rows": {"compared": {"label": "compared", "model": "compared"}},
+        "columns": {f"seen{number}": {"label": str(number), "measure": f"seen{number}"} for number in range(4)},
+    }
     tables["verified"] = {
         "where": "Table 6",
         "caption": "Verified",
@@ -384,7 +407,9 @@ def add_tables(declared: Declarations) -> None:
         "where": "Table 5",
         "caption": "Origins",
         "rows": origins,
-        "columns": {name: {"label": name, "measure": name} for name in ("on-noisy", "on-held-out", "on-fooling")},
+        "columns": {
+            name: {"label": name, "measure": name} for name in ("on-noisy", "on-held-out", "on-part", "on-fooling")
+        },
     }
     tables["points"] = {
         "where": "Table 6",

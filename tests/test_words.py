@@ -67,6 +67,35 @@ def test_a_ball_in_another_norm_than_linf_is_named_with_it(norm: str, symbol: st
     assert norm_in_words(norm) == symbol
 
 
+@pytest.mark.parametrize(
+    ("attack", "text"),
+    [
+        ({"name": "stadv", "steps": 100, "bound": 0.05, "form": "faithful"}, "StAdv, 100 steps, bound 0.05"),
+        (
+            {"name": "recoloradv", "steps": 1, "bound": 0.06, "form": "corrected"},
+            "ReColorAdv, 1 step, corrected, bound 0.06",
+        ),
+        (
+            {
+                "name": "lagrangian_perceptual",
+                "steps": 40,
+                "bound": 0.5,
+                "features": {"layers": ["f.1"], "model": "alex"},
+            },
+            "LPA, 40 steps, in features of alex, bound 0.5",
+        ),
+        (
+            {"name": "fast_lagrangian_perceptual", "steps": 10, "bound": 1.0, "features": {"layers": ["f.1"]}},
+            "Fast-LPA, 10 steps, in the model's own features, bound 1",
+        ),
+    ],
+)
+def test_an_attack_in_a_metric_of_its_own_is_named_with_its_form_and_bound(attack: dict[str, Any], text: str) -> None:
+    assert attack_in_words(attack) == text
+    assert attack_in_words(attack, with_epsilon=False) == text.partition(", bound")[0]
+    assert measure_in_words({"kind": "attack", "attack": attack, "examples": 9}) == f"{text}, on the first 9 examples"
+
+
 def test_an_attack_without_radius_is_named_without_one() -> None:
     assert attack_in_words({"name": "deepfool", "norm": "l2", "steps": 50}) == "DeepFool, 50 steps, ℓ2"
     assert attack_in_words({"name": "deepfool", "norm": "linf", "epsilon": None}) == "DeepFool"

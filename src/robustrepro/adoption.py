@@ -111,8 +111,10 @@ def _recorded_inputs(staged: Sequence[Path]) -> dict[str, list[str]]:
     card = json.loads(next(path for path in staged if path.name == "card.json").read_text(encoding="utf-8"))
     source = [card["source_weights_sha256"]] if "source_weights_sha256" in card else []
     search = [card["search_sha256"]] if "search_sha256" in card else []
+    features = _digests_of("weights", card.get("features", []))
     # Of a derived model, either weights or checkpoints were read.
-    return {"data": [card["data_manifest_sha256"]], "weights": source, "checkpoints": source, "search": search}
+    data = [card["data_manifest_sha256"]]
+    return {"data": data, "weights": source, "checkpoints": source, "search": search, "features": features}
 
 
 def _digests_of(role: str, models: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -26,10 +26,21 @@ LOSSES_OTHER_THAN_CROSS_ENTROPY = {
     "log_odds": "on the log-odds",
     "training": "on the training objective",
 }
-OPTIONS_IN_WORDS = {"name", "version", "square_queries", "steps", "draws", "restarts", "loss", "precision"}
+OPTIONS_IN_WORDS = {
+    "name",
+    "version",
+    "square_queries",
+    "steps",
+    "draws",
+    "restarts",
+    "loss",
+    "precision",
+    "form",
+    "features",
+}
 """Options that have words of their own, whichever attack has them."""
 
-BALL_OPTIONS = {"epsilon", "norm"}
+BALL_OPTIONS = {"epsilon", "norm", "bound"}
 EXAMPLES_OPTIONS = {"data", "split", "examples", "shards"}
 """Options of a measure that say on what, not what, is measured."""
 WITH_WORDS = {"kind", "clipped"} | EXAMPLES_OPTIONS
@@ -76,13 +87,14 @@ def attack_in_words(attack: Mapping[str, Any], *, with_epsilon: bool = True) -> 
     attack
         The plain form of a declared attack on one model.
     with_epsilon
-        Whether to name the ball: its radius, and its norm where that is not ℓ∞.
+        Whether to name the ball: its radius, and its norm where that is not ℓ∞; or a bound in a metric of its own.
     """
     parts = [*_attack_and_effort(attack)]
     if with_epsilon:
         norm = attack.get("norm") or "linf"
         parts += [norm_in_words(norm)] if norm != "linf" else []
         parts += [f"ε = {epsilon_in_words(attack['epsilon'])}"] if attack.get("epsilon") is not None else []
+        parts += [f"bound {attack['bound']:g}"] if "bound" in attack else []
     return ", ".join(parts)
 
 
@@ -156,6 +168,11 @@ def _attack_and_effort(attack: Mapping[str, Any]) -> Iterator[str]:
         yield LOSSES_OTHER_THAN_CROSS_ENTROPY[attack["loss"]]
     if attack.get("precision", "float32") != "float32":
         yield f"in {attack['precision']}"
+    if attack.get("form") == "corrected":
+        yield "corrected"
+    if "features" in attack:
+        model = attack["features"].get("model")
+        yield f"in features of {model}" if model else "in the model's own features"
     others = {key: value for key, value in attack.items() if key not in OPTIONS_IN_WORDS | BALL_OPTIONS}
     yield from _as_declared({key: value for key, value in others.items() if not _goes_without_saying(kind, key, value)})
 

@@ -1,8 +1,8 @@
 """
 Make every model, one job per model and seed: trained, derived from another one, or given. A killed training continues.
 
-reads    the manifest of the model's data set; the weights, or the checkpoints, that a model is derived from; what a search
-         chose, for a model that is trained so
+reads    the manifest of the model's data set; the weights, or the checkpoints, that a model is derived from; the weights of
+         models whose features a training compares; what a search chose, for a model that is trained so
 writes   results/{scale}/models/{model}/seed{seed}/ weights.safetensors, card.json; of a training also history.csv and
          checkpoints.safetensors, the weights after the epochs that the model asks for
 """

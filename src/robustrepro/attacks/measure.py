@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
 from robustrepro.attacks.active_set import ActiveSet, Progress
 from robustrepro.attacks.ascent import declared_ascent
 from robustrepro.attacks.outcome import AttackOutcome, clean_outcome
 from robustrepro.attacks.precision import PRECISIONS
-from robustrepro.attacks.subject import Subject, subject_of
+from robustrepro.attacks.subject import NO_OTHERS, Subject, subject_of
 from robustrepro.attacks.threat_models import UNIT_BOX, Box
 from robustrepro.implementations import resolve
 from robustrepro.losses import PerExampleLoss
-from robustrepro.spec.attacks import AscentAttack, BallAttack, Clean, FixedBudgetAttack
+from robustrepro.spec.attacks import AscentAttack, BallAttack, Clean, FixedBudgetAttack, PerceptualAttack
 
 
 def measure(
@@ -30,13 +32,15 @@ def measure(
     batch_size: int = 256,
     keep_adversarial: bool = False,
     progress: Progress | None = None,
+    others: Mapping[str, nn.Module] = NO_OTHERS,
 ) -> AttackOutcome:
     """Attack a whole test set within a fixed budget and return the outcome of every image.
 
     The attack runs on a copy of the model, on the model's device; the model itself is left as it is, and so
     is the global random state. Each image's starts depend on the seed, its index and the restart only.
     Verdicts do not depend on ``batch_size``, except in float32 for an image whose margin is within rounding of
-    zero (see `robustrepro.attacks.active_set`), and under AutoAttack, which draws its noise for a whole batch.
+    zero (see `robustrepro.attacks.active_set`), and under AutoAttack, which draws its noise for a whole batch. Perceptual
+    attacks treat each image by itself, too, but carry rounding from step to step, so that margins may differ by more.
 
     Parameters
     ----------
@@ -64,6 +68,8 @@ def measure(
         Whether to return the adversarial inputs too.
     progress
         Called with how many more images have been decided.
+    others
+        Other networks that the attack is declared to look into, by name; in evaluation mode.
 
     Raises
     ------
@@ -72,17 +78,30 @@ def measure(
     UserError
         If the model returns logits that are not finite, or the attack cannot run on this model, data or device.
     OutsideThreatModelError
-        If the attack leaves its ε-ball or the box.
+        If the attack leaves its ε-ball or the box; a perceptual attack in its corrected form, its bound.
     """
     precision = PRECISIONS[spec.precision if isinstance(spec, AscentAttack) else "float32"]
-    subject = subject_of(model, inputs, labels, indices, precision=precision, box=box, batch_size=batch_size, seed=seed)
-    if isinstance(spec, Clean) or spec.epsilon == 0:
+    subject = subject_of(
+        model,
+        inputs,
+        labels,
+        indices,
+        precision=precision,
+        box=box,
+        batch_size=batch_size,
+        seed=seed,
+        others=others,
+    )
+    if isinstance(spec, Clean) or (isinstance(spec, BallAttack) and spec.epsilon == 0):
         return _unattacked(subject, keep_adversarial, progress)
     if isinstance(spec, AscentAttack):
         ascent = declared_ascent(spec, box, training_loss)
         return ActiveSet(subject, [ascent], keep_adversarial=keep_adversarial).run(progress)
-    attack: Callable[[Subject, BallAttack, AttackOutcome, Progress | None], None] = resolve(spec.implementation)
+    attack: Callable[[Subject, BallAttack | PerceptualAttack, AttackOutcome, Progress | None], None]
+    attack = resolve(spec.implementation)
     outcome = _unattacked(subject, keep_adversarial, None)
+    if isinstance(spec, PerceptualAttack):
+        outcome = replace(outcome, size=torch.zeros_like(outcome.linf))
     attack(subject, spec, outcome, progress)
     return outcome
 

@@ -16,7 +16,8 @@ class AttackOutcome:
 
     For an image that the clean model misclassifies, and for every image under `Clean`, the returned point is
     the image itself. For a broken image it is the iterate that broke it. For an image that resisted every restart
-    it is the iterate with the smallest margin of all restarts, random starts included, the image itself not.
+    it is the iterate with the smallest margin of all restarts, random starts included, the image itself not. Of a
+    perceptual attack it is what the attack ends with, as its function says.
 
     Attributes
     ----------
@@ -37,6 +38,9 @@ class AttackOutcome:
         The restart that broke it; -1 where none did or none was needed.
     adversarial
         The returned points, in the attack's precision, if they were asked for.
+    size
+        How large the perturbation is in the metric that the attack's bound is in (float64), 0 where there is none; only
+        of an attack that has such a metric of its own.
     """
 
     index: Tensor
@@ -50,6 +54,7 @@ class AttackOutcome:
     queries: Tensor
     restart: Tensor
     adversarial: Tensor | None
+    size: Tensor | None = None
 
     @property
     def robust(self) -> Tensor:

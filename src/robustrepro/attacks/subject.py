@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ from robustrepro.attacks.threat_models import Box
 from robustrepro.errors import UserError
 from robustrepro.losses import PerExampleLoss
 from robustrepro.precision import true_float32
+
+NO_OTHERS: Mapping[str, nn.Module] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,8 @@ class Subject:
         Most rows that go through the model at once.
     seed
         The seed that the user sees.
+    others
+        Other networks that the attack looks into, by their models' names: copies like the model.
     """
 
     model: nn.Module
@@ -46,6 +51,7 @@ class Subject:
     device: torch.device
     batch_size: int
     seed: int
+    others: Mapping[str, nn.Module]
 
     def images(self, positions: Tensor) -> Tensor:
         """Return some images on the model's device; positions are int64 on the CPU."""
@@ -103,6 +109,7 @@ def subject_of(
     box: Box,
     batch_size: int,
     seed: int,
+    others: Mapping[str, nn.Module] = NO_OTHERS,
 ) -> Subject:
     """Check a model and a test set, and return them ready to be attacked; the arguments are those of `Subject`.
 
@@ -111,22 +118,28 @@ def subject_of(
     ValueError
         If a layer is in training mode, or inputs, labels, indices or batch size are not as described.
     """
-    _check_arguments(model, inputs, labels, indices, box, batch_size)
+    for network in (model, *others.values()):
+        _require_evaluation_mode(network)
+    _check_arguments(inputs, labels, indices, box, batch_size)
     device = next((weight.device for weight in model.parameters()), inputs.device)
-    working = copy.deepcopy(model).to(precision).requires_grad_(False)
-    if inputs.ndim == 4:
-        working = working.to(memory_format=torch.channels_last)
+
+    def working(network: nn.Module) -> nn.Module:
+        copied = copy.deepcopy(network).to(device, precision).requires_grad_(False)
+        return copied.to(memory_format=torch.channels_last) if inputs.ndim == 4 else copied
+
+    copies = {name: working(other) for name, other in others.items()}
     inputs = inputs.detach().to(precision)
-    return Subject(working, inputs, labels.cpu(), indices.cpu(), box, device, batch_size, seed)
+    return Subject(working(model), inputs, labels.cpu(), indices.cpu(), box, device, batch_size, seed, copies)
 
 
-def _check_arguments(
-    model: nn.Module, inputs: Tensor, labels: Tensor, indices: Tensor, box: Box, batch_size: int
-) -> None:
-    """Refuse what would give a wrong measurement rather than an error."""
+def _require_evaluation_mode(model: nn.Module) -> None:
     training = next((name or "the model" for name, module in model.named_modules() if module.training), None)
     if training is not None:
         raise ValueError(f"{training} is in training mode; call model.eval() before an attack")
+
+
+def _check_arguments(inputs: Tensor, labels: Tensor, indices: Tensor, box: Box, batch_size: int) -> None:
+    """Refuse what would give a wrong measurement rather than an error."""
     if inputs.ndim not in (2, 4) or not inputs.is_floating_point():
         actual = f"{inputs.dtype} of shape {tuple(inputs.shape)}"
         raise ValueError(f"inputs are {actual}; expected floats, (N, features) or (N, channels, height, width)")

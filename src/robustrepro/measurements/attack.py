@@ -22,7 +22,8 @@ def measure(trained: Trained, declared: Attack, progress: Progress) -> Columns:
     ``index`` in its split, ``label``, ``clean_prediction``, ``prediction`` (of the adversarial image), ``clean_margin``
     and ``margin`` (logit of the label minus the largest other; below 0 is misclassified), ``linf`` and ``l2`` (how far
     the image was moved, in pixel units), ``queries`` (forward and backward passes) and ``restart`` (which one broke it;
-    -1 for none). Of an attack without a bound, there are no margins and restarts, and a failure is infinitely far.
+    -1 for none). Of an attack without a bound, there are no margins and restarts, and a failure is infinitely far. Of
+    one whose bound is in a metric of its own, there is also ``size``, how large the perturbation is in it.
     """
     examples = trained.examples(declared.split, declared.examples, declared.clipped)
     progress.expect(len(examples.labels))
@@ -51,10 +52,11 @@ def attacked(
         box=examples.box,
         keep_adversarial=keep_adversarial,
         progress=progress.advance,
+        others={other.model: other.network for other in trained.others},
     )
 
 
 def columns_of(outcome: AttackOutcome | MinimalDistanceOutcome) -> Columns:
     """Return an outcome as columns."""
     values = {field.name: getattr(outcome, field.name) for field in fields(outcome)}
-    return {name: column for name, column in values.items() if name != "adversarial"}
+    return {name: column for name, column in values.items() if name != "adversarial" and column is not None}

@@ -39,9 +39,9 @@ def run(work: Work) -> None:
     Parameters
     ----------
     work
-        Spec: ``measure``, ``declared_by``, ``subjects``, ``targets``, ``shard``. Inputs: ``data`` (a manifest),
-        ``weights`` (of subjects, then targets) and, where the kind asks for them, ``checkpoints`` and ``history`` of
-        the subject.
+        Spec: ``measure``, ``declared_by``, ``subjects``, ``targets``, ``features``, ``shard``. Inputs: ``data`` (a
+        manifest), ``weights`` (of subjects, targets, and models whose features are compared, in this order) and, where
+        the kind asks for them, ``checkpoints`` and ``history`` of the subject.
         Output: a parquet file.
     """
     usage = provenance.Usage()
@@ -65,7 +65,7 @@ def run(work: Work) -> None:
 
 def _trained(work: Work, device: torch.device) -> Trained:
     """Return the first subject; the others are beside it."""
-    described = [*work.spec["subjects"], *work.spec.get("targets", [])]
+    described = [*work.spec["subjects"], *work.spec.get("targets", []), *work.spec.get("features", [])]
     manifest = next(iter(work.inputs.get("data", [])), None)
     folder = manifest.parent if manifest else None
     shard = work.spec.get("shard")

@@ -62,7 +62,8 @@ class Trained:
     shard
         Which part of the rows this job measures, and of how many parts; None for all.
     others
-        The models beside it: the second of a pair, or the targets of its adversarial examples.
+        The models beside it: the second of a pair, the targets of its adversarial examples, or those whose features an
+        attack compares.
     checkpoints
         The weights after the epochs that its training keeps; None where the kind of measurement asks for none.
     history

@@ -64,11 +64,12 @@ def measure(trained: Trained, declared: TrainingPath, progress: Progress) -> Col
     stored = load_network(trained.weights, training.network, shape, split.classes)
     model = build_network(training.network, shape, split.classes, seed=trained.seed).to(trained.device)
     recorder = PathRecorder(declared.every)
+    others = {other.model: other.network for other in trained.others}
     progress.expect(training.epochs)
     with tempfile.TemporaryDirectory() as folder:
         train(
             model,
-            Training.declared(trained.model, trained.seed, training, split, trained.device),
+            Training.declared(trained.model, trained.seed, training, split, trained.device, others),
             Path(folder) / "state.safetensors.partial",
             report=lambda _: progress.advance(1),
             observe=recorder,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -31,6 +31,9 @@ class Step:
     generator
         What the objective draws from, on the CPU. Its stream is derived from (seed, "objective", epoch), so that a
         resumed training draws the same, and no other random number depends on how much is drawn.
+    others
+        Other networks that the objective's declaration names, trained and frozen, in evaluation mode; by their models'
+        names.
     """
 
     inputs: Tensor
@@ -38,6 +41,7 @@ class Step:
     indices: Tensor
     epoch: float
     generator: torch.Generator
+    others: Mapping[str, nn.Module] = field(default_factory=dict)
 
 
 class Risk(NamedTuple):

@@ -15,7 +15,7 @@ from robustrepro.measurements.store import read_origin
 DIGITS = 12
 """How many hexadecimal digits of a checksum name something within one file."""
 
-NAMED_BY_MODELS = {"subjects", "targets"}
+NAMED_BY_MODELS = {"subjects", "targets", "features"}
 """Parts of a measurement's spec about its models: their cards stand in the same file, under ``models``."""
 
 ACCOUNT = ("code", "commit", "device", "processor", "threads", "seconds")

@@ -1,7 +1,8 @@
 """Attacks as declared in ``paper.yaml``: one class per family, chosen by ``name``.
 
 `ATTACKS` is the registry, with one line per family. Where else an attack may stand follows from its base classes: a
-`BallAttack` in an audit, in a measure of transfer and in data sets made from a model; a `GradientAttack` in a curve.
+`BallAttack` in an audit, in a measure of transfer and in data sets made from a model; a `GradientAttack` in a curve; a
+`GradientAttack` or a `PerceptualAttack` in a training.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 
 from pydantic import Field, TypeAdapter, create_model, model_validator
 
-from robustrepro.spec.base import LAZY, Implemented, Number
+from robustrepro.spec.base import LAZY, Declaration, Implemented, Name, Number
 
 Norm = Literal["linf", "l2", "l1"]
 AttackLoss = Literal["cross_entropy", "clipped_cross_entropy", "training", "margin", "log_odds"]
 Precision = Literal["float32", "float64"]
 Search = Literal["bfloat16", "tf32"]
+Form = Literal["faithful", "corrected"]
+"""Of a perceptual attack: as the published code has it, or without what only weakens it there; each says what that is.
+"""
 
 Radius = Annotated[Number, Field(ge=0)]
 Length = Annotated[Number, Field(gt=0)]
@@ -23,10 +27,11 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Inputs(NamedTuple):
-    """What an attack is to change: the shape of an example, and the classes."""
+    """What an attack is to change: the shape of an example, the classes, and whether pixels are in [0, 1]."""
 
     shape: tuple[int, ...]
     classes: int
+    in_range: bool = True
 
 
 class Attack(Implemented):
@@ -39,6 +44,10 @@ class Attack(Implemented):
     def unfit(self, inputs: Inputs) -> str | None:  # noqa: ARG002 (for subclasses to ask)
         """Return why this attack cannot run on such inputs; None where it can."""
         return None
+
+    def reads_models(self) -> list[str]:
+        """Return the other models whose weights it needs, beside those of the model that it attacks."""
+        return []
 
 
 class Clean(Attack):
@@ -255,6 +264,144 @@ class LegacyCarliniWagner(MinimalDistanceAttack):
     abort_early: bool = True
 
 
+class PerceptualAttack(Attack):
+    """What every attack shares whose ``bound`` is in a metric of its own: images that it makes have pixels in [0, 1].
+
+    ``form`` is ``faithful``, as the published code has it, or ``corrected``, without what only weakens it there.
+    """
+
+    MEASURES: ClassVar[tuple[Form, ...]] = get_args(Form)
+    """The forms in which it can measure a model."""
+
+    bound: Length
+    steps: Count
+    form: Form = "faithful"
+
+    def unfit(self, inputs: Inputs) -> str | None:
+        """Return why this attack cannot run on such inputs; None where it can."""
+        if len(inputs.shape) != 3:
+            return f"{self.name} needs images; found shape {inputs.shape}"
+        if not inputs.in_range:
+            return f"{self.name} needs images with pixels in [0, 1]; these have no such range"
+        return None
+
+
+class ColourAttack(PerceptualAttack):
+    """A perceptual attack on images with the channels red, green and blue."""
+
+    def unfit(self, inputs: Inputs) -> str | None:
+        """Return why this attack cannot run on such inputs; None where it can."""
+        if len(inputs.shape) == 3 and inputs.shape[0] != 3:
+            return f"{self.name} needs images in colour, of shape (3, height, width); found shape {inputs.shape}"
+        return super().unfit(inputs)
+
+
+class StAdv(PerceptualAttack):
+    """Pixels taken from beside their places (Xiao et al. 2018), by Adam.
+
+    ``bound`` is how far, in x and in y, where the image has sides of length 2: 0.05 are 0.8 of 32 pixels.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.attacks.perceptual.stadv:declared"
+    words: ClassVar[str] = "StAdv"
+
+    name: Literal["stadv"]
+    bound: Length = 0.05
+    steps: Count = 100
+
+
+class ReColorAdv(ColourAttack):
+    """Every colour replaced by another, wherever it occurs (Laidlaw & Feizi 2019), by Adam.
+
+    ``bound`` is how far a colour may move in each coordinate of L*u*v*, each scaled to about [0, 1].
+    """
+
+    implementation: ClassVar[str] = "robustrepro.attacks.perceptual.recoloradv:declared"
+    words: ClassVar[str] = "ReColorAdv"
+
+    name: Literal["recoloradv"]
+    bound: Length = 0.06
+    steps: Count = 100
+
+
+class Jpeg(ColourAttack):
+    """The coefficients of an image's JPEG shifted (Kang et al. 2019), each by at most half of ``bound`` times its step.
+
+    The step is that of quality 50.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.attacks.perceptual.jpeg:declared"
+    words: ClassVar[str] = "JPEG-ℓ∞"
+
+    BLOCK: ClassVar[int] = 16
+    """The side, in pixels, of what one block of chroma covers."""
+
+    name: Literal["jpeg"]
+    bound: Length = 0.25
+    steps: Count = 20
+
+    def unfit(self, inputs: Inputs) -> str | None:
+        """Return why this attack cannot run on such inputs; None where it can."""
+        why = super().unfit(inputs)
+        if why is None and any(side % self.BLOCK for side in inputs.shape[1:]):
+            return f"{self.name} needs images whose sides are divisible by {self.BLOCK}; found shape {inputs.shape}"
+        return why
+
+
+class Features(Declaration):
+    """In whose eyes images are compared: the outputs of ``layers``, feature maps, of a network.
+
+    ``layers`` are names of modules, such as ``features.1``; with preprocessing in front, ``architecture.features.1``.
+    ``model`` is another model of the papers, of which the first seed is taken whichever model and seed is attacked;
+    when not said, the attacked model's own features are compared.
+    """
+
+    model: Name | None = None
+    layers: Annotated[list[str], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _layers_differ(self) -> Self:
+        if len(set(self.layers)) < len(self.layers):
+            raise ValueError(f"layers: expected each once, found {', '.join(self.layers)}")
+        return self
+
+
+class OfFeatures(PerceptualAttack):
+    """A perceptual attack whose bound is a distance of ``features`` (Laidlaw et al. 2021)."""
+
+    bound: Length = 0.5
+    features: Features
+
+    def reads_models(self) -> list[str]:
+        """Return the model whose features are compared, unless they are the attacked one's own."""
+        return [self.features.model] if self.features.model else []
+
+
+class LagrangianPerceptual(OfFeatures):
+    """The Lagrangian perceptual attack, LPA: in five rounds of ``steps``, distance has a growing price."""
+
+    implementation: ClassVar[str] = "robustrepro.attacks.perceptual.lagrangian:declared"
+    words: ClassVar[str] = "LPA"
+
+    name: Literal["lagrangian_perceptual"]
+    steps: Count = 40
+
+
+class FastLagrangianPerceptual(OfFeatures):
+    """Fast-LPA, the attack of perceptual adversarial training: one round of ``steps``.
+
+    In its faithful form nothing keeps it within its bound, so that it trains models, but measures none.
+    """
+
+    implementation: ClassVar[str] = "robustrepro.attacks.perceptual.lagrangian:declared_fast"
+    words: ClassVar[str] = "Fast-LPA"
+
+    MEASURES: ClassVar[tuple[Form, ...]] = ("corrected",)
+
+    name: Literal["fast_lagrangian_perceptual"]
+    steps: Count = 10
+
+
 _REGISTERED: tuple[type[Attack], ...] = (
     Clean,
     Fgsm,
@@ -267,6 +414,11 @@ _REGISTERED: tuple[type[Attack], ...] = (
     LegacyFgsm,
     LegacyDeepFool,
     LegacyCarliniWagner,
+    StAdv,
+    ReColorAdv,
+    Jpeg,
+    LagrangianPerceptual,
+    FastLagrangianPerceptual,
 )
 """One line per attack."""
 
@@ -313,12 +465,13 @@ def on_a_curve(kind: type[GradientAttack]) -> type[CurveAttack]:
     return made
 
 
-FixedBudgetAttack = Clean | BallAttack
+FixedBudgetAttack = Clean | BallAttack | PerceptualAttack
 if TYPE_CHECKING:
     AttackSpec = FixedBudgetAttack | MinimalDistanceAttack
     GradientSpec = GradientAttack
     GradientOrCleanSpec = GradientAttack | Clean
     CraftingSpec = BallAttack
+    TrainingAttackSpec = GradientAttack | PerceptualAttack
     CurveAttackSpec = CurveAttack
 else:
 
@@ -329,6 +482,11 @@ else:
     GradientSpec = _one_of([kind for kind in ATTACKS.values() if issubclass(kind, GradientAttack)])
     GradientOrCleanSpec = _one_of([kind for kind in ATTACKS.values() if issubclass(kind, GradientAttack | Clean)])
     CraftingSpec = _one_of([kind for kind in ATTACKS.values() if issubclass(kind, BallAttack)])
+    # LPA, in its five rounds, is for measurements; in a training it is the fast one that takes its place.
+    _PERCEPTUAL_IN_TRAINING = (StAdv, ReColorAdv, Jpeg, FastLagrangianPerceptual)
+    TrainingAttackSpec = _one_of(
+        [kind for kind in ATTACKS.values() if issubclass(kind, (GradientAttack, *_PERCEPTUAL_IN_TRAINING))]
+    )
     CurveAttackSpec = _one_of([on_a_curve(kind) for kind in ATTACKS.values() if issubclass(kind, GradientAttack)])
 
 attack_adapter: TypeAdapter[Attack] = TypeAdapter(AttackSpec, config=LAZY)

@@ -19,6 +19,7 @@ from robustrepro.spec.jobs import Job, Seeded, class_path, spec_of
 from robustrepro.spec.measurements import AuditTransfer, Cost, Measurement, Part, Transfer, runs_of
 from robustrepro.spec.models import ChosenModel, DerivedModel, GivenModel, TrainedModel
 from robustrepro.spec.origins import kept_epochs, require_checkpoints
+from robustrepro.spec.reads import FIRST_SEED, models_read_by
 from robustrepro.spec.resolution import RESERVED
 from robustrepro.spec.sources import STEPS
 from robustrepro.spec.strict_yaml import Tree
@@ -82,8 +83,17 @@ class ComputedJobs(JobMaker):
         if isinstance(declared, ChosenModel):
             inputs.append(("search", self._layout.search(*declared.chosen.search.split("/"))))
             runs, content = [self._declarations.model(each) for each in declared.chosen.among.values()], training
-        spec = spec_of(runs_of(*runs), model=model, seed=number, **content)
-        return Job("train", spec, tuple(inputs), cost=Cost(gpu=1, memory_mb=3000))
+        read = self._declarations.read_in_training(model)
+        inputs += [("features", self._layout.weights(other, FIRST_SEED)) for other in read]
+        spec = spec_of(
+            runs_of(*runs, *map(self._declarations.network, read)),
+            model=model,
+            seed=number,
+            features=[self._read(other) for other in read] or None,
+            **content,
+        )
+        models = tuple((other, FIRST_SEED) for other in read)
+        return Job("train", spec, tuple(inputs), models, cost=Cost(gpu=1, memory_mb=3000))
 
     def derive(self, model: str, seed: int | str) -> Job:
         """Return the job that makes a model without training it, derived or given, with one seed."""
@@ -118,15 +128,17 @@ class ComputedJobs(JobMaker):
         if "checkpoints" in declared.parts():
             require_checkpoints(measure, subject, self._declarations.models)
         targets = self._targets(measure, declared, subject, number)
-        models = [(name, number) for name in names] + targets
+        read = self._read_by(declared, names)
+        models = [(name, number) for name in names] + targets + [(name, FIRST_SEED) for name in read]
         parts = [self._part(name, part) for name in names for part in declared.parts()]
-        parts += [self._declarations.network(name) for name, _ in targets]
+        parts += [self._declarations.network(name) for name in (*(target for target, _ in targets), *read)]
         spec = spec_of(
             runs_of(declared, *parts),
             declared_by=class_path(declared),
             measure=declared.model_dump(mode="json", exclude={"shards"}, exclude_none=True),
             subjects=[self._subject(name, number, declared.parts()) for name in names],
             targets=[self._subject(name, other, {"network"}) for name, other in targets] or None,
+            features=[self._read(name) for name in read] or None,
             shard=None if shard is None else [int(shard), declared.shards],
         )
         inputs = [("weights", self._layout.weights(*model)) for model in models]
@@ -166,6 +178,17 @@ class ComputedJobs(JobMaker):
             audit = next(audit for audit in self._audits.values() if measure in audit.transfer_measures)
             return audit.transfer_targets(measure, source, seed)
         return []
+
+    def _read_by(self, declared: Measurement, names: Iterable[str]) -> list[str]:
+        """Return the models whose features a measurement compares, also in a training that it repeats."""
+        read = models_read_by(declared)
+        if "training" in declared.parts():
+            read += [model for name in names for model in self._declarations.read_in_training(name)]
+        return list(dict.fromkeys(read))
+
+    def _read(self, model: str) -> Tree:
+        """Return what a job knows of a model whose features it compares."""
+        return self._subject(model, FIRST_SEED, {"network"})
 
     def _part(self, model: str, part: Part) -> Any:
         """Return what is declared of a part of a model; of its training, everything."""

@@ -85,10 +85,15 @@ class Contents:
             "samples": samples,
         }
 
-    def _data_left_out(self, measures: Iterable[str]) -> list[str]:
-        """Return the models that are left out and from which the data of measures would have to be made."""
-        of_each = (self._declarations.data_left_out(self._declarations.measure(measure)) for measure in measures)
-        return [model for model in of_each if model is not None]
+    def is_left_out(self, shown: Shown) -> bool:
+        """Tell whether a model, or what a measure of it needs, is left out."""
+        model, measure = shown
+        return self._declarations.left_out(model) or bool(self._left_out_of([measure]))
+
+    def _left_out_of(self, measures: Iterable[str]) -> list[str]:
+        """Return the models that are left out and that measures need, whatever they are of, each once."""
+        of_each = (self._declarations.left_out_of(self._declarations.measure(measure)) for measure in measures)
+        return list(dict.fromkeys(model for models in of_each for model in models))
 
     def cell_models(self, row: Row, column: Column) -> tuple[list[str], str]:
         """Return the models that a cell is about, and the subject of its measurements."""
@@ -118,7 +123,7 @@ class Contents:
             return f"{row.only_with} is not asked for"
         models, _ = self.cell_models(row, column)
         absent = [model for model in models if self._declarations.left_out(model)]
-        absent += self._data_left_out(column.measures)
+        absent += [model for model in self._left_out_of(column.measures) if model not in absent]
         if absent:
             return f"{', '.join(absent)}: left out"
         lone = self.pairing.without_second_seed(str(row.model), column) if self._is_transfer(column) else None
@@ -226,6 +231,7 @@ class Contents:
             where=declared.where,
             caption=declared.caption,
             row_header=declared.row_header,
+            reports=declared.reports and declared.reports.model_dump(mode="json"),
             rows=[{"key": key, "label": row.label, "differs": changed[key]} for key, row in declared.rows.items()],
             columns=[self.heading(declared, key) for key in declared.columns],
             cells=contents.cells,
@@ -309,13 +315,10 @@ class Contents:
         if self.is_not_run(paper, name):
             return False
         drawn = self._declarations.figure(paper, name).figure
-        shown = self.figure_shows(paper, name)
-        needed = [source.model for source in drawn.sources()]
+        needed = [(source.model, source.measure) for source in drawn.sources()]
         if not drawn.shows_rows_alone:
-            needed = self.figure_models(paper, name)
-        if any(map(self._declarations.left_out, needed)):
-            return False
-        if self._data_left_out(measure for _, measure in shown):
+            needed = self.figure_shows(paper, name)
+        if any(map(self.is_left_out, needed)):
             return False
         return all(map(self._has_rows, drawn.sources())) and all(
             drawn.can_show(self.measured(paper, table)) for table in drawn.tables()

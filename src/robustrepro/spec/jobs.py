@@ -39,7 +39,8 @@ class Job:
     inputs
         (role, file) of every input. Those without a role are found by the step itself, by their names.
     models
-        The models whose weights are read, in the order of the inputs with the role ``weights``.
+        The models whose weights are read, in the order of the inputs with the role ``weights``, or of a training
+        ``features``.
     cost
         What it asks of the machine.
     """

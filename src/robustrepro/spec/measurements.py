@@ -23,6 +23,7 @@ from robustrepro.spec.attacks import (
     GradientSpec,
     MinimalDistanceAttack,
     Norm,
+    PerceptualAttack,
 )
 from robustrepro.spec.audit import AuditBall
 from robustrepro.spec.base import Implemented, Name, Number
@@ -129,6 +130,20 @@ class UnderAttack(OfExamples):
 
     clipped: bool = True
 
+    @model_validator(mode="after")
+    def _perceptual_attacks_keep_their_bounds(self) -> Self:
+        for attack in walk(self):
+            if not isinstance(attack, PerceptualAttack):
+                continue
+            if not self.clipped:
+                raise ValueError(f"clipped is false, but {attack.name} makes images in [0, 1]; expected true")
+            if attack.form not in attack.MEASURES:
+                raise ValueError(
+                    f"attack.form is {attack.form}, in which nothing keeps {attack.name} within its bound; expected "
+                    f"{' or '.join(attack.MEASURES)}"
+                )
+        return self
+
 
 class Attack(UnderAttack):
     """A model under one attack, image by image."""
@@ -141,7 +156,8 @@ class Attack(UnderAttack):
         """Return the columns that it will have: an attack without a bound has no margins, and no restarts."""
         if isinstance(self.attack, MinimalDistanceAttack):
             return ATTACKED | {"l1"}
-        return ATTACKED | {"clean_margin", "margin", "restart"}
+        sizes = {"size"} if isinstance(self.attack, PerceptualAttack) else set()
+        return ATTACKED | {"clean_margin", "margin", "restart"} | sizes
 
     def parts(self) -> frozenset[Part]:
         """Return what it needs to know of a model: the objective only where the attack ascends it."""

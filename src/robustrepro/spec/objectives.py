@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
-from robustrepro.spec.attacks import Bim, GradientSpec, Pgd
+from robustrepro.spec.attacks import Bim, PerceptualAttack, Pgd, TrainingAttackSpec
 from robustrepro.spec.base import LAZY, Implemented, Number
 from robustrepro.spec.schedules import Rate, Schedule, lowest
 
@@ -121,14 +121,14 @@ class VMatrix(OfRoots):
     hollow: bool
 
 
-Adversary = GradientSpec
+Adversary = TrainingAttackSpec
 """An attack that a training can run in every update."""
 
 
 class OfAdversarialExamples(OfLosses):
     """Training on what an adversary makes of each batch, and with ``clean_weight`` as its share, on the batch itself.
 
-    Without ``clipped``, adversarial examples may leave the pixel range [0, 1].
+    Without ``clipped``, the examples of an adversary in a ball may leave the pixel range [0, 1].
     """
 
     adversary: Adversary
@@ -137,6 +137,10 @@ class OfAdversarialExamples(OfLosses):
 
     @model_validator(mode="after")
     def _adversary_suits_a_training(self) -> Self:
+        if isinstance(self.adversary, PerceptualAttack):
+            if not self.clipped:
+                raise ValueError(f"clipped is false, but {self.adversary.name} makes images in [0, 1]; expected true")
+            return self
         if self.adversary.precision != "float32":
             raise ValueError(f"adversary.precision is {self.adversary.precision}; a training computes in float32")
         restarts = getattr(self.adversary, "restarts", 1)

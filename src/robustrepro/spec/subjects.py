@@ -21,7 +21,7 @@ from robustrepro.spec.measurements import (
     walk,
 )
 from robustrepro.spec.models import ChosenModel, DerivedModel, GivenModel
-from robustrepro.spec.origins import require_checkpoints
+from robustrepro.spec.origins import require_alike, require_checkpoints
 from robustrepro.spec.paper import Column
 
 IMAGENET = "imagenet"
@@ -40,6 +40,9 @@ def check_measure(name: str, declarations: Declarations) -> None:
     where, measure = declarations.place("measures", name), declarations.measure(name)
     if measure.data is not None and measure.data not in declarations.datasets:
         raise unknown_name(f"data set in {where}", measure.data, declarations.datasets)
+    for model in declarations.read_by(measure):
+        if model not in declarations.models:
+            raise unknown_name(f"model in {where}: features", model, declarations.models)
     if not isinstance(measure, Transfer):
         return
     sources = [measure.source] if measure.source else []
@@ -99,6 +102,8 @@ def _check_data(where: str, model: str, name: str, declarations: Declarations) -
     for attack in walk(measure):
         if isinstance(attack, Attack) and (why := attack.unfit(inputs)):
             raise UserError(f"{where}: {name} cannot attack {model} on {read}: {why}")
+    for other in declarations.read_by(measure):
+        require_alike(f"{where}: {name}", other, read, declarations.models, declarations.datasets)
     if declarations.has_pixel_range(read):
         require_lengths_within(f"{where}: {name}", measure, theirs.input_shape)
     if isinstance(measure, Corrupted | CorruptedSamples) and not _is_square_in_colour(theirs.input_shape):

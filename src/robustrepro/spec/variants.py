@@ -1,8 +1,9 @@
 """What readings make of the papers' declarations: a variant of whatever they change, under a name that says so.
 
 ``mnist-lenet5-hrm`` under the reading ``clipped`` is ``mnist-lenet5-hrm@clipped``. What refers to something that is
-changed is changed, too: a model that is derived from it, a data set that is made from it, a measure that is on such
-data. A variant that comes to what is there already, once scale and user have laid their changes over it, is that.
+changed is changed, too: a model that is derived from it or trained with its features, a data set that is made from it,
+a measure that is on such data or compares such features. A variant that comes to what is there already, once scale and
+user have laid their changes over it, is that.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from robustrepro.spec.models import (
     changes_that_fit,
 )
 from robustrepro.spec.readings import Alternative, Candidate, PaperReadings, Reading, Search
+from robustrepro.spec.reads import reading_others
 from robustrepro.spec.strict_yaml import Tree
 
 REFIT = "refit"
@@ -102,6 +104,7 @@ class Variant:
     def renamed(self, declared: Any) -> Any:
         """Return a declaration with the variants of what it refers to."""
         changes: dict[str, Any]
+        declared = reading_others(declared, self.model)
         match declared:
             case DerivedModel(derived=derived):
                 changes = {"derived": derived.model_copy(update={"source": self.model(derived.source)})}

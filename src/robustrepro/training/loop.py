@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ class Training:
         What is descended.
     augment
         Applied to the inputs of every batch, if given.
+    others
+        Other networks that the objective looks into, by their models' names: frozen, in evaluation mode, on the device.
     """
 
     name: str
@@ -57,10 +59,31 @@ class Training:
     labels: Tensor
     objective: Objective
     augment: Augmentation | None = None
+    others: Mapping[str, nn.Module] = field(default_factory=dict)
 
     @classmethod
-    def declared(cls, name: str, seed: int, spec: TrainingSpec, split: Split, device: torch.device) -> Training:
-        """Return the training that a spec declares, on a data set's training split."""
+    def declared(
+        cls,
+        name: str,
+        seed: int,
+        spec: TrainingSpec,
+        split: Split,
+        device: torch.device,
+        others: Mapping[str, nn.Module],
+    ) -> Training:
+        """Return the training that a spec declares, on a data set's training split.
+
+        Parameters
+        ----------
+        name, seed, spec
+            As the attributes.
+        split
+            The training split.
+        device
+            Where it computes.
+        others
+            The other networks that the spec names, in evaluation mode; they are frozen, and moved to the device.
+        """
         return cls(
             name,
             seed,
@@ -69,6 +92,7 @@ class Training:
             split.labels.to(device),
             made(spec.objective),
             made(spec.augmentation) if spec.augmentation else None,
+            {other: network.to(device).requires_grad_(False) for other, network in others.items()},
         )
 
 
@@ -167,7 +191,8 @@ def _train_epoch(
         batch_inputs, batch_labels = inputs[batch], labels[batch]
         if training.augment is not None:
             batch_inputs = training.augment(batch_inputs, changes)
-        step = Step(batch_inputs, batch_labels, batch, epoch - 1 + number / len(batches), draws)
+        at = epoch - 1 + number / len(batches)
+        step = Step(batch_inputs, batch_labels, batch, at, draws, training.others)
         for group in optimizer.param_groups:
             group["lr"] = value_at(training.spec.optimizer.learning_rate, step.epoch)
         risk = training.objective(model, step)

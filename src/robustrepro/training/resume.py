@@ -29,7 +29,8 @@ def state_path(folder: Path, *identity: str) -> Path:
     folder
         The folder of the model and seed.
     identity
-        Spec (with model and seed), code digest and manifest digest; no other training's state is ever picked up.
+        Spec (with model and seed), code digest, manifest digest and those of other models' weights that are read; no
+        other training's state is ever picked up.
     """
     digest = hashlib.sha256("\x1f".join(identity).encode()).hexdigest()
     return folder / f"resume-{digest[:16]}.safetensors.partial"

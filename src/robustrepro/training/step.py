@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 from torch import nn
 
 from robustrepro import provenance
 from robustrepro.canonical import canonical_json
-from robustrepro.datasets.tensors import load
+from robustrepro.datasets.tensors import Split, load
 from robustrepro.devices import claimed_device
 from robustrepro.files import atomic_path, sha256_of, write_text
-from robustrepro.models.build import build_network
+from robustrepro.models.build import build_network, load_network
 from robustrepro.models.card import Made, write_card
 from robustrepro.models.evaluation import accuracy_on
+from robustrepro.spec.networks import Network
 from robustrepro.steps import LOGGER, ProgressBar, Work
 from robustrepro.training.checkpoints import Checkpoints
 from robustrepro.training.choose import training_of
@@ -30,8 +34,10 @@ def run(work: Work) -> None:
     ----------
     work
         ``spec`` has ``model``, ``seed`` and what to train (:func:`robustrepro.training.choose.training_of`); ``inputs``
-        has ``data``, the data set's manifest; ``outputs`` are weights, checkpoints, history and card, written in this
-        order. An interrupted training leaves its state, and the checkpoints so far, beside them and continues there.
+        has ``data``, the data set's manifest. Models whose features the objective compares are under ``features`` in
+        the spec (``model``, ``seed`` and ``network`` of each), and their weights, in the same order, in the inputs.
+        ``outputs`` are weights, checkpoints, history and card, written in this order. An interrupted training leaves
+        its state, and the checkpoints so far, beside them and continues there.
     """
     usage = provenance.Usage()
     weights, checkpoints, history, card = work.outputs
@@ -40,10 +46,17 @@ def run(work: Work) -> None:
     data = work.inputs["data"][0].parent
     split, test = load(data, "train"), load(data, "test")
     identity = canonical_json({"model": name, "seed": seed, "training": spec.model_dump(mode="json")})
-    state = state_path(weights.parent, identity, work.code, split.manifest_sha256)
+    features = list(zip(work.spec.get("features", []), work.inputs.get("features", []), strict=True))
+    compared = [
+        {"model": described["model"], "seed": described["seed"], "weights_sha256": sha256_of(file)}
+        for described, file in features
+    ]
+    digests = [other["weights_sha256"] for other in compared]
+    state = state_path(weights.parent, identity, work.code, split.manifest_sha256, *digests)
     with claimed_device() as device, locked(state):
         model = build_network(spec.network, tuple(split.inputs.shape[1:]), split.classes, seed=seed).to(device)
-        training = Training.declared(name, seed, spec, split, device)
+        others = {described["model"]: _network(described, file, split) for described, file in features}
+        training = Training.declared(name, seed, spec, split, device, others)
 
         kept = Checkpoints(state)
 
@@ -69,6 +82,7 @@ def run(work: Work) -> None:
         details = {
             **choice,
             "checkpoints_sha256": sha256_of(checkpoints),
+            **({"features": compared} if compared else {}),
             "final": {
                 "training_loss": epochs[-1]["loss"],
                 "training_accuracy": epochs[-1]["accuracy"],
@@ -80,6 +94,12 @@ def run(work: Work) -> None:
         write_card(card, work, weights, Made(model, split, device, usage), details)
         state.unlink(missing_ok=True)
         kept.remove()
+
+
+def _network(described: Mapping[str, Any], weights: Path, split: Split) -> nn.Module:
+    """Return the trained network of another model on the same kind of images."""
+    network = Network.model_validate(described["network"])
+    return load_network(weights, network, tuple(split.inputs.shape[1:]), split.classes)
 
 
 def _in_words(entry: Epoch) -> str:

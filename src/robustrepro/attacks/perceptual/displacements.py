@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from robustrepro.attacks.ascent import weights_frozen
 from robustrepro.attacks.losses import margin
-from robustrepro.attacks.perceptual.perturbed import Form, Perturbed
+from robustrepro.attacks.perceptual.perturbed import Perturbed
+from robustrepro.spec.attacks import Form
 
 SMOOTHING = 1e-10
 """Added to squared lengths of differences, so that the root has a gradient where neighbours move alike."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +11,11 @@ from torch.nn import functional
 
 from robustrepro.attacks.ascent import weights_frozen
 from robustrepro.attacks.losses import log_odds, margin
+from robustrepro.attacks.perceptual.declared import Batch, DeclaredAttack
 from robustrepro.attacks.perceptual.perturbed import Perturbed
 from robustrepro.attacks.threat_models import unit_ball_noise
 from robustrepro.losses import PerExampleLoss, cross_entropy
+from robustrepro.spec.attacks import Form, Jpeg
 
 SIDE = 8
 """Of a block, in pixels."""
@@ -73,7 +74,7 @@ def jpeg(
     steps: int,
     seed: int,
     indices: Tensor,
-    form: Literal["faithful", "corrected"] = "faithful",
+    form: Form = "faithful",
 ) -> Perturbed:
     """Ascend the cross-entropy over variables in [-bound, bound], one for each coefficient of a JPEG of quality 50.
 
@@ -273,3 +274,19 @@ def _margins_and_gradient(
         logits = model(render(rows, variables))
         (gradient,) = torch.autograd.grad(loss(logits, labels).sum(), variables)
     return margin(logits.detach(), labels), gradient
+
+
+def _perturb(spec: Jpeg, batch: Batch) -> Perturbed:
+    return jpeg(
+        batch.model,
+        batch.images,
+        batch.labels,
+        bound=spec.bound,
+        steps=spec.steps,
+        seed=batch.seed,
+        indices=batch.indices,
+        form=spec.form,
+    )
+
+
+declared = DeclaredAttack(_perturb)

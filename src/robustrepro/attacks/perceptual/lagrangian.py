@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,9 +13,17 @@ from torch import Tensor, nn
 from robustrepro.attacks.ascent import weights_frozen
 from robustrepro.attacks.losses import margin
 from robustrepro.attacks.norms import per_example
-from robustrepro.attacks.perceptual.lpips import Features, PerceptualBall, logits_and_features, unit_features
-from robustrepro.attacks.perceptual.perturbed import Form, Perturbed
+from robustrepro.attacks.perceptual.declared import Batch, DeclaredAttack
+from robustrepro.attacks.perceptual.lpips import (
+    Features,
+    PerceptualBall,
+    features_of,
+    logits_and_features,
+    unit_features,
+)
+from robustrepro.attacks.perceptual.perturbed import Perturbed
 from robustrepro.seeds import derive_seed
+from robustrepro.spec.attacks import Form, OfFeatures
 
 NOISE = 0.01
 """Standard deviation of the start around the image, where the distance would have no gradient."""
@@ -270,3 +279,34 @@ def _start(images: Tensor, seed: int, indices: Tensor, form: Form) -> Tensor:
         example.normal_(0, NOISE, generator=generator)
     start = images + noise.to(images)
     return start if form == "faithful" else start.clamp(0, 1)
+
+
+def _declared(attack: Callable[..., Perturbed]) -> DeclaredAttack[OfFeatures]:
+    """Return one of these attacks as declared."""
+
+    def perturb(spec: OfFeatures, batch: Batch) -> Perturbed:
+        return attack(
+            batch.model,
+            batch.images,
+            batch.labels,
+            features_of(_compared(batch, spec.features.model), spec.features.layers),
+            bound=spec.bound,
+            steps=spec.steps,
+            seed=batch.seed,
+            indices=batch.indices,
+            form=spec.form,
+        )
+
+    return DeclaredAttack(perturb)
+
+
+def _compared(batch: Batch, name: str | None) -> nn.Module:
+    """Return the network whose features are compared: the attacked model's, or another of a name."""
+    if name is None:
+        return batch.model
+    if name not in batch.others:
+        raise ValueError(f"features of {name} are compared, whose network is not among the others that are handed over")
+    return batch.others[name]
+
+
+declared, declared_fast = _declared(lagrangian), _declared(fast_lagrangian)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from robustrepro.attacks.norms import per_example
+from robustrepro.errors import UserError
 
 Features = Callable[[Tensor], Sequence[Tensor]]
 """From images (N, 3, H, W) in [0, 1] to feature maps (N, channels, height, width), each image's from itself alone."""
@@ -33,11 +34,16 @@ class ModelFeatures:
     layers
         Names of the modules, as in ``model.named_modules()``; each is called once per forward pass, and its output,
         shape (N, channels, height, width), must not be overwritten in place later on.
+
+    Raises
+    ------
+    UserError
+        If the model has no module of a name; or, once it is asked for features, if what one puts out is no map.
     """
 
     def __init__(self, model: nn.Module, layers: Sequence[str]) -> None:
         self.model = model
-        self._modules = [_module(model, layer) for layer in layers]
+        self._modules = {layer: _module(model, layer) for layer in layers}
 
     def __call__(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps of images, in the order of the layers."""
@@ -50,13 +56,13 @@ class ModelFeatures:
         def keep(module: nn.Module, _: object, output: Tensor) -> None:
             outputs[module] = output
 
-        handles = [module.register_forward_hook(keep) for module in self._modules]
+        handles = [module.register_forward_hook(keep) for module in self._modules.values()]
         try:
             logits = self.model(images)
         finally:
             for handle in handles:
                 handle.remove()
-        return logits, [outputs[module] for module in self._modules]
+        return logits, [_map_of(layer, outputs.get(module)) for layer, module in self._modules.items()]
 
 
 def features_of(model: nn.Module, layers: Sequence[str]) -> ModelFeatures:
@@ -69,8 +75,8 @@ def features_of(model: nn.Module, layers: Sequence[str]) -> ModelFeatures:
 
     Raises
     ------
-    ValueError
-        If the model has no module of a name.
+    UserError
+        As `ModelFeatures`.
     """
     return ModelFeatures(model, layers)
 
@@ -249,5 +255,13 @@ def _module(model: nn.Module, name: str) -> nn.Module:
     modules: dict[str, nn.Module] = dict(model.named_modules())
     if name not in modules:
         known = ", ".join(filter(None, modules))
-        raise ValueError(f"layer whose features are compared: found {name!r}, expected one of {known}")
+        raise UserError(f"features.layers: there is no layer '{name}' in the network; expected some of {known}")
     return modules[name]
+
+
+def _map_of(layer: str, output: Tensor | None) -> Tensor:
+    """Return what a layer puts out, or say that it is no feature map."""
+    if output is None or output.ndim != 4:
+        found = "nothing" if output is None else f"shape {tuple(output.shape)}"
+        raise UserError(f"features.layers: '{layer}' puts out {found}; expected maps, (N, channels, height, width)")
+    return output

@@ -1,13 +1,10 @@
-"""What an attack with a bound of its own returns, and the two forms that each comes in."""
+"""What an attack with a bound of its own returns."""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
-
-Form = Literal["faithful", "corrected"]
-"""As the published code has it, or without what only weakens it there: each attack says what that is."""
 
 
 class Perturbed(NamedTuple):

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from robustrepro.attacks.perceptual.declared import Batch, DeclaredAttack
 from robustrepro.attacks.perceptual.displacements import search, within
 from robustrepro.attacks.perceptual.luv import luv_of, rgb_of
-from robustrepro.attacks.perceptual.perturbed import Form, Perturbed
+from robustrepro.attacks.perceptual.perturbed import Perturbed
+from robustrepro.spec.attacks import Form, ReColorAdv
 
 VERTICES = (16, 32, 32)
 """Of the grid of colours, along L*, u* and v*."""
@@ -168,3 +170,10 @@ def interpolated(values: Tensor, colours: Tensor) -> Tensor:
         values.movedim(-1, 1), places, mode="bilinear", padding_mode="border", align_corners=True
     )
     return sampled[:, :, 0].movedim(1, -1)
+
+
+def _perturb(spec: ReColorAdv, batch: Batch) -> Perturbed:
+    return recoloradv(batch.model, batch.images, batch.labels, bound=spec.bound, steps=spec.steps, form=spec.form)
+
+
+declared = DeclaredAttack(_perturb)

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from robustrepro.attacks.perceptual.declared import Batch, DeclaredAttack
 from robustrepro.attacks.perceptual.displacements import search, within
-from robustrepro.attacks.perceptual.perturbed import Form, Perturbed
+from robustrepro.attacks.perceptual.perturbed import Perturbed
+from robustrepro.spec.attacks import Form, StAdv
 
 LEARNING_RATE = 0.01
 PENALTY = 0.0025
@@ -116,3 +118,10 @@ def warped(images: Tensor, places: Tensor) -> Tensor:
         x and y, where the image reaches from -1 to 1; shape (N, H, W, 2).
     """
     return functional.grid_sample(images, places, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _perturb(spec: StAdv, batch: Batch) -> Perturbed:
+    return stadv(batch.model, batch.images, batch.labels, bound=spec.bound, steps=spec.steps, form=spec.form)
+
+
+declared = DeclaredAttack(_perturb)
