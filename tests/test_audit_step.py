@@ -177,6 +177,17 @@ def test_every_attack_of_the_tables_and_of_the_audit_has_words(files: AttackFile
     }
 
 
+def test_of_a_curve_the_rows_at_the_radius_of_the_ball_count(files: AttackFiles) -> None:
+    attack = {"name": "pgd", "steps": 20, "relative_step": 0.125, "restarts": 10}
+    parts = [({"epsilon": 0.1}, columns(range(10))), ({"epsilon": 0.3}, columns(range(3)))]
+    rows = {name: values.reshape(2, -1).T.flatten() for name, values in below(*parts).items()}  # image by image
+    curve = {"kind": "curve", "curve": {"epsilons": [0.1, 0.3], "attack": attack}, "split": "test"}
+    write_measurement(files.tables["fgsm"], rows, {"spec": {"measure": curve}})
+    case = read_worst_case(CELL, 0, files)
+    assert images(case.resisted)["fgsm"] == [0, 1, 2]
+    assert case.words["fgsm"] == "PGD, 20 steps, 10 restarts"
+
+
 def test_a_misclassified_image_resists_nothing_whatever_an_example_is_taken_for(files: AttackFiles) -> None:
     clean = [0, 1, 2, 4, 6]
     for path in files.tables.values():

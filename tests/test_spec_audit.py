@@ -215,3 +215,20 @@ def test_a_model_is_audited_on_the_data_that_its_measure_is_on_and_not_by_transf
     files = [path for _, path in plan.job("audit", paper="small").inputs]
     assert any("on-fooled/image-hrm" in file for file in files)
     assert not any("transfer" in file and "fooled" in file for file in files)
+
+
+def test_a_claim_on_a_point_of_a_curve_is_audited_in_the_ball_of_its_radius(declarations: Declarations) -> None:
+    attack = {"name": "pgd", "norm": "l2", "steps": 5, "relative_step": 0.5}
+    declarations.paper["measures"]["along"] = {"curve": {"epsilons": [0.5, 1.0], "attack": attack}}
+    table = declarations.paper["tables"]["accuracy"]
+    del table["published"]
+    for epsilon in (0.5, 1.0):
+        table["columns"][f"at-{epsilon:g}"] = {"label": f"{epsilon}", "measure": "along", "rows": {"epsilon": epsilon}}
+    condition = "accuracy[hrm, at-1] >= accuracy[erm, at-1]"
+    declarations.paper["claims"]["hrm-is-better"] |= {"holds_if": [condition]}
+    (claim,) = json.loads(declarations.plan().job("audit", paper="small").spec)["claims"]
+    cells = {cell["cell"]: cell for cell in claim["readings"][0]["cells"]}
+    assert set(cells) == {"accuracy[hrm, at-1]", "accuracy[erm, at-1]"}
+    at_1 = cells["accuracy[hrm, at-1]"]
+    assert (at_1["norm"], at_1["epsilon"], at_1["battery"]) == ("l2", 1.0, "audit-l2-1")
+    assert (at_1["measure"], at_1["measures"]) == ("along", ["along"])

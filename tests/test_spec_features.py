@@ -160,12 +160,12 @@ def test_without_the_model_nothing_is_measured_by_its_features_nor_trained_with_
 
 def test_points_of_a_table_are_drawn_where_another_column_of_it_is_left_out(seeing: Declarations) -> None:
     seeing.paper["tables"]["seen"]["columns"]["pgd"] = {"label": "PGD", "measure": "pgd"}
-    for name, axis in (("balls", "pgd"), ("seen", "lpa")):
+    for name, axis in (("in-balls", "pgd"), ("by-features", "lpa")):
         points = {"name": "table_scatter", "table": "seen", "x": "clean", "y": axis, "fewest": 1}
         seeing.paper["figures"][name] = {"where": "Figure 8", "caption": "Points", "figure": points}
     seeing.config["leave_out"] = [EYES]
     drawn = {Path(file).stem for file in seeing.plan().presented.figures_of("small")}
-    assert drawn & {"balls", "seen"} == {"balls"}
+    assert drawn & {"in-balls", "by-features"} == {"in-balls"}
 
 
 def test_the_model_that_is_measured_may_be_left_out_alone(seeing: Declarations) -> None:

@@ -39,8 +39,9 @@ def measure(
     The attack runs on a copy of the model, on the model's device; the model itself is left as it is, and so
     is the global random state. Each image's starts depend on the seed, its index and the restart only.
     Verdicts do not depend on ``batch_size``, except in float32 for an image whose margin is within rounding of
-    zero (see `robustrepro.attacks.active_set`), and under AutoAttack, which draws its noise for a whole batch. Perceptual
-    attacks treat each image by itself, too, but carry rounding from step to step, so that margins may differ by more.
+    zero (see `robustrepro.attacks.active_set`), and under AutoAttack, which draws its noise for a whole batch.
+    Perceptual attacks treat each image by itself, but carry rounding from step to step, so that margins may differ
+    by more.
 
     Parameters
     ----------

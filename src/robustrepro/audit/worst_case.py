@@ -166,7 +166,7 @@ def read_worst_case(
         If a measurement is missing or unreadable, or is of other images.
     """
     battery, battery_origin = read_frame(files.battery)
-    tables = {measure: read_frame(path) for measure, path in files.tables.items()}
+    tables = {measure: _in_ball(*read_frame(path), cell["epsilon"]) for measure, path in files.tables.items()}
     # A measure may be of fewer images than the audit; the worst case is over those that every attack was tried on.
     count = min([int(battery["index"].max()) + 1, *(len(rows) for rows, _ in tables.values())])
     resisted = {measure: _resisted(rows, count, files.tables[measure]) for measure, (rows, _) in tables.items()}
@@ -182,7 +182,7 @@ def read_worst_case(
         resisted[f"{TRANSFER}{source}"] = _resisted(transfers.on(path, cell, seed), count, path)
     notes = battery_origin["notes"]
     battery_attacks = list(_attacks_of_battery(resisted, notes["ball"]))
-    of_tables = {measure: origin["spec"]["measure"]["attack"] for measure, (_, origin) in tables.items()}
+    of_tables = {measure: attack for measure, (_, attack) in tables.items()}
     return WorstCase(
         pd.DataFrame(resisted),
         pd.DataFrame(smaller),
@@ -198,6 +198,14 @@ def read_worst_case(
         },
         frozenset(name for name, attack, _ in battery_attacks if attack["name"] == LIBRARY),
     )
+
+
+def _in_ball(rows: pd.DataFrame, origin: Mapping[str, Any], epsilon: float) -> tuple[pd.DataFrame, Mapping[str, Any]]:
+    """Return the rows of a measurement, of a curve those at one ε, and the attack as declared."""
+    measure = origin["spec"]["measure"]
+    if "curve" in measure:
+        return rows[rows["epsilon"] == epsilon], measure["curve"]["attack"]
+    return rows, measure["attack"]
 
 
 def _attacks_of_battery(

@@ -19,10 +19,10 @@ from robustrepro.spec.contents import Contents
 from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.jobs import Seeded
 from robustrepro.spec.lengths import require_lengths_within
-from robustrepro.spec.measurements import Attack, AuditOfBall, AuditTransfer
+from robustrepro.spec.measurements import Attack, AuditOfBall, AuditTransfer, CurveOfAttacks
 from robustrepro.spec.messages import explain
 from robustrepro.spec.models import GivenModel
-from robustrepro.spec.paper import Row, Table
+from robustrepro.spec.paper import Column, Row, Table
 from robustrepro.spec.resolution import AUDIT_FILE, RESERVED
 from robustrepro.spec.strict_yaml import Tree
 
@@ -208,7 +208,7 @@ class PaperAudit:
                 "model": model,
                 "measure": measure,
                 **ball._asdict(),
-                "measures": [name for name in self._measures_of(model) if self._ball(name) == ball],
+                "measures": self._measures_in(ball, model),
                 "battery": battery_measure(ball),
                 "transfer": None if ball.data else self.transfer_measure(model, ball),
             }
@@ -283,7 +283,7 @@ class PaperAudit:
             model = row.subject(column)
             if model is None or len(column.measures) != 1 or not self._contents.statistic(column).accuracy:
                 continue
-            ball = self._ball(column.measures[0])
+            ball = self._ball(column.measures[0], column)
             if ball and ball.epsilon > 0:
                 yield cell, model, column.measures[0], ball
 
@@ -307,20 +307,26 @@ class PaperAudit:
                 follow(cell)
         return values, list(others)
 
-    def _ball(self, measure: str) -> Ball | None:
-        """Return the ball of a measure on test images; None where there is none."""
+    def _ball(self, measure: str, column: Column) -> Ball | None:
+        """Return the ball of a column's measure on test images, of a curve at its one ε; None where there is none."""
         declared = self._declarations.measure(measure)
-        if not isinstance(declared, Attack) or declared.split != "test":
+        if not isinstance(declared, Attack | CurveOfAttacks) or declared.split != "test":
             return None
-        norm, epsilon = getattr(declared.attack, "norm", None), getattr(declared.attack, "epsilon", None)
-        return None if norm is None or epsilon is None else Ball(norm, epsilon, declared.clipped, declared.data or "")
+        attack = declared.curve.attack if isinstance(declared, CurveOfAttacks) else declared.attack
+        norm, epsilon = getattr(attack, "norm", None), getattr(attack, "epsilon", None)
+        if isinstance(declared, CurveOfAttacks):
+            epsilon = (column.rows or {}).get("epsilon")
+        if norm is None or not isinstance(epsilon, float):
+            return None
+        return Ball(norm, epsilon, declared.clipped, declared.data or "")
 
-    def _measures_of(self, model: str) -> list[str]:
-        """Return the measures that the paper's tables have of a model, in the tables' order."""
+    def _measures_in(self, ball: Ball, model: str) -> list[str]:
+        """Return the measures in a ball that the paper's tables have of a model, in the tables' order."""
         columns = [
             column for table, row in self._rows() for column in table.columns.values() if row.subject(column) == model
         ]
-        return list(dict.fromkeys(measure for column in columns for measure in column.measures))
+        measures = [(measure, column) for column in columns for measure in column.measures]
+        return list(dict.fromkeys(measure for measure, column in measures if self._ball(measure, column) == ball))
 
     def _rows(self) -> Iterator[tuple[Table, Row]]:
         for table in self._tables.values():
