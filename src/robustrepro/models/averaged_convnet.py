@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from robustrepro.models.image_shapes import image_shape
+
 
 class AveragedConvNet(nn.Module):
     """3x3 convolutions with ReLU; the last one has a feature map per class, and global average pooling of each.
@@ -35,9 +37,7 @@ class AveragedConvNet(nn.Module):
         self, input_shape: tuple[int, ...], classes: int, channels: Sequence[int], strides: Sequence[int]
     ) -> None:
         super().__init__()
-        if len(input_shape) != 3:
-            raise ValueError(f"a convolutional network takes images (channels, height, width), not {input_shape}")
-        depth = input_shape[0]
+        depth, _, _ = image_shape(input_shape)
         layers: list[nn.Module] = []
         for filters, stride in zip(channels, strides, strict=True):
             layers += [nn.Conv2d(depth, filters, 3, stride, padding=1), nn.ReLU()]

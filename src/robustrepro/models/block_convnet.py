@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from robustrepro.models.image_shapes import image_shape, require_left
+
 LOGIT_DIVISOR = 4
 
 
@@ -40,9 +42,7 @@ class BlockConvNet(nn.Module):
         self, input_shape: tuple[int, ...], classes: int, stem: int, channels: Sequence[int], hidden: Sequence[int]
     ) -> None:
         super().__init__()
-        if len(input_shape) != 3:
-            raise ValueError(f"a convolutional network takes images (channels, height, width), not {input_shape}")
-        depth, height, width = input_shape
+        depth, height, width = image_shape(input_shape)
         layers: list[nn.Module] = [nn.Conv2d(depth, stem, 2), nn.ReLU()]
         depth, height, width = stem, height - 1, width - 1
         for filters in channels:
@@ -50,9 +50,7 @@ class BlockConvNet(nn.Module):
             layers += [nn.ReLU(), nn.Conv2d(filters, filters, 3, padding=1, bias=False), nn.BatchNorm2d(filters)]
             layers += [nn.ReLU()]
             depth, height, width = filters, height // 2, width // 2
-        if min(height, width) < 1:
-            shape = "x".join(map(str, input_shape[1:]))
-            raise ValueError(f"nothing is left of images of {shape} after {len(channels)} block(s)")
+        require_left(height, width, input_shape, f"{len(channels)} block(s)")
         self.features = nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1))
         fully_connected: list[nn.Module] = [nn.Flatten()]
         for narrow in hidden:

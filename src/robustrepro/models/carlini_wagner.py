@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from robustrepro.models.convolution import ImageConvolution
+from robustrepro.models.image_shapes import image_shape, require_left
 from robustrepro.models.mlp import MultiLayerPerceptron
 
 
@@ -37,17 +38,13 @@ class CarliniWagnerNet(nn.Module):
         self, input_shape: tuple[int, ...], classes: int, channels: Sequence[int], hidden: Sequence[int]
     ) -> None:
         super().__init__()
-        if len(input_shape) != 3:
-            raise ValueError(f"a convolutional network takes images (channels, height, width), not {input_shape}")
-        depth, height, width = input_shape
+        depth, height, width = image_shape(input_shape)
         features: list[nn.Module] = []
         for filters in channels:
             first = ImageConvolution(filters, 3) if depth == 1 else nn.Conv2d(depth, filters, 3)
             features += [first, nn.ReLU(), nn.Conv2d(filters, filters, 3), nn.ReLU(), nn.MaxPool2d(2)]
             depth, height, width = filters, (height - 4) // 2, (width - 4) // 2
-            if min(height, width) < 1:
-                shape = "x".join(map(str, input_shape[1:]))
-                raise ValueError(f"nothing is left of images of {shape} after {len(features) // 5} pair(s)")
+            require_left(height, width, input_shape, f"{len(features) // 5} pair(s)")
         self.features = nn.Sequential(*features)
         self.classifier = MultiLayerPerceptron((depth, height, width), classes, hidden)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from robustrepro.models.image_shapes import image_shape, require_left
 from robustrepro.models.mlp import MultiLayerPerceptron
 
 DROPOUT = 0.5
@@ -41,9 +42,7 @@ class CifarAlexNet(nn.Module):
         self, input_shape: tuple[int, ...], classes: int, channels: Sequence[int], hidden: Sequence[int]
     ) -> None:
         super().__init__()
-        if len(input_shape) != 3:
-            raise ValueError(f"a convolutional network takes images (channels, height, width), not {input_shape}")
-        depth, height, width = input_shape
+        depth, height, width = image_shape(input_shape)
         features: list[nn.Module] = []
         for number, filters in enumerate(channels):
             stride = 1 if number else 2
@@ -52,10 +51,7 @@ class CifarAlexNet(nn.Module):
             if number in POOLED:
                 features.append(nn.MaxPool2d(2))
                 height, width = height // 2, width // 2
-        if min(height, width) < 1:
-            raise ValueError(
-                f"nothing is left of images of {'x'.join(map(str, input_shape[1:]))}; expected 16x16 or more"
-            )
+        require_left(height, width, input_shape, "three poolings; expected 16x16 or more")
         self.features = nn.Sequential(*features)
         self.dropout = nn.Dropout(DROPOUT)
         self.classifier = MultiLayerPerceptron((depth, height, width), classes, hidden)

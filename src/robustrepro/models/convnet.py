@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from robustrepro.models.image_shapes import image_shape
+
 
 class ConvNet(nn.Module):
     """3x3 convolutions of stride 2 with ReLU, then one linear layer.
@@ -31,9 +33,7 @@ class ConvNet(nn.Module):
 
     def __init__(self, input_shape: tuple[int, ...], classes: int, channels: Sequence[int]) -> None:
         super().__init__()
-        if len(input_shape) != 3:
-            raise ValueError(f"a convolutional network takes images (channels, height, width), not {input_shape}")
-        depth, height, width = input_shape
+        depth, height, width = image_shape(input_shape)
         layers: list[nn.Module] = []
         for depth_out in channels:
             layers += [nn.Conv2d(depth, depth_out, 3, stride=2, padding=1), nn.ReLU()]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from robustrepro.models.convolution import ImageConvolution
+from robustrepro.models.image_shapes import image_shape, require_left
 
 
 class PooledConvNet(nn.Module):
@@ -47,17 +48,13 @@ class PooledConvNet(nn.Module):
         hidden: Sequence[int],
     ) -> None:
         super().__init__()
-        if len(input_shape) != 3:
-            raise ValueError(f"a convolutional network takes images (channels, height, width), not {input_shape}")
-        depth, height, width = input_shape
+        depth, height, width = image_shape(input_shape)
         features: list[nn.Module] = []
         for depth_out, pool in zip(channels, pools, strict=True):
             convolution = ImageConvolution(depth_out, kernel) if depth == 1 else nn.Conv2d(depth, depth_out, kernel)
             features += [convolution, nn.MaxPool2d(pool), nn.ReLU()]
             depth, height, width = depth_out, (height - kernel + 1) // pool, (width - kernel + 1) // pool
-            if min(height, width) < 1:
-                shape = "x".join(map(str, input_shape[1:]))
-                raise ValueError(f"nothing is left of images of {shape} after {len(features) // 3} convolution(s)")
+            require_left(height, width, input_shape, f"{len(features) // 3} convolution(s)")
         classifier: list[nn.Module] = [nn.Flatten()]
         wide = depth * height * width
         for narrow in hidden:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from robustrepro.models.image_shapes import image_shape
+
 
 class PreActResNet18(nn.Module):
     """Eight residual blocks of two 3x3 convolutions, each behind batch normalisation and ReLU; 17 layers of ReLU.
@@ -29,9 +31,8 @@ class PreActResNet18(nn.Module):
 
     def __init__(self, input_shape: tuple[int, ...], classes: int, width: int) -> None:
         super().__init__()
-        if len(input_shape) != 3:
-            raise ValueError(f"a pre-activation ResNet takes images (channels, height, width), not {input_shape}")
-        self.stem = nn.Sequential(_convolution(input_shape[0], width), nn.BatchNorm2d(width), nn.ReLU())
+        channels, _, _ = image_shape(input_shape, "a pre-activation ResNet")
+        self.stem = nn.Sequential(_convolution(channels, width), nn.BatchNorm2d(width), nn.ReLU())
         blocks, depth = [], width
         for stage in range(4):
             for stride in (1 if stage == 0 else 2, 1):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
+from robustrepro.models.image_shapes import image_shape
+
 
 class ResNet50(nn.Module):
     """ResNet-50 whose stem keeps the resolution: a 3x3 convolution of stride 1 and no max-pooling.
@@ -30,10 +32,9 @@ class ResNet50(nn.Module):
 
     def __init__(self, input_shape: tuple[int, ...], classes: int) -> None:
         super().__init__()
-        if len(input_shape) != 3:
-            raise ValueError(f"ResNet-50 takes images (channels, height, width), not {input_shape}")
+        channels, _, _ = image_shape(input_shape, "ResNet-50")
         network = resnet50(weights=None, num_classes=classes)
-        network.conv1 = nn.Conv2d(input_shape[0], 64, 3, padding=1, bias=False)
+        network.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
         nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
         network.maxpool = nn.Identity()
         for module in network.modules():

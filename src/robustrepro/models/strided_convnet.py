@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from robustrepro.models.convolution import ImageConvolution
+from robustrepro.models.image_shapes import image_shape, require_left
 from robustrepro.models.mlp import MultiLayerPerceptron
 
 
@@ -43,9 +44,7 @@ class StridedConvNet(nn.Module):
         hidden: Sequence[int],
     ) -> None:
         super().__init__()
-        if len(input_shape) != 3:
-            raise ValueError(f"a convolutional network takes images (channels, height, width), not {input_shape}")
-        depth, height, width = input_shape
+        depth, height, width = image_shape(input_shape)
         padding = (kernel - 1) // 2
         features: list[nn.Module] = []
         for filters in channels:
@@ -58,9 +57,7 @@ class StridedConvNet(nn.Module):
             features.append(nn.ReLU())
             depth = filters
             height, width = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
-            if min(height, width) < 1:
-                shape = "x".join(map(str, input_shape[1:]))
-                raise ValueError(f"nothing is left of images of {shape} after {len(features) // 2} convolution(s)")
+            require_left(height, width, input_shape, f"{len(features) // 2} convolution(s)")
         self.features = nn.Sequential(*features)
         self.classifier = MultiLayerPerceptron((depth, height, width), classes, hidden)
 

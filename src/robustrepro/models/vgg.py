@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from robustrepro.models.image_shapes import image_shape
+
 STABILITY = 1e-3
 """What batch normalisation of convolutions adds to the variance."""
 
@@ -40,9 +42,7 @@ class Vgg(nn.Module):
         self, input_shape: tuple[int, ...], classes: int, channels: Sequence[int], convolutions: Sequence[int]
     ) -> None:
         super().__init__()
-        if len(input_shape) != 3:
-            raise ValueError(f"VGG takes images (channels, height, width), not {input_shape}")
-        depth, height, width = input_shape
+        depth, height, width = image_shape(input_shape, "VGG")
         features: list[nn.Module] = []
         for count, filters in zip(convolutions, channels, strict=True):
             for number in range(count):
