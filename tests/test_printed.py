@@ -46,8 +46,8 @@ def unmarked(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return text without marks, with single spaces, and none before a comma, where a formula stood."""
-    return " ".join(unmarked(text).split()).replace(" ,", ",")
+    """Return text without marks, with single spaces, and none before a comma or hyphen, where a formula stood."""
+    return " ".join(unmarked(text).split()).replace(" ,", ",").replace(" -", "-")
 
 
 @pytest.mark.parametrize("path", PRINTED, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
