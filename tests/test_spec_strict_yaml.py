@@ -147,7 +147,7 @@ def test_files_and_settings_of_the_command_line_lie_over_config_yaml(project: Pa
     files = [project / "first.yaml", project / "second.yaml"]
     changes = {"scale": "reduced", "overrides": {"seeds": "2", "models": {"a": {"rate": "0.5", "name": "x"}}}}
     config = read_config(changes, files)
-    assert config["papers"] == ["hrm", "robust_optimization", "decision_surface", "idiosyncrasy"]
+    assert config["papers"] == ["hrm", "robust_optimization", "decision_surface", "idiosyncrasy", "hamming"]
     assert config["scale"] == "reduced"
     assert config["overrides"]["seeds"] == 2
     assert config["overrides"]["models"] == {"a": {"epochs": 5, "first": 1, "second": 1, "rate": 0.5, "name": "x"}}
