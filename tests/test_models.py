@@ -198,7 +198,7 @@ def test_the_features_that_are_compared_are_five_maps_behind_relus() -> None:
 
 def test_images_of_which_pooling_leaves_nothing_are_refused_by_alexnet() -> None:
     with pytest.raises(
-        UserError, match="nothing is left of images of 14x14 after three poolings; expected 16x16 or more"
+        UserError, match="nothing is left of images of 14x14 after three poolings; expected 15x15 or more"
     ):
         build_network(ALEXNET, (3, 14, 14), 10)
 

@@ -167,3 +167,18 @@ def test_an_attack_with_the_training_objective_ascends_the_loss_of_an_example() 
     labels = torch.arange(6) % 3
     found = objective(declared("stadv")).example_losses(logits, labels)
     assert torch.equal(found, cross_entropy(logits, labels))
+
+
+@pytest.mark.parametrize("name", ["stadv", "recoloradv", "jpeg"])
+def test_in_training_every_pass_is_of_the_whole_batch(step: Step, name: str) -> None:
+    network, _, _ = random_colour_case(COUNT)
+    seen: list[int] = []
+    network.float().train().register_forward_pre_hook(lambda _, images: seen.append(len(images[0])))
+    adversary = objective(declared(name, form="corrected", steps=6, bound=4 * BOUNDS[name]))
+    images = adversary.adversarial_examples(network, step)
+    assert set(seen) == {COUNT}
+    seen.clear()
+    network.eval()
+    found = adversary.adversarial_examples(network, step)
+    assert min(seen) < COUNT  # those that are done left
+    assert images.shape == found.shape

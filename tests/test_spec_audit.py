@@ -223,7 +223,8 @@ def test_a_claim_on_a_point_of_a_curve_is_audited_in_the_ball_of_its_radius(decl
     table = declarations.paper["tables"]["accuracy"]
     del table["published"]
     for epsilon in (0.5, 1.0):
-        table["columns"][f"at-{epsilon:g}"] = {"label": f"{epsilon}", "measure": "along", "rows": {"epsilon": epsilon}}
+        rows = {"epsilon": epsilon if epsilon == 0.5 else [epsilon]}
+        table["columns"][f"at-{epsilon:g}"] = {"label": f"{epsilon}", "measure": "along", "rows": rows}
     condition = "accuracy[hrm, at-1] >= accuracy[erm, at-1]"
     declarations.paper["claims"]["hrm-is-better"] |= {"holds_if": [condition]}
     (claim,) = json.loads(declarations.plan().job("audit", paper="small").spec)["claims"]
@@ -232,3 +233,21 @@ def test_a_claim_on_a_point_of_a_curve_is_audited_in_the_ball_of_its_radius(decl
     at_1 = cells["accuracy[hrm, at-1]"]
     assert (at_1["norm"], at_1["epsilon"], at_1["battery"]) == ("l2", 1.0, "audit-l2-1")
     assert (at_1["measure"], at_1["measures"]) == ("along", ["along"])
+
+
+def test_a_claim_that_compares_attacks_on_one_model_in_one_ball_is_about_no_robustness(
+    declarations: Declarations,
+) -> None:
+    declarations.paper["measures"]["longer"] = {"attack": {"name": "pgd", "epsilon": 0.3, "steps": 9, "step_size": 0.1}}
+    table = declarations.paper["tables"]["accuracy"]
+    del table["published"]
+    table["columns"]["longer"] = {"label": "Longer", "measure": "longer"}
+    claims = declarations.paper["claims"]
+    claims["longer-is-stronger"] = claims["hrm-is-better"] | {
+        "holds_if": ["accuracy[hrm, longer] <= accuracy[hrm, pgd]", "accuracy[hrm, pgd] >= 0"]
+    }
+    spec = json.loads(declarations.plan().job("audit", paper="small").spec)
+    assert [claim["key"] for claim in spec["claims"]] == ["hrm-is-better"]
+    claims["longer-is-stronger"]["holds_if"] = ["accuracy[hrm, longer] >= accuracy[erm, pgd]"]
+    spec = json.loads(declarations.plan().job("audit", paper="small").spec)
+    assert [claim["key"] for claim in spec["claims"]] == ["hrm-is-better", "longer-is-stronger"]

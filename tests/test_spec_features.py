@@ -280,6 +280,11 @@ def test_a_model_that_nobody_declares_is_refused(seeing: Declarations) -> None:
     assert f"unknown model in models.{PAT}: objective: features: 'image-eye'; did you mean" in refused(seeing)
 
 
+def test_a_misspelt_data_set_of_the_model_is_named(seeing: Declarations) -> None:
+    seeing.paper["models"][EYES]["dataset"] = "mnits"
+    assert f"unknown data set of model {EYES}: 'mnits'; did you mean 'mnist'?" in refused(seeing)
+
+
 def test_a_model_of_other_images_is_refused(seeing: Declarations) -> None:
     with_features(seeing, "points-erm")
     message = refused(seeing)

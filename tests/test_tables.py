@@ -196,16 +196,24 @@ def test_of_a_result_that_nothing_had_there_is_no_number_and_the_reason_says_so(
     spec: dict[str, Any], tmp_path: Path
 ) -> None:
     measure("verdicts", HRM, 0, {"l2": [1.0, 2.0], "verdict": ["falsified", "unresolved"]})
-    measure("verdicts", HRM, 1, {"l2": [3.0], "verdict": ["verified"]})
+    measure("verdicts", HRM, 1, {"l2": [3.0], "verdict": ["verified"]})  # of those that have it, the others' number
     columns = {"statistic": {"name": "mean", "column": "l2"}}
     cell = measured("hrm", "more", ["verdicts"], HRM, 2, **columns)
     for sample in cell["samples"]:
         sample["rows"] = {"verdict": "verified"}
     found = cell_of(made(with_column(spec, cell), tmp_path), "hrm", "more")
-    assert (found["status"], found["mean"]) == ("not measured", None)
-    assert found["why"] == "nothing had verdict verified in seed 0"
-    cell["samples"] = cell["samples"][1:]
-    assert cell_of(made(with_column(spec, cell), tmp_path), "hrm", "more")["mean"] == 3.0
+    assert [(value["seed"], value["value"]) for value in found["values"]] == [(1, 3.0)]
+    cell["samples"] = cell["samples"][:1]
+    found = cell_of(made(with_column(spec, cell), tmp_path), "hrm", "more")
+    assert (found["status"], found["mean"], found["why"]) == ("not measured", None, "nothing had verdict verified")
+
+
+def test_a_target_that_nothing_was_tried_on_is_an_error(spec: dict[str, Any], tmp_path: Path) -> None:
+    measure("tried", HRM, 0, {"l2": [1.0], "target": ["other"], "target_seed": [1]})
+    cell = measured("hrm", "more", ["tried"], HRM, 1, statistic={"name": "mean", "column": "l2"})
+    cell["samples"][0]["rows"] = {"target": HRM, "target_seed": 1}
+    with pytest.raises(UserError, match=f"seed0.parquet: it has no rows of target {HRM}, target_seed 1"):
+        made(with_column(spec, cell), tmp_path)
 
 
 def test_what_is_no_finite_number_is_not_measured(spec: dict[str, Any], tmp_path: Path) -> None:

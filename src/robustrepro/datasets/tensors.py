@@ -146,6 +146,6 @@ def _origins(manifest: Manifest, tensors: dict[str, Tensor]) -> Origins | None:
 
 def as_float(inputs: Tensor) -> Tensor:
     """Return what a network is fed: uint8 images as float32 in [0, 1]; float images and points as they are."""
-    return (
-        inputs.to(torch.float32).div_(255) if inputs.dtype == torch.uint8 else inputs
-    )  # in place: whole splits are held
+    if inputs.dtype != torch.uint8:
+        return inputs
+    return inputs.to(torch.float32).div_(255)  # in place: whole splits are held

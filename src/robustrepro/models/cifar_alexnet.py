@@ -51,7 +51,7 @@ class CifarAlexNet(nn.Module):
             if number in POOLED:
                 features.append(nn.MaxPool2d(2))
                 height, width = height // 2, width // 2
-        require_left(height, width, input_shape, "three poolings; expected 16x16 or more")
+        require_left(height, width, input_shape, "three poolings; expected 15x15 or more")
         self.features = nn.Sequential(*features)
         self.dropout = nn.Dropout(DROPOUT)
         self.classifier = MultiLayerPerceptron((depth, height, width), classes, hidden)

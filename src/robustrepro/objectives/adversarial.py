@@ -23,8 +23,7 @@ class AdversarialRisk:
     """Adversarial risk: α (1/N) Σ L(xᵢ) + (1 − α) (1/N) Σ L(xᵢ + Δᵢ), with Δᵢ from an attack on the network as it is.
 
     No gradient flows through Δᵢ. Every pass is in the mode of training: batch normalisation sees clean and adversarial
-    batches alike, and dropout draws anew for each pass. Where an attack leaves out of a pass the images that it has
-    done with, as StAdv, ReColorAdv and JPEG do in their corrected forms, batch normalisation sees the rest alone.
+    batches alike, and dropout draws anew for each pass.
 
     Parameters
     ----------

@@ -272,11 +272,22 @@ class PaperAudit:
         """Yield each accuracy in a claim that is under attack, with its cell, model, measure and ball.
 
         What else is measured under attack, such as a distance, is no accuracy that others could lower. There is
-        none where one of the claim's cells is not measured: nothing can be judged then.
+        none where one of the claim's cells is not measured: nothing can be judged then; and none where a condition
+        compares attacks on one model in one ball, of which all attacks together leave the same.
         """
+        conditions = list(conditions)
         values, cells = self._values_and_cells(conditions)
         if not self._measured.issuperset({*values, *cells}):
             return
+        found = {cell: (cell, model, measure, ball) for cell, model, measure, ball in self._attacked(cells)}
+        for condition in conditions:
+            places = [found[cell][1::2] for cell in self._values_and_cells([condition])[1] if cell in found]
+            if len(set(places)) < len(places):
+                return
+        yield from found.values()
+
+    def _attacked(self, cells: Iterable[Cell]) -> Iterator[tuple[Cell, str, str, Ball]]:
+        """Yield those cells that are accuracies of a model under one attack in a ball."""
         for cell in cells:
             row = self._tables[cell.table].rows[cell.row]
             column = self._tables[cell.table].columns[cell.column]
@@ -315,7 +326,8 @@ class PaperAudit:
         attack = declared.curve.attack if isinstance(declared, CurveOfAttacks) else declared.attack
         norm, epsilon = getattr(attack, "norm", None), getattr(attack, "epsilon", None)
         if isinstance(declared, CurveOfAttacks):
-            epsilon = (column.rows or {}).get("epsilon")
+            chosen = (column.rows or {}).get("epsilon")
+            epsilon = chosen[0] if isinstance(chosen, list) and len(chosen) == 1 else chosen
         if norm is None or not isinstance(epsilon, float):
             return None
         return Ball(norm, epsilon, declared.clipped, declared.data or "")

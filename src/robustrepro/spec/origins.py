@@ -268,7 +268,9 @@ def check_models(models: Mapping[str, ModelDeclaration], datasets: Mapping[str, 
                 f"models.{name}: augmentation: {model.augmentation.name} is of images; those of {model.dataset} are "
                 "points of the plane"
             )
-    for name in models:
+    for name, model in models.items():
+        if isinstance(model, TrainedModel):
+            _check_features(name, model, models, datasets)
         _check_circle(name, models)
     for name, dataset in datasets.items():
         if isinstance(dataset, AdversarialDataset):
@@ -278,11 +280,18 @@ def check_models(models: Mapping[str, ModelDeclaration], datasets: Mapping[str, 
 def _check_adversaries(
     name: str, model: TrainedModel, models: Mapping[str, ModelDeclaration], datasets: Mapping[str, DatasetSpec]
 ) -> None:
-    """Refuse a training on what attacks make that cannot run on its data, or that read unknown or unlike models."""
-    where, inputs = f"models.{name}: objective", inputs_of(model.dataset, models, datasets)
+    """Refuse a training on what attacks make that cannot run on its data."""
+    inputs = inputs_of(model.dataset, models, datasets)
     for attack in walk(model.objective):
         if isinstance(attack, Attack) and (why := attack.unfit(inputs)):
-            raise UserError(f"{where}: on {model.dataset}, {why}")
+            raise UserError(f"models.{name}: objective: on {model.dataset}, {why}")
+
+
+def _check_features(
+    name: str, model: TrainedModel, models: Mapping[str, ModelDeclaration], datasets: Mapping[str, DatasetSpec]
+) -> None:
+    """Refuse a training that compares images by the features of unknown or unlike models; their data are known."""
+    where = f"models.{name}: objective"
     for other in models_read_by(model.objective):
         if other not in models:
             raise unknown_name(f"model in {where}: features", other, models)

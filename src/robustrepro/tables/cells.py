@@ -143,17 +143,20 @@ class Measurements:
         self._read = cache(read_frame)
 
     def content(self, cell: Mapping[str, Any]) -> Content:
-        """Return what a measured cell shows; nothing of a result that no example of some seed had.
+        """Return what a measured cell shows: of a result that no example of some seeds had, the other seeds' numbers.
 
         Raises
         ------
         UserError
             As :func:`contents_of`.
         """
-        try:
-            return _of_values([self.value(cell, sample) for sample in cell["samples"]])
-        except NoSuchRowsError as absent:
-            return Content("not measured", why=str(absent))
+        values, why = [], None
+        for sample in cell["samples"]:
+            try:
+                values.append(self.value(cell, sample))
+            except NoSuchRowsError as absent:
+                why = str(absent)
+        return _of_values(values) if values else Content("not measured", why=why)
 
     def value(self, cell: Mapping[str, Any], sample: Mapping[str, Any]) -> Value:
         """Return a measured cell's number from one seed.
@@ -207,7 +210,8 @@ class Measurements:
 def _matching(rows: pd.DataFrame, sample: Mapping[str, Any], file: str, *, may_be_none: bool) -> pd.DataFrame:
     """Return the rows that have a sample's values in its columns, one or several of each.
 
-    Values that a measure cannot have are refused before it runs; these it has not had.
+    Values that a measure cannot have are refused before it runs; these it has not had. But what was tried on a target
+    has rows of it.
     """
     chosen = sample["rows"] or {}
     if rows.empty and not may_be_none:
@@ -218,7 +222,9 @@ def _matching(rows: pd.DataFrame, sample: Mapping[str, Any], file: str, *, may_b
         rows = rows[rows[column].isin(value if isinstance(value, list) else [value])]
     if rows.empty and not may_be_none:
         described = ", ".join(f"{column} {value}" for column, value in chosen.items())
-        raise NoSuchRowsError(f"nothing had {described} in seed {sample['seed']}")
+        if "target" in chosen:
+            raise UserError(f"{file}: it has no rows of {described}")
+        raise NoSuchRowsError(f"nothing had {described}")
     return rows
 
 

@@ -31,7 +31,8 @@ CSV_COLUMNS_OF_REPORTED = ("reported", "reported_seed", "lowest", "highest")
 def as_csv(table: Mapping[str, Any]) -> str:
     """Return one line per cell, with the columns of :data:`CSV_COLUMNS`; numbers are unrounded.
 
-    Where the table reports one seed of each row, the columns of :data:`CSV_COLUMNS_OF_REPORTED` follow.
+    Where the table reports one seed of each row, the columns of :data:`CSV_COLUMNS_OF_REPORTED` follow, and
+    ``difference`` is that of the reported number.
     """
     cells = pd.DataFrame(table["cells"], dtype=object)
     units = {column["key"]: column["unit"] for column in table["columns"]}

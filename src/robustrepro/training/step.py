@@ -45,17 +45,17 @@ def run(work: Work) -> None:
     spec, choice = training_of(work)
     data = work.inputs["data"][0].parent
     split, test = load(data, "train"), load(data, "test")
-    identity = canonical_json({"model": name, "seed": seed, "training": spec.model_dump(mode="json")})
+    described = {"features": work.spec["features"]} if "features" in work.spec else {}
+    identity = canonical_json({"model": name, "seed": seed, "training": spec.model_dump(mode="json"), **described})
     features = list(zip(work.spec.get("features", []), work.inputs.get("features", []), strict=True))
     compared = [
-        {"model": described["model"], "seed": described["seed"], "weights_sha256": sha256_of(file)}
-        for described, file in features
+        {"model": other["model"], "seed": other["seed"], "weights_sha256": sha256_of(file)} for other, file in features
     ]
     digests = [other["weights_sha256"] for other in compared]
     state = state_path(weights.parent, identity, work.code, split.manifest_sha256, *digests)
     with claimed_device() as device, locked(state):
         model = build_network(spec.network, tuple(split.inputs.shape[1:]), split.classes, seed=seed).to(device)
-        others = {described["model"]: _network(described, file, split) for described, file in features}
+        others = {other["model"]: _network(other, file, split) for other, file in features}
         training = Training.declared(name, seed, spec, split, device, others)
 
         kept = Checkpoints(state)

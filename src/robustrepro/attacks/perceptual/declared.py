@@ -105,7 +105,9 @@ class DeclaredAttack(Generic[Declared]):
                 _record(subject.model, outcome, positions, images, found)
                 if progress is not None:
                     progress(len(positions))
-        outcome.queries[standing] += round(sum(passed) / len(standing))
+        share, rest = divmod(sum(passed), len(standing))
+        outcome.queries[standing] += share
+        outcome.queries[standing[:rest]] += 1
 
     def examples(
         self,

@@ -96,19 +96,26 @@ class _Ascent:
         return self._transformation.project(displacements)
 
     def best(self, start: Tensor, rows: Tensor, steps: int) -> Tensor:
-        """Return each image's projected displacements of the largest margin; none is misclassified before its last."""
+        """Return each image's projected displacements of the largest margin; none is misclassified before its last.
+
+        Images that are done leave the batch, unless the model is in training mode: batch normalisation would see
+        others without them.
+        """
         displacements, adam = start, _Adam(start, self._learning_rate)
         best, largest = start.clone(), start.new_full((len(rows),), -torch.inf)
+        resisting = torch.ones_like(rows, dtype=torch.bool)
         for _ in range(steps + 1):
             displacements = self._transformation.project(displacements)
             margins, gradients = self._margins_with_gradients(displacements, rows)
-            better = margins > largest[rows]
+            better = resisting & (margins > largest[rows])
             best[rows[better]], largest[rows[better]] = displacements[better], margins[better]
-            resisting = ~(margins > 0)
-            rows, displacements, gradients = rows[resisting], displacements[resisting], gradients[resisting]
-            if not len(rows):
+            resisting &= ~(margins > 0)
+            if not bool(resisting.any()):
                 break
-            adam.keep(resisting)
+            if not self._model.training:
+                rows, displacements, gradients = rows[resisting], displacements[resisting], gradients[resisting]
+                adam.keep(resisting)
+                resisting = resisting[resisting]
             displacements = adam.ascended(displacements, gradients)
         return best
 

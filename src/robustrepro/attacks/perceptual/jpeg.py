@@ -238,20 +238,24 @@ def _last(model: nn.Module, render: Render, labels: Tensor, start: Tensor, *, bo
 
 
 def _best(model: nn.Module, render: Render, labels: Tensor, start: Tensor, *, bound: float, steps: int) -> Perturbed:
-    """Return each image's first misclassified iterate, or else that of the largest margin; shapes as in `_last`."""
+    """Return each image's first misclassified iterate, or else that of the largest margin; shapes as in `_last`.
+
+    Images that are done leave the batch, unless the model is in training mode: batch normalisation would see others
+    without them.
+    """
     everyone, best = torch.arange(len(labels), device=labels.device), torch.zeros_like(start)
     with torch.no_grad():
         margins = margin(model(render(everyone, best)), labels)
-    rows = everyone[margins <= 0]
-    variables = start[rows]
+    rows, variables, resisting = everyone, start, margins <= 0
     for step in range(steps + 1):
-        if not len(rows):
+        if not bool(resisting.any()):
             break
+        if not model.training:
+            rows, variables, resisting = rows[resisting], variables[resisting], resisting[resisting]
         reached, gradient = _margins_and_gradient(model, render, rows, variables, labels[rows], log_odds)
-        better = reached > margins[rows]
+        better = resisting & (reached > margins[rows])
         best[rows[better]], margins[rows[better]] = variables[better], reached[better]
-        going_on = reached <= 0
-        rows, variables, gradient = rows[going_on], variables[going_on], gradient[going_on]
+        resisting = resisting & (reached <= 0)
         if step < steps:
             variables = _stepped(variables, gradient, bound, steps)
     return Perturbed(render(everyone, best), best.abs().amax(1))
