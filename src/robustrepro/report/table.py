@@ -54,7 +54,7 @@ class SeedValue(Content):
 
 
 class ReportedSeed(Content):
-    """The seed whose number a cell shows instead of the mean, with the lowest and the highest number of any seed."""
+    """The one seed that a cell's number is from, with the lowest and the highest number of any seed."""
 
     seed: int
     value: float
