@@ -8,14 +8,23 @@ from typing import Any
 import pytest
 import torch
 from attack_cases import Scaled, random_case
+from hidden_models import LINES, InALine
+from hidden_models import images as hidden_images
+from hidden_models import network as hidden_network
 from torch import Tensor, nn
 
 from robustrepro.attacks.measure import measure
-from robustrepro.audit.alarms import MOST_ZERO_GRADIENTS, alarms, zero_gradient_share
+from robustrepro.audit.alarms import (
+    MOST_WRONG_GRADIENTS,
+    MOST_ZERO_GRADIENTS,
+    alarms,
+    has_no_gradient,
+    wrong_gradient_share,
+)
 from robustrepro.audit.battery import BallOutcome, Battery
 from robustrepro.precision import float32_products
 from robustrepro.spec.attacks import Inputs, Norm
-from robustrepro.spec.audit import Audit, AuditBall, ball_of
+from robustrepro.spec.audit import Audit, AuditBall, attack_at, ball_of
 
 EPSILON = 0.05
 COUNT = 40
@@ -46,7 +55,11 @@ def library(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
         if spec.name != "autoattack":
             return measure(model, inputs, labels, indices, spec, **options)
         given.append(indices.tolist())
-        return SimpleNamespace(prediction=(labels + 1) % 4)
+        with torch.no_grad():
+            predicted = model(exemplars).argmax(1)
+        return SimpleNamespace(adversarial=torch.stack([exemplars[predicted != label][0] for label in labels]))
+
+    _, exemplars, _ = random_case(COUNT)
 
     monkeypatch.setattr("robustrepro.audit.battery.measure", spy)
     return given
@@ -62,7 +75,7 @@ def test_the_library_comes_last_and_attacks_only_what_the_others_left(
     silenced(monkeypatch)
     model, images, labels = random_case(COUNT)
     outcome = Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(ball(autoattack={"name": "autoattack"}))
-    assert list(outcome.predictions) == ["fgsm", "pgd", "autoattack"]
+    assert list(outcome.predictions) == ["fgsm", "pgd", "autoattack", "uniform noise"]
     others = BallOutcome({name: outcome.predictions[name] for name in ("fgsm", "pgd")}).resisted(labels)
     assert 0 < others.sum() < COUNT
     assert library == [others.nonzero().flatten().tolist()]
@@ -110,7 +123,7 @@ def test_an_alarm_adds_the_stronger_attacks_and_the_examples_of_copies(library: 
     masked = nn.Sequential(model, Scaled(1e5)).eval()
     outcome = Battery(masked, images, labels, seed=0, box=(0.0, 1.0)).run(ball())
     assert "zero gradients" in {alarm.name for alarm in outcome.alarms if alarm.goes_off}
-    assert list(outcome.predictions) == ["fgsm", "pgd", "pgd-2, rescaled copy", "pgd-2", "square"]
+    assert list(outcome.predictions) == ["fgsm", "pgd", "uniform noise", "pgd-2, rescaled copy", "pgd-2", "square"]
     resisting = {name: int((prediction == labels).sum()) for name, prediction in outcome.predictions.items()}
     assert resisting["pgd-2, rescaled copy"] < resisting["pgd"]
     before = BallOutcome({name: answers for name, answers in outcome.predictions.items() if name != "square"})
@@ -130,6 +143,84 @@ def test_an_example_of_a_copy_makes_no_misclassified_image_robust(
     monkeypatch.setattr("robustrepro.audit.battery.craft", lambda *_, **__: exemplars)
     outcome = Battery(masked, images, labels, seed=0, box=(0.0, 1.0)).run(ball())
     assert torch.equal(outcome.predictions["pgd-2, rescaled copy"] == labels, clean == labels)
+
+
+def test_what_the_noise_of_an_alarm_breaks_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    silenced(monkeypatch)
+    model, images, labels = random_case(COUNT)
+    declared = ball()
+    fragile = ball().model_copy(update={"noise": declared.noise.model_copy(update={"epsilon": 0.5, "draws": 10})})
+    with_noise = Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(fragile)
+    attacks = BallOutcome({name: with_noise.predictions[name] for name in declared.attacks})
+    assert with_noise.resisted(labels).sum() < attacks.resisted(labels).sum()
+
+
+def test_a_point_that_fools_the_model_in_float64_alone_breaks_nothing() -> None:
+    class InFloat64(nn.Module):
+        """A model that gives in to small changes where numbers are wide enough to tell them apart."""
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            change = (inputs + 2.0**23) - 2.0**23
+            return torch.stack([0.42 - change.flatten(1)[:, 0], *[0 * change.flatten(1)[:, 0]] * 3], 1)
+
+    images = torch.full((8, 1, 8, 8), 0.4)
+    labels = torch.zeros(8, dtype=torch.int64)
+    wide = {"name": "pgd", "steps": 5, "loss": "margin", "precision": "float64"}
+    declared = ball(wide=wide)
+    alone = measure(InFloat64().eval(), images, labels, torch.arange(8), declared.attacks["wide"], seed=0)
+    assert not alone.robust.any()
+    outcome = Battery(InFloat64().eval(), images, labels, seed=0, box=None).run(
+        declared.model_copy(update={"escalation": {}})
+    )
+    assert (outcome.predictions["wide"] == labels).all()
+
+
+def test_an_alarm_that_the_copies_silence_is_said_to_be_silent() -> None:
+    model = InALine(LINES["rounded pixels"])
+    images = hidden_images(COUNT)
+    with torch.no_grad():
+        labels = model(images).argmax(1)
+    outcome = Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(without_library())
+    off = {alarm.name: alarm for alarm in outcome.alarms if alarm.goes_off}
+    assert off["zero gradients"].value == 1.0
+    assert off["zero gradients"].after == 0.0
+    assert not any(alarm.still_goes_off for alarm in outcome.alarms)
+    assert not any("distilled" in name or name == "rays" for name in outcome.predictions)
+
+
+def test_where_no_copy_has_a_gradient_labels_are_asked_and_the_alarm_still_goes_off() -> None:
+    class OnPaper(nn.Module):
+        """A model whose images leave PyTorch one number at a time."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = hidden_network()
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            numbers = [float(value) for value in inputs.detach().flatten()]
+            return self.inner(torch.tensor(numbers).reshape(inputs.shape))
+
+    count = 12
+    model, images = OnPaper().eval(), hidden_images(count)
+    with torch.no_grad():
+        labels = model(images).argmax(1)
+    outcome = Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(without_library())
+    assert {"rays", "pgd-2, distilled copy"} <= outcome.predictions.keys()
+    (zero,) = (alarm for alarm in outcome.alarms if alarm.name == "zero gradients")
+    assert zero.still_goes_off
+    resisting = {name: int((prediction == labels).sum()) for name, prediction in outcome.predictions.items()}
+    assert resisting["pgd"] == resisting["fgsm"] == count
+    honest = measure(
+        hidden_network(), images, labels, torch.arange(count), without_library().escalation["pgd-2"], seed=0
+    )
+    assert resisting["rays"] <= int(honest.robust.sum()) + 2 < count
+
+
+def without_library() -> AuditBall:
+    declared = ball()
+    rays = attack_at({"name": "rays", "queries": 500}, "linf", EPSILON)
+    escalation = {"pgd-2": declared.escalation["pgd-2"]}
+    return declared.model_copy(update={"escalation": escalation, "without_gradients": {"rays": rays}})
 
 
 def test_where_no_image_is_classified_correctly_there_is_nothing_to_alarm(library: list[list[int]]) -> None:
@@ -181,7 +272,7 @@ def test_the_far_attack_can_turn_every_image_grey(
 
 # -- alarms --------------------------------------------------------------------------------------------------
 
-QUIET = {"zero_gradients": 0.0, "noise": 0.9, "far": 0.1, "largest_class": 0.2}
+QUIET = {"zero_gradients": 0.0, "wrong_gradients": 0.1, "noise": 0.9, "far": 0.1, "largest_class": 0.2}
 
 
 @pytest.mark.parametrize(
@@ -190,6 +281,7 @@ QUIET = {"zero_gradients": 0.0, "noise": 0.9, "far": 0.1, "largest_class": 0.2}
         ({"fgsm": 0.5, "pgd": 0.4}, {}, []),
         ({"fgsm": 0.5, "pgd": 0.5}, {"noise": 0.5, "far": 0.2, "zero_gradients": MOST_ZERO_GRADIENTS}, []),
         ({"fgsm": 0.5, "pgd": 0.4}, {"zero_gradients": 0.011}, ["zero gradients"]),
+        ({"fgsm": 0.5, "pgd": 0.4}, {"wrong_gradients": 0.11}, ["wrong gradients"]),
         ({"fgsm": 0.3, "pgd": 0.4}, {}, ["one step beats many"]),
         ({"fgsm": 0.5, "pgd": 0.4}, {"noise": 0.39}, ["noise beats gradients"]),
         ({"fgsm": 0.5, "pgd": 0.4}, {"far": 0.21}, ["robust beyond reason"]),
@@ -200,8 +292,18 @@ def test_an_alarm_goes_off_above_its_bound(
 ) -> None:
     raised = alarms(accuracy, **QUIET | changed)
     assert [alarm.name for alarm in raised if alarm.goes_off] == goes_off
-    assert len(raised) == 4
+    assert len(raised) == 5
     assert [alarm.as_data()["goes_off"] for alarm in raised] == [alarm.name in goes_off for alarm in raised]
+
+
+def test_gradients_that_differences_contradict_are_counted() -> None:
+    honest, images = hidden_network(), hidden_images(COUNT)
+    with torch.no_grad():
+        labels = honest(images).argmax(1)
+    assert wrong_gradient_share(honest, images, labels) <= MOST_WRONG_GRADIENTS
+    assert wrong_gradient_share(InALine(LINES["a negated derivative"]), images, labels) == 1.0
+    # What has no gradient and moves nothing near by is another alarm's.
+    assert wrong_gradient_share(InALine(LINES["rounded pixels"]), images, labels) == 0.0
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 256])
@@ -213,4 +315,4 @@ def test_the_share_without_gradient_counts_images_whose_gradient_is_zero_everywh
     # Negative values stop at the rectifier: two of seven points have no gradient, two have it in one coordinate.
     points = torch.tensor([[1.0, 2], [-1, 2], [-1, -1], [2, 1], [3, -1], [-2, -3], [1, 1]])
     labels = torch.tensor([0, 1, 0, 1, 0, 1, 0])
-    assert zero_gradient_share(model, points, labels, batch_size) == 2 / 7
+    assert int(has_no_gradient(model, points, labels, batch_size).sum()) == 2

@@ -140,7 +140,7 @@ def worst_case(which: str, seed: int) -> WorstCase:
     resisted = pd.DataFrame({name: (prediction == labels).numpy() for name, prediction in predictions.items()})
     smaller = pd.DataFrame({epsilon: (prediction == labels).numpy() for epsilon, prediction in outcome.smaller.items()})
     constant = bool((battery.clean == battery.clean[0]).all())
-    return WorstCase(resisted, smaller, "own", constant, [alarm.as_data() for alarm in outcome.alarms])
+    return WorstCase(resisted, smaller, "own", 1.0 if constant else None, [alarm.as_data() for alarm in outcome.alarms])
 
 
 def table_of(cells: Mapping[Cell, Mapping[int, WorstCase]]) -> TableCells:
@@ -200,10 +200,48 @@ def test_alarms_accuse_the_attack_and_not_the_model() -> None:
 
 def test_an_alarm_brings_the_examples_of_differentiable_copies() -> None:
     added = {name for name in worst_case("quantised", 0).resisted if "copy" in name}
-    assert added == {"pgd-5, rescaled copy", "pgd-5, straight-through copy"}
+    kinds = ("rescaled", "straight-through", "left-out", "smoothed")
+    assert added == {f"pgd-5, {kind} copy" for kind in kinds}
     assert worst_case("quantised", 0).accuracy("pgd") > 80
     assert worst_case("quantised", 0).accuracy("pgd-5, straight-through copy") < 20
     assert not any("copy" in name for name in worst_case("adversarially trained", 0).resisted)
+
+
+def ringing(case: WorstCase) -> WorstCase:
+    alarms = [{"name": "zero gradients", "goes_off": True, "still_goes_off": True}]
+    return replace(case, alarms=alarms)
+
+
+def test_what_hides_from_every_attack_is_undecided_and_never_robust() -> None:
+    survival = survival_of([ringing(made_up(60))] * 2, [made_up(5)] * 2)
+    assert survival.verdict == "inconclusive"
+    assert survival.why.startswith("alarms still go off after every attack")
+    assert "table[defended, own] (zero gradients)" in survival.why
+    assert survival.conditions
+    indicative = survival_of([ringing(made_up(60))] * 2, [made_up(5)] * 2, "data: digits instead of mnist")
+    assert indicative.verdict == "indicative: undecided"
+
+
+def test_one_seed_that_hides_is_taken_for_broken_as_well() -> None:
+    survival = survival_of([made_up(60), ringing(made_up(60))], [made_up(5)] * 2)
+    assert survival.verdict == "inconclusive"
+
+
+def test_a_claim_that_fails_whatever_a_hidden_model_resists_does_not_survive() -> None:
+    survival = survival_of([ringing(made_up(6))] * 2, [made_up(5)] * 2)
+    assert survival.verdict == "does not survive"
+
+
+def test_a_baseline_that_hides_leaves_a_claim_that_fails_undecided() -> None:
+    survival = survival_of([made_up(50)] * 2, [ringing(made_up(60))] * 2)
+    assert survival.verdict == "inconclusive"
+
+
+def test_a_model_that_gives_nearly_every_image_one_class_is_named_as_such() -> None:
+    nearly = replace(made_up(50), one_class=0.985)
+    survival = survival_of([nearly, made_up(50)], [made_up(5)] * 2)
+    assert survival.verdict == "vacuous"
+    assert survival.why == "one class for 98% of the images or more: table[defended, own] in 1 of 2 seeds"
 
 
 def made_up(own: float, **others: float) -> WorstCase:
@@ -211,7 +249,7 @@ def made_up(own: float, **others: float) -> WorstCase:
     shares = {"own": own, **others}
     resisted = pd.DataFrame({name: np.arange(100) < share for name, share in shares.items()})
     smaller = pd.DataFrame({0.05: np.arange(100) < 90, 0.1: np.arange(100) < 60})
-    return WorstCase(resisted, smaller, "own", False, [])
+    return WorstCase(resisted, smaller, "own", None, [])
 
 
 def survival_of(defended: list[WorstCase], plain: list[WorstCase], *differs: str) -> Survival:
@@ -280,7 +318,7 @@ def test_where_every_side_is_at_zero_the_comparison_is_repeated_at_smaller_epsil
 
 
 def test_one_constant_model_makes_a_claim_vacuous() -> None:
-    constant = replace(made_up(50), constant=True)
+    constant = replace(made_up(50), one_class=1.0)
     survival = survival_of([constant, made_up(50)], [made_up(5)] * 2)
     assert survival.verdict == "vacuous"
     assert survival.why == "one class for all images: table[defended, own] in 1 of 2 seeds"

@@ -5,76 +5,124 @@ from __future__ import annotations
 import pytest
 import torch
 from attack_cases import Scaled, random_case
+from hidden_models import LINES, Detached, InALine, InNumpy, Quantisation, WithChild, images, network
 from torch import Tensor, nn
 
 from robustrepro.attacks.ascent import input_gradient
-from robustrepro.attacks.losses import classification_margin
-from robustrepro.audit.copies import StraightThrough, differentiable_copies, opaque_layers
-from robustrepro.losses import cross_entropy
+from robustrepro.attacks.losses import classification_margin, margin
+from robustrepro.audit.copies import differentiable_copies, opaque_layers
+from robustrepro.audit.functions import Replaced, Replacement, suspects_of
+
+NAMES = ["rescaled", "straight-through", "left-out", "smoothed"]
 
 
-class Quantisation(nn.Module):
-    """Pixels rounded to eight levels."""
+def copies_of(model: nn.Module) -> dict[str, nn.Module]:
+    return differentiable_copies(model, images(), labels_of(model))
+
+
+def labels_of(model: nn.Module) -> Tensor:
+    with torch.no_grad():
+        return model(images()).argmax(1)
+
+
+def gradient_of(model: nn.Module, labels: Tensor) -> Tensor:
+    return input_gradient(model, images(), labels, margin)[1]
+
+
+@pytest.mark.parametrize("hidden", LINES)
+def test_whatever_hides_a_gradient_in_a_line_of_forward_a_copy_has_one(hidden: str) -> None:
+    model = InALine(LINES[hidden])
+    labels, copies = labels_of(model), copies_of(model)
+    assert list(copies) == NAMES
+    honest = gradient_of(model.network, labels).flatten(1)
+    for name in ("straight-through", "left-out"):
+        found = gradient_of(copies[name], labels).flatten(1)
+        assert found.any(1).double().mean() > 0.9
+        assert torch.cosine_similarity(found, honest).median() > 0.2
+    with torch.no_grad():
+        assert torch.equal(copies["straight-through"](images()).argmax(1), labels)
+
+
+@pytest.mark.parametrize(
+    "layer", [Quantisation(), Detached(), InNumpy(), WithChild()], ids=lambda each: type(each).__name__
+)
+def test_whatever_layer_hides_a_gradient_a_copy_has_one(layer: nn.Module) -> None:
+    twice = nn.Sequential(layer, layer)
+    for model in (network(layer), network(nn.Sequential(nn.Identity(), layer)), network(twice)):
+        labels, copies = labels_of(model), copies_of(model)
+        assert not gradient_of(model, labels).any()
+        for name in ("straight-through", "left-out"):
+            assert gradient_of(copies[name], labels).flatten(1).any(1).all()
+        with torch.no_grad():
+            assert torch.equal(copies["straight-through"](images()).argmax(1), labels)
+
+
+def test_a_copy_that_leaves_a_function_out_has_the_values_from_before_it() -> None:
+    model = InALine(LINES["rounded logits"])
+    copied = Replaced(model, suspects_of(model, images()), Replacement.LEFT_OUT)
+    torch.testing.assert_close(copied(images()), 4 * model.network(images()))
+
+
+def test_a_smoothed_copy_has_the_slope_of_a_staircase_seen_from_afar() -> None:
+    model = InALine(lambda _network, inputs: (100 * inputs.flatten(1)[:, :3]).round())
+    copied = Replaced(model, suspects_of(model, images()), Replacement.SMOOTHED)
+    inputs = images().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(copied(inputs).sum(), inputs)
+    assert gradient.flatten(1)[:, :3].mean() == pytest.approx(100, rel=0.02)
+    assert not gradient.flatten(1)[:, 3:].any()
+
+
+def test_an_honest_network_has_nothing_to_replace() -> None:
+    assert opaque_layers(network(), images()) == []
+    assert not suspects_of(network(), images())
+    assert list(copies_of(network())) == ["rescaled"]
+
+
+def test_only_what_leaves_pytorch_is_found_layer_by_layer() -> None:
+    # The function inside the others is found by itself, wherever it is called.
+    assert opaque_layers(network(Quantisation()), images()) == []
+    assert opaque_layers(network(nn.Sequential(nn.Identity(), Opaque())), images()) == ["0.1"]
+
+
+class Opaque(nn.Module):
+    """A layer whose values leave PyTorch one by one."""
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return (inputs * 7).round() / 7
+        return torch.tensor([float(value) for value in inputs.detach().flatten()]).reshape(inputs.shape)
 
 
-class Detached(nn.Module):
-    """Values handed on without their history."""
+class ManyKinds(nn.Module):
+    """A network of layers with two inputs, named ones, several outputs, and whole numbers for inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pairs, self.words = nn.Bilinear(8, 8, 8), nn.Embedding(9, 8)
+        self.memory, self.last = nn.GRU(8, 5, batch_first=True), nn.Linear(5, 3)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return 2 * inputs.detach()
+        rows = inputs[:, 0]
+        mixed = self.pairs(rows, rows) + self.words((rows[:, :, 0] * 8).long())
+        attended, _ = self.attention(query=mixed, key=mixed, value=mixed)
+        states, _ = self.memory(input=attended)
+        return self.last(states[:, -1])
 
 
-def network(*first: nn.Module) -> nn.Module:
-    """Return a network with layers of many kinds behind the first ones, in evaluation mode."""
-    torch.manual_seed(0)
-    rest = [nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Flatten()]
-    return nn.Sequential(*first, nn.Sequential(*rest), nn.Linear(144, 3)).eval()
-
-
-def images(count: int = 6) -> Tensor:
-    return torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(1))
-
-
-@pytest.mark.parametrize("opaque", [Quantisation(), Detached()], ids=["quantisation", "detached"])
-def test_a_layer_that_lets_no_gradient_pass_is_found_wherever_it_is(opaque: nn.Module) -> None:
-    assert opaque_layers(network(opaque), images()) == ["0"]
-    within = network()
-    within.get_submodule("0").append(nn.Sequential(nn.Identity(), opaque))
-    assert opaque_layers(within, images()) == ["0.5.1"]
-
-
-def test_a_layer_that_changes_the_shape_is_left_alone_though_no_gradient_passes() -> None:
-    class Thinned(Quantisation):
-        def forward(self, inputs: Tensor) -> Tensor:
-            return super().forward(inputs)[:, :, ::2, ::2]
-
-    model = nn.Sequential(Thinned(), nn.Flatten(), nn.Linear(16, 3)).eval()
+def test_layers_of_every_kind_are_left_alone() -> None:
+    model = ManyKinds().eval()
+    assert "rescaled" in copies_of(model)
     assert opaque_layers(model, images()) == []
 
 
-def test_rectifiers_dropout_and_batch_norm_let_gradients_pass() -> None:
-    assert opaque_layers(network(), images()) == []
-
-
-def test_looking_for_such_layers_leaves_the_model_as_it_is() -> None:
-    model = network(Quantisation())
-    before = model(images())
-    opaque_layers(model, images())
+def test_looking_for_what_hides_leaves_the_model_as_it_is() -> None:
+    model = network(InNumpy(), Quantisation())
+    before, apply = model(images()), torch.autograd.Function.__dict__["apply"]
+    from_numpy = torch.from_numpy
+    copies_of(model)
     assert torch.equal(model(images()), before)
-    assert not any(module._forward_pre_hooks for module in model.modules())
-    assert all(weight.grad is None for weight in model.parameters())
-
-
-def test_straight_through_keeps_the_value_and_takes_the_identitys_derivative() -> None:
-    inputs = images().requires_grad_(True)
-    output = StraightThrough(Quantisation())(inputs)
-    torch.testing.assert_close(output, Quantisation()(inputs))
-    weights = torch.rand_like(output)
-    (gradient,) = torch.autograd.grad((weights * output).sum(), inputs)
-    assert torch.equal(gradient, weights)
+    assert not any(module._forward_hooks for module in model.modules())
+    assert all(weight.grad is None and weight.requires_grad for weight in model.parameters())
+    assert (torch.autograd.Function.__dict__["apply"], torch.from_numpy) == (apply, from_numpy)
 
 
 def test_a_rescaled_copy_predicts_the_same_with_a_median_margin_of_one() -> None:
@@ -88,16 +136,3 @@ def test_a_rescaled_copy_predicts_the_same_with_a_median_margin_of_one() -> None
     assert torch.equal(logits.argmax(1), labels)
     assert classification_margin(logits, labels).abs().median() == pytest.approx(1)
     assert not copies["rescaled"].training
-
-
-def test_the_copy_through_a_quantisation_has_a_gradient_where_the_model_has_none() -> None:
-    model = network(Quantisation())
-    with torch.no_grad():
-        labels = model(images()).argmax(1)
-        copy = differentiable_copies(model, images(), labels)["straight-through"]
-        assert torch.equal(copy(images()).argmax(1), labels)
-    _, none = input_gradient(model, images(), labels, cross_entropy)
-    _, found = input_gradient(copy, images(), labels, cross_entropy)
-    assert not none.any()
-    assert found.flatten(1).any(1).all()
-    assert isinstance(model[0], Quantisation)  # the model itself is not changed

@@ -83,7 +83,14 @@ def write_battery(path: Path, attacks: Mapping[str, Resisting], *, seed: int = 0
         )
     )
     alarms = [alarm("zero gradients", goes_off=seed == 1), alarm("one step beats many", goes_off=False)]
-    ball = {"norm": BALL[0], "epsilon": BALL[1], "attacks": AUDIT, "escalation": {"more": MORE}}
+    ball = {
+        "norm": BALL[0],
+        "epsilon": BALL[1],
+        "attacks": AUDIT,
+        "escalation": {"more": MORE},
+        "without_gradients": {},
+    }
+    ball["noise"] = AUDIT["noise"]
     write_measurement(path, measured, {"notes": {"alarms": alarms, "ball": ball}})
 
 
@@ -149,7 +156,7 @@ def test_every_attack_of_the_ball_on_the_model_and_seed_is_read_and_no_other(fil
     }
     assert images(case.smaller) == {0.1: [*range(8)], 0.2: [*range(6)]}
     assert [alarm["name"] for alarm in case.alarms] == ["zero gradients", "one step beats many"]
-    assert (case.own, case.constant) == ("pgd", True)  # every clean prediction is right, and class 0
+    assert (case.own, case.one_class) == ("pgd", 1.0)  # every clean prediction is right, and class 0
 
 
 def test_the_tables_measures_are_cut_to_the_audits_images(files: AttackFiles) -> None:
@@ -199,7 +206,7 @@ def test_a_misclassified_image_resists_nothing_whatever_an_example_is_taken_for(
     assert len(case.resisted.columns) == 5
     assert all(resisting == clean for resisting in images(case.resisted).values())
     assert images(case.smaller)[0.2] == [0, 1, 2, 4]
-    assert not case.constant
+    assert case.one_class is None
 
 
 def test_a_measure_of_fewer_images_leaves_the_worst_case_of_these(files: AttackFiles) -> None:

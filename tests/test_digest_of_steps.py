@@ -295,6 +295,8 @@ def add_measures(declared: Declarations) -> None:
         {"name": "legacy_fgsm", "steps": 20},
         {"name": "legacy_deepfool", "steps": 2},
         {"name": "legacy_carlini_wagner", "max_iterations": 2},
+        {"name": "rays", "epsilon": 0.1, "queries": 5},
+        {"name": "hop_skip_jump", "epsilon": 0.1, "steps": 1, "samples": 100},
     ]
     in_colour = {f"seen{number}": {"attack": attack, **SMALL} for number, attack in enumerate(PERCEPTUAL)}
     seen_by = {"name": "lagrangian_perceptual", "steps": 1, "features": SEEN, "form": "corrected"}

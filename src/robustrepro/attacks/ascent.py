@@ -116,6 +116,9 @@ def declared_ascent(spec: AscentAttack, box: Box, training_loss: PerExampleLoss 
 def input_gradient(model: nn.Module, points: Tensor, labels: Tensor, loss: PerExampleLoss) -> tuple[Tensor, Tensor]:
     """Return the logits and the gradient of each example's loss with respect to its own input.
 
+    Where the model's answer does not hang together with the input, as behind a ``detach`` or with labels for logits,
+    the gradient is zero: an attack that follows it stays where it is, and the audit's alarm goes off.
+
     Parameters
     ----------
     model
@@ -141,8 +144,10 @@ def input_gradient(model: nn.Module, points: Tensor, labels: Tensor, loss: PerEx
         if losses.shape != labels.shape:
             expected = f"({len(labels)},), one loss per example"
             raise ValueError(f"the attack's loss returned shape {tuple(losses.shape)}; expected {expected}")
-        (gradient,) = torch.autograd.grad(losses.sum(), variable)
-    return logits.detach(), gradient
+        gradient = None
+        if losses.requires_grad:
+            (gradient,) = torch.autograd.grad(losses.sum(), variable, allow_unused=True)
+    return logits.detach(), torch.zeros_like(points) if gradient is None else gradient
 
 
 @contextmanager

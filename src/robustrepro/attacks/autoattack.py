@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyautoattack  # type: ignore[import-untyped]
 import torch
+import torch.nn.functional as F  # noqa: N812 (its usual name)
 from torch import Tensor, nn
 
 from robustrepro.attacks.active_set import Progress
-from robustrepro.attacks.losses import classification_margin
-from robustrepro.attacks.norms import NORMS
 from robustrepro.attacks.outcome import AttackOutcome
-from robustrepro.attacks.subject import Subject, on_device, require_finite
+from robustrepro.attacks.recorded import global_state_kept, record
+from robustrepro.attacks.subject import Subject, on_device
 from robustrepro.attacks.threat_models import ThreatModel
 from robustrepro.errors import UserError
 from robustrepro.precision import true_float32
@@ -25,6 +22,8 @@ from robustrepro.spec.attacks import AutoAttack
 
 ROOM = 1.01
 """How many ε the library's range goes beyond the images' own, where nothing is clipped: rounding shall not matter."""
+TILES = AutoAttack.LEAST_HEIGHT
+"""How many tiles Square lays along the height."""
 LIBRARY_NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 
 # Without a handler of its own, logging would print the library's warnings; whoever sets logging up still gets them.
@@ -35,33 +34,62 @@ logging.getLogger("auto-attack").addHandler(logging.NullHandler())
 class _Scale:
     """How the library sees an image: it moves pixels in [0, 1] alone, which stand for ``low`` + ``width`` · pixel.
 
-    Where nothing is clipped, this is so wide that no point of a ball comes near its ends.
+    Where nothing is clipped, this is so wide that no point of a ball comes near its ends. Below and to the right it
+    sees as many grey ``rows`` and ``columns``, which the model does not.
     """
 
     low: float
     width: float
+    rows: int = 0
+    columns: int = 0
 
     @classmethod
-    def of(cls, subject: Subject, epsilon: float) -> _Scale:
+    def of(cls, subject: Subject, spec: AutoAttack) -> _Scale:
         """Return the scale of the subject's images for a ball: no pixel moves by more than ε, whatever the norm."""
+        rows, columns = (0, 0) if spec.norm == "linf" else _room_for_tiles(*subject.inputs.shape[2:])
         if subject.box is not None:
-            return cls(subject.box[0], subject.box[1] - subject.box[0])
+            return cls(subject.box[0], subject.box[1] - subject.box[0], rows, columns)
         low, high = (float(end) for end in subject.inputs.aminmax())
-        room = ROOM * epsilon
-        return cls(low - room, high - low + 2 * room)
+        room = ROOM * spec.epsilon
+        return cls(low - room, high - low + 2 * room, rows, columns)
 
     def seen(self, images: Tensor) -> Tensor:
         """Return images as the library sees them."""
-        return images if self.is_plain else (images - self.low) / self.width
+        return (
+            images
+            if self.is_plain
+            else F.pad((images - self.low) / self.width, (0, self.columns, 0, self.rows), value=0.5)
+        )
 
     def meant(self, seen: Tensor) -> Tensor:
         """Return the images that it means."""
-        return seen if self.is_plain else self.low + self.width * seen
+        if self.is_plain:
+            return seen
+        height, width = (side - more for side, more in zip(seen.shape[2:], (self.rows, self.columns), strict=True))
+        return self.low + self.width * seen[:, :, :height, :width]
 
     @property
     def is_plain(self) -> bool:
         """Whether the library sees the images as they are."""
-        return (self.low, self.width) == (0.0, 1.0)
+        return self == _Scale(0.0, 1.0)
+
+
+def _room_for_tiles(height: int, width: int) -> tuple[int, int]:
+    """Return the fewest rows and columns that images need more, so that the first tiles of Square lie inside them.
+
+    On ℓ2 and ℓ1 the library begins with tiles of a fifth of the height, behind a margin. For some sizes, such as 14 and
+    24, the last of them reach beyond the image, on which it fails.
+    """
+
+    def fit(rows: int, columns: int) -> bool:
+        tile = (height + rows) // TILES
+        if tile == 1:  # such tiles are left out where they would lie outside
+            return True
+        margin = (height + rows - TILES * tile) // 2
+        return all(margin + side // tile * tile <= side for side in (height + rows, width + columns))
+
+    sizes = ((rows, more - rows) for more in range(height + width) for rows in range(more + 1))
+    return next((size for size in sizes if fit(*size)), (0, 0))
 
 
 class _CountedModel(nn.Module):
@@ -76,6 +104,10 @@ class _CountedModel(nn.Module):
         """Return the logits, and count."""
         self.rows += len(points)
         logits: Tensor = self.subject.model(on_device(self.scale.meant(points), self.subject.device))
+        logits = logits.to(points.dtype)
+        if points.requires_grad and not logits.requires_grad:
+            # The library asks for a gradient whatever the model; one behind a `detach` has none, which is zero.
+            logits = logits + 0 * points.flatten(1).sum(1, keepdim=True)
         return logits
 
 
@@ -116,10 +148,11 @@ def autoattack(subject: Subject, spec: AutoAttack, outcome: AttackOutcome, progr
         progress(len(outcome.label) - len(standing))
     if len(standing) == 0:
         return
-    scale = _Scale.of(subject, spec.epsilon)
+    classes = _classes(subject, spec)
+    scale = _Scale.of(subject, spec)
     counted, threat = _CountedModel(subject, scale), ThreatModel(spec.norm, spec.epsilon, subject.box)
-    ensemble = _ensemble(counted, subject, spec)
-    with true_float32(), _global_state_kept():
+    ensemble = _ensemble(counted, subject, spec, classes)
+    with true_float32(), global_state_kept():
         for number, attack in enumerate(tuple(ensemble.attacks_to_run)):
             ensemble.attacks_to_run = [attack]
             images, labels = subject.inputs[standing.to(subject.inputs.device)].cpu(), subject.labels[standing]
@@ -133,7 +166,8 @@ def autoattack(subject: Subject, spec: AutoAttack, outcome: AttackOutcome, progr
             outcome.queries[standing] += round(counted.rows / len(standing))
             threat.check(returned, images, f"{spec.name} ({attack})")
             broken = torch.zeros_like(moved)
-            broken[moved] = _record(subject, outcome, standing[moved], returned[moved], images[moved], number)
+            found_there = (standing[moved], returned[moved], images[moved])
+            broken[moved] = record(subject, outcome, *found_there, attack=spec.name, number=number)
             standing = standing[~broken]
             if progress is not None:
                 progress(int(broken.sum()))
@@ -143,8 +177,8 @@ def autoattack(subject: Subject, spec: AutoAttack, outcome: AttackOutcome, progr
         progress(len(standing))
 
 
-def _ensemble(counted: _CountedModel, subject: Subject, spec: AutoAttack) -> pyautoattack.AutoAttack:
-    """Return the library's ensemble, set up for the model at hand, or say why it cannot attack it."""
+def _classes(subject: Subject, spec: AutoAttack) -> int:
+    """Return how many classes the model has, or say why the library cannot attack it."""
     shape = tuple(subject.inputs.shape[1:])
     if len(shape) != 3:
         raise UserError(f"attack '{spec.name}' needs images; found shape {shape}")
@@ -154,13 +188,18 @@ def _ensemble(counted: _CountedModel, subject: Subject, spec: AutoAttack) -> pya
             f"{shape}"
         )
     with torch.no_grad():
-        classes = subject.model(subject.images(torch.tensor([0]))).shape[1]
+        classes = int(subject.model(subject.images(torch.tensor([0]))).shape[1])
     if classes < spec.FEWEST_CLASSES:
         needed = f"attack '{spec.name}' needs a model with at least {spec.FEWEST_CLASSES} classes"
         raise UserError(
             f"{needed}, for its targeted DLR loss; this one has {classes}. Use 'pgd' with restarts and the loss "
             "'margin' instead"
         )
+    return classes
+
+
+def _ensemble(counted: _CountedModel, subject: Subject, spec: AutoAttack, classes: int) -> pyautoattack.AutoAttack:
+    """Return the library's ensemble, set up for the model at hand."""
     ensemble = pyautoattack.AutoAttack(
         counted,
         norm=LIBRARY_NORMS[spec.norm],
@@ -177,34 +216,3 @@ def _ensemble(counted: _CountedModel, subject: Subject, spec: AutoAttack) -> pya
     for targeted in (ensemble.fab, ensemble.apgd_targeted):
         targeted.n_target_classes = min(targeted.n_target_classes, classes - 1)
     return ensemble
-
-
-def _record(
-    subject: Subject, outcome: AttackOutcome, positions: Tensor, points: Tensor, images: Tensor, number: int
-) -> Tensor:
-    """Classify the points again, write down those that the model errs on, and return which these are."""
-    with torch.no_grad():
-        batches = torch.split(points, subject.batch_size)
-        logits = torch.cat([subject.model(on_device(batch, subject.device)).cpu() for batch in batches])
-    require_finite(logits, "under attack 'autoattack'")
-    outcome.queries[positions] += 1
-    broken = logits.argmax(1) != outcome.label[positions]
-    hit, difference = positions[broken], (points.double() - images.double())[broken]
-    outcome.prediction[hit] = logits.argmax(1)[broken]
-    outcome.margin[hit] = classification_margin(logits, outcome.label[positions])[broken]
-    outcome.linf[hit], outcome.l2[hit] = NORMS["linf"].length(difference), NORMS["l2"].length(difference)
-    outcome.restart[hit] = number
-    if outcome.adversarial is not None:
-        outcome.adversarial[hit] = points[broken]
-    return broken
-
-
-@contextmanager
-def _global_state_kept() -> Iterator[None]:
-    """Restore, after the block, PyTorch's random state and the tracer, both of which the library sets."""
-    tracer = sys.gettrace()
-    try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            yield
-    finally:
-        sys.settrace(tracer)

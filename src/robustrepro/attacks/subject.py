@@ -68,7 +68,7 @@ class Subject:
             for positions in self.batches():
                 logits = self.model(self.images(positions))
                 self._require_sound(logits, len(positions))
-                answers.append(logits.cpu())
+                answers.append(logits.to(self.inputs.dtype).cpu())
         return torch.cat(answers)
 
     def classify_with_gradient(self, loss: PerExampleLoss) -> tuple[Tensor, Tensor]:
@@ -128,7 +128,8 @@ def subject_of(
         return copied.to(memory_format=torch.channels_last) if inputs.ndim == 4 else copied
 
     copies = {name: working(other) for name, other in others.items()}
-    inputs = inputs.detach().to(precision)
+    # The libraries of attacks cannot take views with the dimensions in another order.
+    inputs = inputs.detach().to(precision).contiguous()
     return Subject(working(model), inputs, labels.cpu(), indices.cpu(), box, device, batch_size, seed, copies)
 
 

@@ -1,11 +1,13 @@
 """Alarms: what goes off when an attack, rather than the model, is to blame for a high accuracy.
 
-They accuse the attack and decide nothing: a truly robust model on quantised inputs triggers three of them.
+They accuse the attack and decide nothing: a truly robust model on quantised inputs triggers three of them. What still
+goes off after stronger attacks leaves the question open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,11 +15,27 @@ import torch
 from torch import Tensor, nn
 
 from robustrepro.attacks.ascent import input_gradient
+from robustrepro.attacks.losses import margin
 from robustrepro.losses import cross_entropy
 from robustrepro.precision import true_float32
 
+ZERO_GRADIENTS = "zero gradients"
+WRONG_GRADIENTS = "wrong gradients"
+ONE_STEP = "one step beats many"
+NOISE = "noise beats gradients"
+BEYOND_REASON = "robust beyond reason"
+
 MOST_ZERO_GRADIENTS = 0.01
 """A share above this is an alarm. A network that trains has none at all in float32 unless its logits are large."""
+MOST_WRONG_GRADIENTS = 0.1
+"""A share above this is an alarm: near a kink of a rectifier a few images may differ."""
+
+DISAGREEMENT = 0.1
+"""How far, relative to the larger, a derivative may be from that by differences."""
+DIRECTIONS = 5
+"""Random directions per image along which derivatives are checked; their median counts."""
+STEP = {torch.float64: 1e-6, torch.float32: 1e-2}
+"""Steps of the differences, in units of the pixel range."""
 
 
 @dataclass(frozen=True)
@@ -32,26 +50,34 @@ class Alarm:
         The alarm goes off where the value is above the bound; both are shares of the images.
     says
         What is compared, in words.
+    after
+        The value after everything that the alarms have added; None where no alarm went off.
     """
 
     name: str
     value: float
     bound: float
     says: str
+    after: float | None = None
 
     @property
     def goes_off(self) -> bool:
         """Whether the value is above the bound."""
         return self.value > self.bound
 
+    @property
+    def still_goes_off(self) -> bool:
+        """Whether it went off, and what was added has not silenced it."""
+        return self.goes_off and (self.after is None or self.after > self.bound)
+
     def as_data(self) -> dict[str, Any]:
         """Return the alarm as plain data."""
-        return {**asdict(self), "goes_off": self.goes_off}
+        return {**asdict(self), "goes_off": self.goes_off, "still_goes_off": self.still_goes_off}
 
 
 @true_float32()
-def zero_gradient_share(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = 256) -> float:
-    """Return the share of images whose cross-entropy has a gradient of exactly zero in float32.
+def has_no_gradient(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = 256) -> Tensor:
+    """Return which images' cross-entropy has a gradient of exactly zero in float32, bool on the CPU, shape (N,).
 
     Parameters
     ----------
@@ -62,15 +88,74 @@ def zero_gradient_share(model: nn.Module, images: Tensor, labels: Tensor, batch_
     batch_size
         Most images at once.
     """
-    zero = 0
-    for batch, batch_labels in zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True):
+    zero = []
+    for batch, batch_labels in _batches(images, labels, batch_size):
         _, gradient = input_gradient(model, batch, batch_labels, cross_entropy)
-        zero += int((gradient.flatten(1) == 0).all(1).sum())
-    return zero / len(labels)
+        zero.append((gradient.flatten(1) == 0).all(1).cpu())
+    return torch.cat(zero)
+
+
+@true_float32()
+def wrong_gradient_share(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = 256) -> float:
+    """Return the share of images where differences contradict the gradient of the margin.
+
+    Along random signs the derivative that the gradient claims is set beside a central difference; an image counts where
+    the median of their relative differences is large. Both are in float64, or in float32 where the model has no other.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode.
+    images, labels
+        Shapes (N, ...) and (N,), on the model's device, N ≥ 1.
+    batch_size
+        Most images at once.
+    """
+    model, precision = _in_float64(model, images[:1])
+    step, wrong = STEP[precision], 0
+    generator = torch.Generator().manual_seed(0)
+    for batch, batch_labels in _batches(images.to(precision), labels, batch_size):
+        _, gradient = input_gradient(model, batch, batch_labels, margin)
+        apart = []
+        for _ in range(DIRECTIONS):
+            bits = torch.randint(0, 2, batch.shape, generator=generator)
+            direction = (bits * 2 - 1).to(batch)
+            with torch.no_grad():
+                there, back = (
+                    margin(model(batch + sign * step * direction).to(precision), batch_labels) for sign in (1, -1)
+                )
+            found = (there - back) / (2 * step)
+            claimed = (gradient * direction).flatten(1).sum(1)
+            larger = torch.maximum(found.abs(), claimed.abs()).clamp_min(torch.finfo(precision).tiny)
+            apart.append((found - claimed).abs() / larger)
+        wrong += int((torch.stack(apart).median(0).values > DISAGREEMENT).sum())
+    return wrong / len(labels)
+
+
+def _in_float64(model: nn.Module, images: Tensor) -> tuple[nn.Module, torch.dtype]:
+    """Return a copy in float64 and that precision; the model itself and float32 where it computes in no other."""
+    try:
+        wide = copy.deepcopy(model).double()
+        with torch.no_grad():
+            if wide(images.double()).dtype == torch.float64:
+                return wide, torch.float64
+    except RuntimeError:  # as of a line that makes a tensor of another precision
+        pass
+    return copy.deepcopy(model).float(), torch.float32
+
+
+def _batches(images: Tensor, labels: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    return zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True)
 
 
 def alarms(
-    accuracy: Mapping[str, float], *, zero_gradients: float, noise: float, far: float, largest_class: float
+    accuracy: Mapping[str, float],
+    *,
+    zero_gradients: float,
+    wrong_gradients: float,
+    noise: float,
+    far: float,
+    largest_class: float,
 ) -> list[Alarm]:
     """Return every alarm, whether it goes off or not.
 
@@ -80,6 +165,8 @@ def alarms(
         Share of images that resist, by attack; ``fgsm`` and ``pgd``, both on the cross-entropy, are compared.
     zero_gradients
         Share of the correctly classified images without a gradient.
+    wrong_gradients
+        Share of them whose gradient is contradicted by differences.
     noise
         Share that resists uniform noise.
     far
@@ -87,9 +174,13 @@ def alarms(
     largest_class
         Share of the most frequent class: no classifier resists more often there.
     """
+    grey = "accuracy where every image can be made the same grey"
     return [
-        Alarm("zero gradients", zero_gradients, MOST_ZERO_GRADIENTS, "share of images without any gradient"),
-        Alarm("one step beats many", accuracy["pgd"], accuracy["fgsm"], "accuracy under PGD against that under FGSM"),
-        Alarm("noise beats gradients", accuracy["pgd"], noise, "accuracy under PGD against that under uniform noise"),
-        Alarm("robust beyond reason", far, largest_class, "accuracy where every image can be made the same grey"),
+        Alarm(ZERO_GRADIENTS, zero_gradients, MOST_ZERO_GRADIENTS, "share of images without any gradient"),
+        Alarm(
+            WRONG_GRADIENTS, wrong_gradients, MOST_WRONG_GRADIENTS, "share of images where differences contradict it"
+        ),
+        Alarm(ONE_STEP, accuracy["pgd"], accuracy["fgsm"], "accuracy under PGD against that under FGSM"),
+        Alarm(NOISE, accuracy["pgd"], noise, "accuracy under PGD against that under uniform noise"),
+        Alarm(BEYOND_REASON, far, largest_class, grey),
     ]

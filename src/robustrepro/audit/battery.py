@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +14,29 @@ from robustrepro.attacks.curve import measure_curve
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.subject import on_device, predictions
 from robustrepro.attacks.threat_models import Box
-from robustrepro.audit.alarms import Alarm, alarms, zero_gradient_share
+from robustrepro.audit.added import UNIFORM_NOISE
+from robustrepro.audit.alarms import (
+    BEYOND_REASON,
+    NOISE,
+    ONE_STEP,
+    WRONG_GRADIENTS,
+    ZERO_GRADIENTS,
+    Alarm,
+    alarms,
+    has_no_gradient,
+    wrong_gradient_share,
+)
 from robustrepro.audit.copies import differentiable_copies
+from robustrepro.audit.distilled import distilled
 from robustrepro.precision import true_float32
 from robustrepro.spec.attacks import AscentAttack, BallAttack, GradientAttack, Pgd
 from robustrepro.spec.audit import AuditBall
 
 IMAGES = 4
 """The dimensions of a batch of images: (N, channels, height, width)."""
+MOST_PROBED = 256
+"""How many images tell what of a model lets no gradient pass."""
+RESCALED, DISTILLED = "rescaled", "distilled"
 
 
 @dataclass
@@ -43,13 +58,17 @@ class BallOutcome:
     smaller: dict[float, Tensor] = field(default_factory=dict)
     alarms: list[Alarm] = field(default_factory=list)
 
-    def resisted(self, labels: Tensor) -> Tensor:
-        """Return which images no attack has broken so far, bool, shape (N,)."""
-        return torch.stack([prediction == labels for prediction in self.predictions.values()]).all(0)
+    def resisted(self, labels: Tensor, *, without: str | None = None) -> Tensor:
+        """Return which images no attack has broken so far, bool, shape (N,); one attack may be left out."""
+        counted = [prediction for name, prediction in self.predictions.items() if name != without]
+        return torch.stack([prediction == labels for prediction in counted]).all(0)
 
 
 class Battery:
     """The attacks of an audit on one model and one set of images.
+
+    An image counts as broken by an attack where the model, as it is and in its own precision, errs on the point that
+    the attack returns: what fools a copy in float64 alone breaks nothing.
 
     Parameters
     ----------
@@ -61,25 +80,40 @@ class Battery:
         The seed that the user sees, of the attacks' random starts.
     box
         Range of valid pixels; None where nothing is clipped.
+    progress
+        Called with the name of each attack before it is run.
     """
 
-    def __init__(self, model: nn.Module, images: Tensor, labels: Tensor, *, seed: int, box: Box) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        seed: int,
+        box: Box,
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
         self.model, self.images, self.labels = model, images, labels
         self.seed, self.box = seed, box
         self.indices = torch.arange(len(labels))
         self.device = next((weight.device for weight in model.parameters()), images.device)
         self.clean = predictions(model, images, self.device)
         self._of_images = images.ndim == IMAGES
+        self._progress = progress
 
     @true_float32()
     def run(self, ball: AuditBall) -> BallOutcome:
         """Run every attack of the ball, and more when an alarm goes off."""
         outcome = BallOutcome()
         for name, attack in _library_last(ball.attacks):
-            outcome.predictions[name] = self._attacked(attack, outcome)
-        outcome.alarms = self._alarms(ball, outcome)
+            outcome.predictions[name] = self._attacked(name, attack, outcome)
+        correct = (self.clean == self.labels).nonzero().flatten()
+        if len(correct):
+            outcome.predictions[UNIFORM_NOISE] = self._attacked(UNIFORM_NOISE, ball.noise, outcome)
+            outcome.alarms = self._alarms(ball, outcome, correct)
         if any(alarm.goes_off for alarm in outcome.alarms):
-            self._escalate(ball.escalation, outcome)
+            self._escalate(ball, outcome, correct[:MOST_PROBED])
         curve = measure_curve(
             self.model, self.images, self.labels, self.indices, ball.smaller, seed=self.seed, box=self.box
         )
@@ -87,8 +121,10 @@ class Battery:
             outcome.smaller[epsilon] = curve.prediction[curve.epsilon == epsilon]
         return outcome
 
-    def _attacked(self, attack: BallAttack, outcome: BallOutcome) -> Tensor:
-        """Return the predictions under an attack."""
+    def _attacked(self, name: str, attack: BallAttack, outcome: BallOutcome) -> Tensor:
+        """Return the predictions under an attack, int64, shape (N,)."""
+        if self._progress is not None:
+            self._progress(name)
         remaining = self.indices
         prediction = self.clean.clone()
         if not isinstance(attack, AscentAttack):
@@ -98,21 +134,30 @@ class Battery:
             remaining = resisted.nonzero().flatten()
         if len(remaining):
             images, labels = self.images[remaining], self.labels[remaining]
-            attacked = measure(self.model, images, labels, remaining, attack, seed=self.seed, box=self.box)
-            prediction[remaining] = attacked.prediction
+            attacked = measure(
+                self.model, images, labels, remaining, attack, seed=self.seed, box=self.box, keep_adversarial=True
+            )
+            assert attacked.adversarial is not None
+            prediction[remaining] = self._under(attacked.adversarial, remaining)
         return prediction
 
-    def _alarms(self, ball: AuditBall, outcome: BallOutcome) -> list[Alarm]:
-        correct = (self.clean == self.labels).nonzero().flatten()
-        if not len(correct):
-            return []
-        images = on_device(self.images[correct], self.device)
+    def _under(self, points: Tensor, positions: Tensor) -> Tensor:
+        """Return the model's predictions at some images' points; a misclassified image stays misclassified."""
+        found = predictions(self.model, points.to(self.images.dtype), self.device)
+        clean = self.clean[positions]
+        return torch.where(clean == self.labels[positions], found, clean)
+
+    def _alarms(self, ball: AuditBall, outcome: BallOutcome, correct: Tensor) -> list[Alarm]:
+        images, labels = on_device(self.images[correct], self.device), self.labels[correct].to(self.device)
         return alarms(
             {name: self._accuracy(outcome.predictions[name]) for name in ("fgsm", "pgd")},
-            zero_gradients=zero_gradient_share(self.model, images, self.labels[correct].to(self.device)),
-            noise=self._accuracy(self._attacked(ball.noise, outcome)),
+            zero_gradients=float(has_no_gradient(self.model, images, labels).double().mean()),
+            wrong_gradients=wrong_gradient_share(self.model, images, labels),
+            noise=self._accuracy(outcome.predictions[UNIFORM_NOISE]),
             # Points of the plane have no range, so no ε within which all of them can be made the same.
-            far=self._accuracy(self._attacked(self._pgd_across_the_box(ball), outcome)) if self._of_images else 0.0,
+            far=self._accuracy(self._attacked("far", self._pgd_across_the_box(ball), outcome))
+            if self._of_images
+            else 0.0,
             largest_class=float(self.labels.bincount().max()) / len(self.labels),
         )
 
@@ -129,25 +174,86 @@ class Battery:
         reach = {"linf": grey, "l2": grey * math.sqrt(features), "l1": grey * features}[ball.norm]
         return pgd.model_copy(update={"epsilon": reach, "step_size": pgd.step_size * reach / ball.epsilon})
 
-    def _escalate(self, attacks: Mapping[str, BallAttack], outcome: BallOutcome) -> None:
-        """Add stronger attacks on the model, and the examples of its differentiable copies."""
-        correct = (self.clean == self.labels).nonzero().flatten()[:256]
-        images = on_device(self.images[correct], self.device)
-        copies = differentiable_copies(self.model, images, self.labels[correct].to(self.device))
-        for name, attack in _library_last(attacks):
+    def _escalate(self, ball: AuditBall, outcome: BallOutcome, probed: Tensor) -> None:
+        """Add stronger attacks and the examples of differentiable copies; where that is not enough, those by labels.
+
+        Parameters
+        ----------
+        probed
+            Positions of correctly classified images, from which the copies are made.
+        """
+        images, labels = on_device(self.images[probed], self.device), self.labels[probed].to(self.device)
+        copies = differentiable_copies(self.model, images, labels)
+        self._add_examples_of(copies, ball.escalation, outcome)
+        for name, attack in _library_last(ball.escalation):
+            outcome.predictions[name] = self._attacked(name, attack, outcome)
+        outcome.alarms = self._alarms_after(ball, outcome, copies)
+        if not ball.without_gradients or not any(alarm.still_goes_off for alarm in outcome.alarms):
+            return
+        network = distilled(self.model, self.images, epsilon=ball.epsilon, norm=ball.norm, box=self.box, seed=self.seed)
+        if network is not None:
+            copies[DISTILLED] = network
+            self._add_examples_of({DISTILLED: network}, ball.escalation, outcome)
+        for name, attack in ball.without_gradients.items():
+            outcome.predictions[name] = self._attacked(name, attack, outcome)
+        outcome.alarms = self._alarms_after(ball, outcome, copies)
+
+    def _add_examples_of(
+        self, copies: Mapping[str, nn.Module], attacks: Mapping[str, BallAttack], outcome: BallOutcome
+    ) -> None:
+        """Try what gradient attacks make for copies of the model on the model itself."""
+        for name, attack in attacks.items():
             if isinstance(attack, GradientAttack):
-                once = attack.model_copy(update={"restarts": 1} if "restarts" in type(attack).model_fields else {})
                 for kind, copied in copies.items():
-                    points = craft(copied, self.images, self.labels, self.indices, once, seed=self.seed, box=self.box)
-                    prediction = predictions(self.model, points, self.device)
-                    # A misclassified image does not become robust by an example that happens to be classified right.
-                    outcome.predictions[f"{name}, {kind} copy"] = torch.where(
-                        self.clean == self.labels, prediction, self.clean
-                    )
-            outcome.predictions[name] = self._attacked(attack, outcome)
+                    outcome.predictions[f"{name}, {kind} copy"] = self._of_copy(f"{name}, {kind} copy", copied, attack)
+
+    def _of_copy(self, name: str, copied: nn.Module, attack: GradientAttack) -> Tensor:
+        """Return the model's predictions at the points that an attack makes for a copy of it."""
+        if self._progress is not None:
+            self._progress(name)
+        once = attack.model_copy(update={"restarts": 1} if "restarts" in type(attack).model_fields else {})
+        points = craft(copied, self.images, self.labels, self.indices, once, seed=self.seed, box=self.box)
+        return self._under(points, self.indices)
+
+    def _alarms_after(self, ball: AuditBall, outcome: BallOutcome, copies: Mapping[str, nn.Module]) -> list[Alarm]:
+        """Return the alarms with what is left of them after everything that they have added."""
+        resisting = outcome.resisted(self.labels)
+        after = {
+            ZERO_GRADIENTS: self._still_without_gradient(resisting, copies),
+            # Nothing but a copy that replaces what is wrong speaks against wrong gradients.
+            WRONG_GRADIENTS: 0.0 if copies.keys() - {RESCALED, DISTILLED} else float("inf"),
+            ONE_STEP: self._share(outcome.resisted(self.labels, without="fgsm")),
+            NOISE: self._share(outcome.resisted(self.labels, without=UNIFORM_NOISE)),
+            BEYOND_REASON: self._share(self._resists_far_examples(ball, copies)) if self._of_images else 0.0,
+        }
+        return [replace(alarm, after=min(after[alarm.name], alarm.value)) for alarm in outcome.alarms]
+
+    def _still_without_gradient(self, resisting: Tensor, copies: Mapping[str, nn.Module]) -> float:
+        """Return the share of all images that resist with a gradient neither on the model nor on a faithful copy."""
+        chosen = resisting.nonzero().flatten()
+        if not len(chosen):
+            return 0.0
+        images, labels = on_device(self.images[chosen], self.device), self.labels[chosen].to(self.device)
+        faithful = [self.model, *(copied for kind, copied in copies.items() if kind != DISTILLED)]
+        nothing = torch.stack([has_no_gradient(each, images, labels) for each in faithful]).all(0)
+        return int(nothing.sum()) / len(self.labels)
+
+    def _resists_far_examples(self, ball: AuditBall, copies: Mapping[str, nn.Module]) -> Tensor:
+        """Return which images resist what PGD makes for every copy where all can be made the same, bool, shape (N,)."""
+        far = self._pgd_across_the_box(ball)
+        found = [
+            self._of_copy(f"far, {kind} copy", copied, far.model_copy(update={"loss": loss}))
+            for kind, copied in copies.items()
+            for loss in ("margin", "log_odds")
+        ]
+        return torch.stack([prediction == self.labels for prediction in found]).all(0)
 
     def _accuracy(self, prediction: Tensor) -> float:
-        return float((prediction == self.labels).double().mean())
+        return self._share(prediction == self.labels)
+
+    @staticmethod
+    def _share(which: Tensor) -> float:
+        return float(which.double().mean())
 
 
 def _library_last(attacks: Mapping[str, BallAttack]) -> list[tuple[str, BallAttack]]:

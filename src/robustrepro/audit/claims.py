@@ -98,13 +98,17 @@ def judge_survival(
     values
         The claim's cells that are computed from others, each behind those that it is computed from.
     """
-    constant = {cell: sum(case.constant for case in cases.values()) for cell, cases in worst_cases.items()}
+    constant = {
+        cell: [case.one_class for case in cases.values() if case.one_class] for cell, cases in worst_cases.items()
+    }
     if any(constant.values()):
         named = ", ".join(
-            f"{cell} in {count} of {len(worst_cases[cell])} seeds" for cell, count in constant.items() if count
+            f"{cell} in {len(shares)} of {len(worst_cases[cell])} seeds" for cell, shares in constant.items() if shares
         )
+        least = min(share for shares in constant.values() for share in shares)
         verdict = Verdict.VACUOUS.indicative if differs else Verdict.VACUOUS
-        return Survival(verdict, f"one class for all images: {named}")
+        images = "all images" if least == 1 else f"{100 * least:.0f}% of the images or more"
+        return Survival(verdict, f"one class for {images}: {named}")
 
     def judged(accuracy: Accuracy) -> Judgement:
         return judge_claim(conditions, with_accuracies(tables, worst_cases, accuracy).recomputed(values), differs)
@@ -113,6 +117,12 @@ def judge_survival(
     if final.verdict is Verdict.NOT_MEASURED:
         return Survival(final.verdict, final.why)
     all_cases = [case for cases in worst_cases.values() for case in cases.values()]
+    ringing = [cell for cell, cases in worst_cases.items() if any(case.rings for case in cases.values())]
+    if ringing:
+        at_zero = judged(lambda case: 0.0 if case.rings else case.accuracy())
+        if at_zero.verdict is not final.verdict:
+            verdict = Verdict.INCONCLUSIVE.indicative if differs else Verdict.INCONCLUSIVE
+            return Survival(verdict, _hidden(ringing, worst_cases), final.conditions)
     return Survival(
         final.verdict.of_audit,
         final.why,
@@ -120,6 +130,18 @@ def judge_survival(
         _taken_down(all_cases, final, judged),
         _at_smaller(all_cases, judged),
     )
+
+
+def _hidden(ringing: Sequence[Cell], worst_cases: WorstCases) -> str:
+    """Return why a claim is undecided some of whose models nothing could attack in earnest."""
+
+    def of_cell(cell: Cell) -> str:
+        cases = worst_cases[cell].values()
+        names = dict.fromkeys(alarm["name"] for case in cases for alarm in case.alarms if alarm.get("still_goes_off"))
+        return f"{cell} ({', '.join(names)})"
+
+    named = "; ".join(map(of_cell, ringing))
+    return f"alarms still go off after every attack, so that the truth lies between 0 and what was measured: {named}"
 
 
 def with_accuracies(tables: TableCells, worst_cases: WorstCases, accuracy: Accuracy) -> TableCells:

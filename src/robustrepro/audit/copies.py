@@ -7,26 +7,10 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from robustrepro.attacks.ascent import weights_frozen
 from robustrepro.attacks.losses import classification_margin
+from robustrepro.audit.functions import Found, Replaced, Replacement, suspects_of
 from robustrepro.precision import true_float32
-
-
-class StraightThrough(nn.Module):
-    """A layer whose output is kept, but whose derivative is replaced by that of the identity.
-
-    References
-    ----------
-    Athalye, Carlini & Wagner, "Obfuscated Gradients Give a False Sense of Security", 2018, Section 4.1 (BPDA).
-    """
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the layer's output."""
-        output: Tensor = inputs + (self.layer(inputs) - inputs).detach()
-        return output
 
 
 class Rescaled(nn.Module):
@@ -51,54 +35,86 @@ def differentiable_copies(model: nn.Module, images: Tensor, labels: Tensor) -> d
         In evaluation mode.
     images, labels
         Some correctly classified images of shape (N, ...), on the model's device: they tell how large its margins are
-        and which of its layers let no gradient pass.
+        and what of it lets no gradient pass.
 
     Returns
     -------
-    By name: ``rescaled``, where the median margin is 1; and, where there are layers that let no gradient pass (a
-    quantisation, say), ``straight-through``, rescaled too, in which their derivative is that of the identity.
+    By name: ``rescaled``, where the median margin is 1; and, where a layer or a function lets no gradient pass, or one
+    that differences contradict, ``straight-through``, ``left-out`` and ``smoothed`` (see
+    `robustrepro.audit.functions.Replaced`), rescaled too.
     """
+    copies: dict[str, nn.Module] = {"rescaled": copy.deepcopy(model)}
+    opaque = opaque_layers(model, images)
+    found = suspects_of(_without_gradient_gaps(model, opaque, Replacement.STRAIGHT_THROUGH), images)
+    if opaque or found:
+        for replacement in Replacement:
+            passable = _without_gradient_gaps(model, opaque, replacement)
+            copies[replacement.value] = Replaced(passable, found, replacement)
+    return {name: _rescaled(copied, images, labels) for name, copied in copies.items()}
+
+
+def _rescaled(model: nn.Module, images: Tensor, labels: Tensor) -> nn.Module:
     with torch.no_grad(), true_float32():
         margins = classification_margin(model(images), labels).abs()
-    divisor = max(float(margins.median()), torch.finfo(margins.dtype).tiny)
-    copies: dict[str, nn.Module] = {"rescaled": Rescaled(copy.deepcopy(model), divisor).eval()}
+    # Labels for logits, or rounded ones, may leave most images on a boundary.
+    return Rescaled(model, float(margins.median()) or float(margins.mean()) or 1.0).eval()
+
+
+def _without_gradient_gaps(model: nn.Module, opaque: list[str], replacement: Replacement) -> nn.Module:
+    """Return a copy of a model in which a gradient passes its opaque layers as if they were the identity."""
     passable = copy.deepcopy(model)
-    opaque = opaque_layers(passable, images)
+
+    def through(_: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if replacement is Replacement.LEFT_OUT:
+            return arguments[0]
+        with torch._C.DisableTorchFunction():  # which would see through the detachment
+            return arguments[0] + (output - arguments[0]).detach()
+
     for name in opaque:
-        owner = passable.get_submodule(name.rpartition(".")[0])
-        setattr(owner, name.rpartition(".")[2], StraightThrough(passable.get_submodule(name)))
-    if opaque:
-        copies["straight-through"] = Rescaled(passable, divisor).eval()
-    return copies
+        passable.get_submodule(name).register_forward_hook(through)
+    return passable
 
 
 def opaque_layers(model: nn.Module, images: Tensor) -> list[str]:
-    """Return the names of the layers that keep their input's shape and let no gradient pass, for none of the images."""
-    leaves = [name for name, module in model.named_modules() if name and not list(module.children())]
+    """Return the names of the layers that let no gradient pass, for none of the images, whatever they call.
+
+    Asked are layers at any depth that turn one tensor of floats into one of the same shape, the innermost first; a
+    layer around an opaque one is not named as well, and of what has several names the first is. What leaves PyTorch on
+    the way, such as a compression of images by another library, is only found here.
+    """
     seen: dict[str, Tensor] = {}
 
     def remember(name: str) -> torch.utils.hooks.RemovableHandle:
-        def hook(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-            seen.setdefault(name, arguments[0].detach().clone())
+        def hook(_: nn.Module, arguments: tuple[object, ...], named: dict[str, object], output: object) -> None:
+            if len(arguments) != 1 or named or not isinstance(output, Tensor):
+                return
+            (inputs,) = arguments
+            if isinstance(inputs, Tensor) and inputs.is_floating_point() and inputs.shape == output.shape:
+                seen.setdefault(name, inputs.detach().clone())
 
-        return model.get_submodule(name).register_forward_pre_hook(hook)
+        return model.get_submodule(name).register_forward_hook(hook, with_kwargs=True)
 
-    handles = [remember(name) for name in leaves]
+    handles = [remember(name) for name, _ in model.named_modules() if name]
     try:
         with torch.no_grad():
             model(images)
     finally:
         for handle in handles:
             handle.remove()
-    return [name for name, inputs in seen.items() if _is_opaque(model.get_submodule(name), inputs)]
+    opaque: list[str] = []
+    for name in sorted(seen, key=lambda name: -name.count(".")):
+        around = any(found.startswith(f"{name}.") for found in opaque)
+        if not around and _is_opaque(model.get_submodule(name), seen[name]):
+            opaque.append(name)
+    return [name for name in seen if name in opaque]
 
 
 def _is_opaque(layer: nn.Module, inputs: Tensor) -> bool:
-    variable = inputs.requires_grad_(True)
-    with torch.enable_grad():
-        output = layer(variable * 1)  # a copy, which a layer that works in place may overwrite
-        if output.shape != inputs.shape:
-            return False
+    """Return whether a layer passes no gradient, with its functions replaced where they let none pass."""
+    with weights_frozen(layer), torch.enable_grad():
+        found: Found = suspects_of(layer, inputs)
+        variable = inputs.detach().clone().requires_grad_(True)
+        output = Replaced(copy.deepcopy(layer), found, Replacement.STRAIGHT_THROUGH)(variable * 1)
         if not output.requires_grad:
             return True
         (gradient,) = torch.autograd.grad(output.sum(), variable, allow_unused=True)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from robustrepro.audit.added import UNIFORM_NOISE
 from robustrepro.errors import UserError
 from robustrepro.layout import Layout
 from robustrepro.measurements.frames import read_frame
@@ -21,8 +22,10 @@ BATTERY = "audit: "
 TRANSFER = "transfer from "
 """What the names of attacks that were made for another model begin with."""
 VERDICT = ("index", "label", "clean_prediction", "prediction")
-LIBRARY = "autoattack"
-"""The attack that is run on the images alone that the others have left."""
+LAST = frozenset({"autoattack", "rays", "hop_skip_jump"})
+"""The attacks that are run on the images alone that the others have left."""
+NEARLY_ALL = 0.98
+"""A model that gives so large a share of the images one class, and more than have it, is as good as a constant."""
 SMALLER = "smaller"
 """The battery's attack at smaller ε, which is no part of the worst case."""
 
@@ -40,8 +43,9 @@ class WorstCase:
         Which of them resist one attack at smaller ε, one column per ε.
     own
         The claim's own measure, a column of ``resisted``.
-    constant
-        Whether the model gives every image the same class.
+    one_class
+        The share of the images that the model gives its most frequent class, where that is a constant or nearly one and
+        the images are not of one class themselves (`NEARLY_ALL`); else None.
     alarms
         What the alarms said.
     words
@@ -53,7 +57,7 @@ class WorstCase:
     resisted: pd.DataFrame
     smaller: pd.DataFrame
     own: str
-    constant: bool
+    one_class: float | None
     alarms: Sequence[Mapping[str, Any]]
     words: Mapping[str, str] = field(default_factory=dict)
     ran_last: frozenset[str] = frozenset()
@@ -70,6 +74,11 @@ class WorstCase:
     def smaller_epsilons(self) -> list[float]:
         """The smaller ε, the largest first."""
         return sorted(self.smaller.columns, reverse=True)
+
+    @property
+    def rings(self) -> bool:
+        """Whether an alarm still goes off after everything that the alarms have added."""
+        return any(alarm.get("still_goes_off", False) for alarm in self.alarms)
 
     @property
     def images(self) -> int:
@@ -187,7 +196,7 @@ def read_worst_case(
         pd.DataFrame(resisted),
         pd.DataFrame(smaller),
         cell["measure"],
-        battery["clean_prediction"].nunique() == 1,
+        _one_class(battery),
         notes["alarms"],
         {
             **{measure: attack_in_words(attack, with_epsilon=False) for measure, attack in of_tables.items()},
@@ -196,8 +205,17 @@ def read_worst_case(
                 for name, attack, copied in battery_attacks
             },
         },
-        frozenset(name for name, attack, _ in battery_attacks if attack["name"] == LIBRARY),
+        frozenset(name for name, attack, _ in battery_attacks if attack["name"] in LAST),
     )
+
+
+def _one_class(battery: pd.DataFrame) -> float | None:
+    """Return the share of the images that get one class, where that makes the model a constant or nearly one."""
+    first = battery.drop_duplicates("index")
+    predicted, labelled = (
+        float(first[column].value_counts(normalize=True).iloc[0]) for column in ("clean_prediction", "label")
+    )
+    return predicted if predicted >= NEARLY_ALL and (predicted == 1.0 or predicted > labelled) else None
 
 
 def _in_ball(rows: pd.DataFrame, origin: Mapping[str, Any], epsilon: float) -> tuple[pd.DataFrame, Mapping[str, Any]]:
@@ -212,7 +230,7 @@ def _attacks_of_battery(
     names: Mapping[str, object], ball: Mapping[str, Any]
 ) -> Iterator[tuple[str, Mapping[str, Any], str]]:
     """Yield each of the battery's attacks as declared; on a copy it is called ``audit: pgd-10, rescaled copy``."""
-    attacks = {**ball["attacks"], **ball["escalation"]}
+    attacks = {**ball["attacks"], **ball["escalation"], **ball["without_gradients"], UNIFORM_NOISE: ball["noise"]}
     for name in names:
         if name.startswith(BATTERY):
             key, _, copied = name.removeprefix(BATTERY).partition(", ")

@@ -14,7 +14,7 @@ from robustrepro.verdicts import Verdict
 
 
 class Alarm(Content):
-    """One check of the attacks on one model and seed; ``value`` and ``bound`` are shares of the images."""
+    """One check of the attacks on one model and seed; ``value``, ``bound`` and ``after`` are shares of the images."""
 
     seed: int
     name: str
@@ -22,14 +22,17 @@ class Alarm(Content):
     bound: float
     says: str
     goes_off: bool
+    after: float | None = None
+    still_goes_off: bool = False
 
 
 @dataclass(frozen=True)
 class AlarmOverSeeds:
-    """An alarm over the seeds of a model: how many set it off, and the one nearest to it or furthest beyond."""
+    """An alarm over a model's seeds: the one nearest to it or furthest beyond, how many set it off, and still do."""
 
     worst: Alarm
     went_off: int
+    still: int
 
 
 class AuditedCell(Content):
@@ -76,7 +79,9 @@ class AuditedCell(Content):
             by_name.setdefault(alarm.name, []).append(alarm)
         return [
             AlarmOverSeeds(
-                max(of_seeds, key=lambda alarm: alarm.value - alarm.bound), sum(alarm.goes_off for alarm in of_seeds)
+                max(of_seeds, key=lambda alarm: alarm.value - alarm.bound),
+                sum(alarm.goes_off for alarm in of_seeds),
+                sum(alarm.still_goes_off for alarm in of_seeds),
             )
             for of_seeds in by_name.values()
         ]

@@ -193,6 +193,41 @@ class AutoAttack(BallAttack):
         return None
 
 
+class Rays(BallAttack):
+    """RayS (Chen & Gu 2020): turns over the signs of a direction, and sees the labels of at most ``queries`` points."""
+
+    implementation: ClassVar[str] = "robustrepro.attacks.rays:rays"
+    words: ClassVar[str] = "RayS"
+
+    name: Literal["rays"]
+    queries: Count = 10000
+
+    def unfit(self, inputs: Inputs) -> str | None:
+        """Return why this attack cannot run on such inputs; None where it can."""
+        if self.norm != "linf":
+            return f"rays moves every pixel by the same amount, in linf; found {self.norm}"
+        return super().unfit(inputs)
+
+
+class HopSkipJump(BallAttack):
+    """HopSkipJump (Chen et al. 2020): ``steps`` along the boundary, each by labels of at most ``samples`` points."""
+
+    implementation: ClassVar[str] = "robustrepro.attacks.hop_skip_jump:hop_skip_jump"
+    words: ClassVar[str] = "HopSkipJump"
+
+    name: Literal["hop_skip_jump"]
+    steps: Count = 30
+    samples: Annotated[int, Field(ge=100)] = 500
+
+    def unfit(self, inputs: Inputs) -> str | None:
+        """Return why this attack cannot run on such inputs; None where it can."""
+        if self.norm == "l1":
+            return "hop_skip_jump runs in linf and l2; found l1"
+        if not inputs.in_range:
+            return "hop_skip_jump needs pixels in [0, 1]; these inputs have no such range"
+        return super().unfit(inputs)
+
+
 class MinimalDistanceAttack(Attack):
     """What every attack shares that has no ε: per image, it looks for the nearest misclassified point in ``norm``."""
 
@@ -410,6 +445,8 @@ _REGISTERED: tuple[type[Attack], ...] = (
     Pgd,
     Noise,
     AutoAttack,
+    Rays,
+    HopSkipJump,
     DeepFool,
     LegacyFgsm,
     LegacyDeepFool,

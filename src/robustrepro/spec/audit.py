@@ -56,8 +56,10 @@ class AuditBall(Declaration):
         What the claim is decided on, by name.
     escalation
         What is added when an alarm goes off, by name.
+    without_gradients
+        What is added when an alarm still goes off, by name.
     noise
-        The uniform noise that PGD is compared with, for an alarm.
+        The uniform noise that PGD is compared with, for an alarm; what it breaks is broken.
     smaller
         One attack at smaller ε, in case all sides of the comparison are at 0.
     """
@@ -66,6 +68,7 @@ class AuditBall(Declaration):
     epsilon: Annotated[Radius, Field(gt=0)]
     attacks: dict[Key, CraftingSpec] = Field(min_length=1)
     escalation: dict[Key, CraftingSpec]
+    without_gradients: dict[Key, CraftingSpec] = Field(default_factory=dict)
     noise: Noise
     smaller: Curve
 
@@ -90,6 +93,9 @@ class Audit(Declaration):
         The attack with which every other model of the paper makes examples for this one.
     escalation
         Attacks that are added, on the model and by transfer from differentiable copies of it, when an alarm goes off.
+    without_gradients
+        Attacks that see labels alone, which are added when an alarm still goes off, beside those of the escalation on a
+        network that is distilled from the model's answers.
     smaller
         Where a comparison is repeated when all its sides are at 0.
     noises
@@ -100,12 +106,18 @@ class Audit(Declaration):
     attacks: dict[Key, Template] = Field(min_length=1)
     transfer: Template
     escalation: dict[Key, Template] = Field(min_length=1)
+    without_gradients: dict[Key, Template] = Field(default_factory=dict)
     smaller: Smaller
     noises: int = Field(ge=1)
 
     @model_validator(mode="after")
     def _templates_are_what_they_are_for(self) -> Self:
-        for part, templates in (("attacks", self.attacks), ("escalation", self.escalation)):
+        parts = {
+            "attacks": self.attacks,
+            "escalation": self.escalation,
+            "without_gradients": self.without_gradients,
+        }
+        for part, templates in parts.items():
             for key, template in templates.items():
                 if template.get("loss") == "training":
                     raise ValueError(f"{part}.{key}: expected a loss that every model has, found 'training'")
@@ -172,6 +184,7 @@ def ball_of(audit: Audit, norm: Norm, epsilon: float, inputs: Inputs) -> AuditBa
         epsilon=epsilon,
         attacks=in_the_ball(audit.attacks),
         escalation=in_the_ball(audit.escalation),
+        without_gradients=in_the_ball(audit.without_gradients),
         noise=Noise(name="noise", draws=audit.noises, norm=norm, epsilon=epsilon),
         smaller=audit.smaller.curve(norm, epsilon),
     )
