@@ -164,10 +164,10 @@ def autoattack(subject: Subject, spec: AutoAttack, outcome: AttackOutcome, progr
             returned = found if scale.is_plain else threat.project(scale.meant(found), images)
             moved = (returned != images).flatten(1).any(1)
             outcome.queries[standing] += round(counted.rows / len(standing))
-            threat.check(returned, images, f"{spec.name} ({attack})")
             broken = torch.zeros_like(moved)
             found_there = (standing[moved], returned[moved], images[moved])
-            broken[moved] = record(subject, outcome, *found_there, attack=spec.name, number=number)
+            name = f"{spec.name} ({attack})"
+            broken[moved] = record(subject, outcome, *found_there, threat=threat, attack=name, number=number)
             standing = standing[~broken]
             if progress is not None:
                 progress(int(broken.sum()))

@@ -73,9 +73,7 @@ def hop_skip_jump(subject: Subject, spec: HopSkipJump, outcome: AttackOutcome, p
         outcome.queries[positions] += round(counted.rows / len(positions))
         original = images.cpu()
         near = NORMS[spec.norm].length(found.double() - original.double()) <= spec.epsilon
-        if bool(near.any()):
-            threat.check(found[near], original[near], spec.name)
-            record(subject, outcome, positions[near], found[near], original[near], attack=spec.name)
+        record(subject, outcome, positions[near], found[near], original[near], threat=threat, attack=spec.name)
         if progress is not None:
             progress(len(positions))
 

@@ -62,9 +62,8 @@ def rays(subject: Subject, spec: Rays, outcome: AttackOutcome, progress: Progres
             images = subject.images(positions).cpu()
             reached = search.radius.cpu() <= spec.epsilon
             points = search.points(search.radius, search.direction).cpu()
-            if bool(reached.any()):
-                threat.check(points[reached], images[reached], spec.name)
-                record(subject, outcome, positions[reached], points[reached], images[reached], attack=spec.name)
+            found = (positions[reached], points[reached], images[reached])
+            record(subject, outcome, *found, threat=threat, attack=spec.name)
             if progress is not None:
                 progress(len(positions))
 

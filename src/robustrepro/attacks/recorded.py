@@ -13,6 +13,7 @@ from robustrepro.attacks.losses import classification_margin
 from robustrepro.attacks.norms import NORMS
 from robustrepro.attacks.outcome import AttackOutcome
 from robustrepro.attacks.subject import Subject, on_device, require_finite
+from robustrepro.attacks.threat_models import ThreatModel
 
 
 def record(
@@ -22,10 +23,11 @@ def record(
     points: Tensor,
     images: Tensor,
     *,
+    threat: ThreatModel,
     attack: str,
     number: int = 0,
 ) -> Tensor:
-    """Classify points, write down those that the model errs on, and return which these are, bool, shape (N,).
+    """Check and classify points, write down those that the model errs on, and return which these are, bool, shape (N,).
 
     Parameters
     ----------
@@ -36,9 +38,9 @@ def record(
     positions
         Of the images in the test set, int64, shape (N,).
     points, images
-        What the attack returned, inside its threat model, and what it began from, shape (N, ...), on the CPU.
-    attack
-        Its name, for messages.
+        What the attack returned and what it began from, shape (N, ...), on the CPU; there may be none.
+    threat, attack
+        Where it may go, and its name, for messages.
     number
         Of the attack in an ensemble, or of the restart.
 
@@ -46,7 +48,12 @@ def record(
     ------
     UserError
         If logits are not finite.
+    OutsideThreatModelError
+        If a point is not in the threat model.
     """
+    if not len(positions):
+        return torch.zeros(0, dtype=torch.bool)
+    threat.check(points, images, attack)
     with torch.no_grad():
         batches = torch.split(points, subject.batch_size)
         logits = torch.cat([subject.model(on_device(batch, subject.device)).to(batch.dtype).cpu() for batch in batches])

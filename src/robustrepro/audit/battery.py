@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,9 @@ from robustrepro.audit.alarms import (
 )
 from robustrepro.audit.copies import differentiable_copies
 from robustrepro.audit.distilled import distilled
+from robustrepro.audit.randomised import Expectation, right_share
 from robustrepro.precision import true_float32
+from robustrepro.seeds import derive_seed
 from robustrepro.spec.attacks import AscentAttack, BallAttack, GradientAttack, Pgd
 from robustrepro.spec.audit import AuditBall
 
@@ -37,6 +40,8 @@ IMAGES = 4
 MOST_PROBED = 256
 """How many images tell what of a model lets no gradient pass."""
 RESCALED, DISTILLED = "rescaled", "distilled"
+FAR = "far"
+"""What the names of attacks begin with that may make all images the same."""
 
 
 @dataclass
@@ -64,6 +69,29 @@ class BallOutcome:
         return torch.stack([prediction == labels for prediction in counted]).all(0)
 
 
+class Watcher:
+    """What is told of a battery while it runs, and asked for what an interrupted one has found; this one does neither.
+
+    A subclass may show progress, or keep the points of every attack so that it need not be run again.
+    """
+
+    def begins(self, attack: str, images: int) -> None:
+        """Hear that an attack begins, on so many images."""
+
+    def decided(self, images: int) -> None:
+        """Hear that so many more images have been decided."""
+
+    def ends(self, attack: str, resisting: float) -> None:
+        """Hear that an attack has ended, and which share of the images resists it and all before it."""
+
+    def points(self, attack: str) -> Tensor | None:  # noqa: ARG002 (for subclasses to ask)
+        """Return the points that the attack has ended with before, if they were kept."""
+        return None
+
+    def keep(self, attack: str, points: Tensor) -> None:
+        """Keep the points that an attack has ended with."""
+
+
 class Battery:
     """The attacks of an audit on one model and one set of images.
 
@@ -80,8 +108,18 @@ class Battery:
         The seed that the user sees, of the attacks' random starts.
     box
         Range of valid pixels; None where nothing is clipped.
-    progress
-        Called with the name of each attack before it is run.
+    watcher
+        What is told of its progress, and may have kept points of an earlier run.
+    passes
+        Over how many passes the answers of a model that answers by chance are taken: it is attacked in expectation. None
+        for one that always answers alike.
+
+    Attributes
+    ----------
+    found
+        For each image the point where the model is right least often, the first of several; shape of the images.
+    right
+        In which share of passes it is right there, float64, shape (N,): 0 or 1 for a model that always answers alike.
     """
 
     def __init__(
@@ -92,15 +130,19 @@ class Battery:
         *,
         seed: int,
         box: Box,
-        progress: Callable[[str], None] | None = None,
+        watcher: Watcher | None = None,
+        passes: int | None = None,
     ) -> None:
-        self.model, self.images, self.labels = model, images, labels
+        self.model = model if passes is None else Expectation(model, passes, seed).eval()
+        self.images, self.labels = images, labels
         self.seed, self.box = seed, box
+        self._chance = None if passes is None else partial(right_share, model, passes=passes)
         self.indices = torch.arange(len(labels))
         self.device = next((weight.device for weight in model.parameters()), images.device)
         self.clean = predictions(model, images, self.device)
         self._of_images = images.ndim == IMAGES
-        self._progress = progress
+        self.watcher = watcher or Watcher()
+        self.found, self.right = images.clone(), self._right("clean", images, self.indices, self.clean)
 
     @true_float32()
     def run(self, ball: AuditBall) -> BallOutcome:
@@ -123,8 +165,6 @@ class Battery:
 
     def _attacked(self, name: str, attack: BallAttack, outcome: BallOutcome) -> Tensor:
         """Return the predictions under an attack, int64, shape (N,)."""
-        if self._progress is not None:
-            self._progress(name)
         remaining = self.indices
         prediction = self.clean.clone()
         if not isinstance(attack, AscentAttack):
@@ -133,19 +173,66 @@ class Battery:
                 prediction = torch.where((prediction == self.labels) & (other != self.labels), other, prediction)
             remaining = resisted.nonzero().flatten()
         if len(remaining):
-            images, labels = self.images[remaining], self.labels[remaining]
-            attacked = measure(
-                self.model, images, labels, remaining, attack, seed=self.seed, box=self.box, keep_adversarial=True
-            )
-            assert attacked.adversarial is not None
-            prediction[remaining] = self._under(attacked.adversarial, remaining)
+            prediction[remaining] = self._under(name, remaining, lambda: self._points_of(attack, remaining))
         return prediction
 
-    def _under(self, points: Tensor, positions: Tensor) -> Tensor:
-        """Return the model's predictions at some images' points; a misclassified image stays misclassified."""
-        found = predictions(self.model, points.to(self.images.dtype), self.device)
-        clean = self.clean[positions]
-        return torch.where(clean == self.labels[positions], found, clean)
+    def _points_of(self, attack: BallAttack, positions: Tensor) -> Tensor:
+        """Return where an attack ends with some images, in its own precision."""
+        if self._chance is not None and isinstance(attack, AscentAttack):
+            # An average that has just become wrong is right half the time: on to the last iterate.
+            images, labels = self.images[positions], self.labels[positions]
+            return craft(self.model, images, labels, positions, attack, seed=self.seed, box=self.box)
+        attacked = measure(
+            self.model,
+            self.images[positions],
+            self.labels[positions],
+            positions,
+            attack,
+            seed=self.seed,
+            box=self.box,
+            keep_adversarial=True,
+            progress=self.watcher.decided,
+        )
+        assert attacked.adversarial is not None
+        return attacked.adversarial
+
+    def _under(self, name: str, positions: Tensor, attack: Callable[[], Tensor]) -> Tensor:
+        """Return the model's predictions for some images under an attack; a misclassified one stays misclassified.
+
+        Parameters
+        ----------
+        name
+            The attack's.
+        positions
+            Of the images.
+        attack
+            Returns its points, shape (len(positions), ...).
+        """
+        self.watcher.begins(name, len(positions))
+        points = self.watcher.points(name)
+        if points is None:
+            points = attack()
+            self.watcher.keep(name, points)
+        points = points.to(self.images.dtype)
+        answers, clean = predictions(self.model, points, self.device), self.clean[positions]
+        if not name.startswith(FAR):  # its ball is not the claim's
+            right = self._right(name, points, positions, answers)
+            lower = right < self.right[positions]
+            self.found[positions[lower]], self.right[positions[lower]] = points[lower], right[lower]
+        self.watcher.ends(name, float(self.right.mean()))
+        return torch.where(clean == self.labels[positions], answers, clean)
+
+    def _right(self, name: str, points: Tensor, positions: Tensor, answers: Tensor) -> Tensor:
+        """Return in which share of passes the model is right at some images' points, given its answers to them."""
+        labels = self.labels[positions]
+        if self._chance is None:
+            return (answers == labels).double()
+        return self._chance(points, labels, seed=derive_seed(self.seed, name))
+
+    def expected(self, seed: int) -> Tensor:
+        """Return how often the model is right at the points found, over passes that no point was chosen by."""
+        answers = predictions(self.model, self.found, self.device)
+        return self._right(f"chosen {seed}", self.found, self.indices, answers)
 
     def _alarms(self, ball: AuditBall, outcome: BallOutcome, correct: Tensor) -> list[Alarm]:
         images, labels = on_device(self.images[correct], self.device), self.labels[correct].to(self.device)
@@ -155,7 +242,7 @@ class Battery:
             wrong_gradients=wrong_gradient_share(self.model, images, labels),
             noise=self._accuracy(outcome.predictions[UNIFORM_NOISE]),
             # Points of the plane have no range, so no ε within which all of them can be made the same.
-            far=self._accuracy(self._attacked("far", self._pgd_across_the_box(ball), outcome))
+            far=self._accuracy(self._attacked(FAR, self._pgd_across_the_box(ball), outcome))
             if self._of_images
             else 0.0,
             largest_class=float(self.labels.bincount().max()) / len(self.labels),
@@ -209,11 +296,12 @@ class Battery:
 
     def _of_copy(self, name: str, copied: nn.Module, attack: GradientAttack) -> Tensor:
         """Return the model's predictions at the points that an attack makes for a copy of it."""
-        if self._progress is not None:
-            self._progress(name)
         once = attack.model_copy(update={"restarts": 1} if "restarts" in type(attack).model_fields else {})
-        points = craft(copied, self.images, self.labels, self.indices, once, seed=self.seed, box=self.box)
-        return self._under(points, self.indices)
+
+        def points() -> Tensor:
+            return craft(copied, self.images, self.labels, self.indices, once, seed=self.seed, box=self.box)
+
+        return self._under(name, self.indices, points)
 
     def _alarms_after(self, ball: AuditBall, outcome: BallOutcome, copies: Mapping[str, nn.Module]) -> list[Alarm]:
         """Return the alarms with what is left of them after everything that they have added."""
@@ -242,7 +330,7 @@ class Battery:
         """Return which images resist what PGD makes for every copy where all can be made the same, bool, shape (N,)."""
         far = self._pgd_across_the_box(ball)
         found = [
-            self._of_copy(f"far, {kind} copy", copied, far.model_copy(update={"loss": loss}))
+            self._of_copy(f"{FAR}, {loss}, {kind} copy", copied, far.model_copy(update={"loss": loss}))
             for kind, copied in copies.items()
             for loss in ("margin", "log_odds")
         ]
