@@ -18,8 +18,8 @@ import torch
 from safetensors.torch import save_file
 
 from robustrepro.datasets.prepare import prepare
-from robustrepro.measurements import input_geometry, surface
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures import input_geometry, surface
+from robustrepro.measures.trained import Trained
 from robustrepro.models.build import build_network
 from robustrepro.spec.datasets import dataset_spec
 from robustrepro.spec.measurements import measure_of

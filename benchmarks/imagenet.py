@@ -24,8 +24,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from robustrepro.datasets.prepare import prepare
-from robustrepro.measurements import corrupted
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures import corrupted
+from robustrepro.measures.trained import Trained
 from robustrepro.models.build import build_network
 from robustrepro.spec.datasets import dataset_spec
 from robustrepro.spec.measurements import measure_of

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from robustrepro.measurements.nearest_neighbours import measure
-from robustrepro.measurements.store import write_measurement
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures.nearest_neighbours import measure
+from robustrepro.measures.store import write_measurement
+from robustrepro.measures.trained import Trained
 from robustrepro.spec.measurements import NearestNeighbours
 from robustrepro.steps import Progress
 

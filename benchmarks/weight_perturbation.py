@@ -12,7 +12,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from robustrepro.measurements.weight_perturbation import Perturbable
+from robustrepro.measures.weight_perturbation import Perturbable
 from robustrepro.models.changes.remove_rarely_active import activity_on
 from robustrepro.models.changes.truncate_singular_values import Truncation
 from robustrepro.models.fully_connected import from_layer_on, fully_connected, inputs_of, replace_weights

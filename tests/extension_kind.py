@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 import torch
 
-from robustrepro.measurements.step import Columns
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures.step import Columns
+from robustrepro.measures.trained import Trained
 from robustrepro.spec.measurements import KINDS, OfExamples
 from robustrepro.steps import Progress
 

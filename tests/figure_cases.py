@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from robustrepro.figures.data import FigureData
 from robustrepro.layout import Layout
-from robustrepro.measurements.store import write_measurement
+from robustrepro.measures.store import write_measurement
 from robustrepro.spec.figures import Drawing
 
 drawing_adapter: TypeAdapter[Any] = TypeAdapter(Drawing)

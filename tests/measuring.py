@@ -9,8 +9,8 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import nn
 
-from robustrepro.measurements import step
-from robustrepro.measurements.store import as_arrays, read_columns
+from robustrepro.measures import step
+from robustrepro.measures.store import as_arrays, read_columns
 from robustrepro.models.build import build_network
 from robustrepro.spec.measurements import Measurement, measure_of
 from robustrepro.spec.networks import Network

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from robustrepro.layout import Layout
-from robustrepro.measurements.store import write_measurement
+from robustrepro.measures.store import write_measurement
 from robustrepro.steps import Work
 from robustrepro.tables.step import run
 

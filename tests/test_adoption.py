@@ -21,7 +21,7 @@ from robustrepro.command_line import ADOPT_VARIABLE, app
 from robustrepro.datasets.prepare import prepare
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
-from robustrepro.measurements.store import METADATA_KEY, read_columns, write_measurement
+from robustrepro.measures.store import METADATA_KEY, read_columns, write_measurement
 from robustrepro.spec import sources
 from robustrepro.spec.datasets import dataset_of
 from robustrepro.spec.jobs import Job

@@ -14,14 +14,14 @@ from hidden_models import network as hidden_network
 from torch import Tensor, nn
 
 from robustrepro.attacks.measure import measure
-from robustrepro.audit.alarms import (
+from robustrepro.audits.alarms import (
     MOST_WRONG_GRADIENTS,
     MOST_ZERO_GRADIENTS,
     alarms,
     has_no_gradient,
     wrong_gradient_share,
 )
-from robustrepro.audit.battery import BallOutcome, Battery
+from robustrepro.audits.battery import BallOutcome, Battery
 from robustrepro.precision import float32_products
 from robustrepro.spec.attacks import Inputs, Norm
 from robustrepro.spec.audit import Audit, AuditBall, attack_at, ball_of
@@ -61,12 +61,12 @@ def library(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
 
     _, exemplars, _ = random_case(COUNT)
 
-    monkeypatch.setattr("robustrepro.audit.battery.measure", spy)
+    monkeypatch.setattr("robustrepro.audits.battery.measure", spy)
     return given
 
 
 def silenced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("robustrepro.audit.battery.alarms", lambda *_, **__: [])
+    monkeypatch.setattr("robustrepro.audits.battery.alarms", lambda *_, **__: [])
 
 
 def test_the_library_comes_last_and_attacks_only_what_the_others_left(
@@ -140,7 +140,7 @@ def test_an_example_of_a_copy_makes_no_misclassified_image_robust(
         clean = masked(images).argmax(1)
     # Examples that the model gets right, every one.
     exemplars = torch.stack([images[clean == label][0] for label in labels])
-    monkeypatch.setattr("robustrepro.audit.battery.craft", lambda *_, **__: exemplars)
+    monkeypatch.setattr("robustrepro.audits.battery.craft", lambda *_, **__: exemplars)
     outcome = Battery(masked, images, labels, seed=0, box=(0.0, 1.0)).run(ball())
     assert torch.equal(outcome.predictions["pgd-2, rescaled copy"] == labels, clean == labels)
 
@@ -257,7 +257,7 @@ def test_the_far_attack_can_turn_every_image_grey(
         attacks.append(spec)
         return measure(model, inputs, labels, indices, spec, **options)
 
-    monkeypatch.setattr("robustrepro.audit.battery.measure", spy)
+    monkeypatch.setattr("robustrepro.audits.battery.measure", spy)
     declared = ball(norm)
     Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(declared)
     far = [attack for attack in attacks if attack.epsilon != EPSILON]

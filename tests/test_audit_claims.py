@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from robustrepro.attacks.craft import craft
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.pgd import pgd
-from robustrepro.audit.battery import Battery
-from robustrepro.audit.claims import Survival, judge_survival
-from robustrepro.audit.worst_case import WorstCase
+from robustrepro.audits.battery import Battery
+from robustrepro.audits.claims import Survival, judge_survival
+from robustrepro.audits.worst_case import WorstCase
 from robustrepro.grammar import Cell, parse_value
 from robustrepro.losses import cross_entropy
 from robustrepro.scorecard.cells import KEYS, TableCells

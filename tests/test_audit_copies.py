@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from robustrepro.attacks.ascent import input_gradient
 from robustrepro.attacks.losses import classification_margin, margin
-from robustrepro.audit.copies import differentiable_copies, opaque_layers
-from robustrepro.audit.functions import Replaced, Replacement, suspects_of
+from robustrepro.audits.copies import differentiable_copies, opaque_layers
+from robustrepro.audits.functions import Replaced, Replacement, suspects_of
 
 NAMES = ["rescaled", "straight-through", "left-out", "smoothed"]
 

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from robustrepro.audit.step import run
-from robustrepro.audit.worst_case import AttackFiles, WorstCase, read_worst_case
+from robustrepro.audits.step import run
+from robustrepro.audits.worst_case import AttackFiles, WorstCase, read_worst_case
 from robustrepro.errors import UserError
 from robustrepro.layout import Layout
-from robustrepro.measurements.store import write_measurement
+from robustrepro.measures.store import write_measurement
 from robustrepro.steps import Work
 
 IMAGES = 10
@@ -466,7 +466,7 @@ def test_a_cell_that_readings_share_is_read_once(tmp_path: Path, monkeypatch: py
         read.append((cell["cell"], seed))
         return read_worst_case(cell, seed, *others)
 
-    monkeypatch.setattr("robustrepro.audit.step.read_worst_case", counted)
+    monkeypatch.setattr("robustrepro.audits.step.read_worst_case", counted)
     rows, _ = audit_of_readings(tmp_path, *(reading(name, HOLDS_IF, "robust") for name in ("plain", "clipped")))
     assert sorted(read) == [(f"robust[{model}, pgd]", seed) for model in OWN for seed in range(2)]
     assert rows[0]["reading"] != rows[1]["reading"]

@@ -156,8 +156,8 @@ NOT_RUN = {
     "robustrepro.datasets.imagenet",
     "robustrepro.datasets.mnist",
     "robustrepro.figures.contact_sheet",
-    "robustrepro.measurements.corrupted",
-    "robustrepro.measurements.corrupted_samples",
+    "robustrepro.measures.corrupted",
+    "robustrepro.measures.corrupted_samples",
     "robustrepro.models.preprocessing.colour_space",
     "robustrepro.models.resnet",
     "robustrepro.models.torchvision_network",
@@ -546,7 +546,7 @@ def test_the_pipeline_runs_what_declarations_stand_for(pipeline: dict[str, Trace
     declared = {target.partition(":")[0] for target in implementations() if target.startswith("robustrepro.")}
     assert declared >= NOT_RUN
     assert declared - modules <= NOT_RUN, "add it to the small paper of tests/in_process.py"
-    assert "robustrepro.audit.copies" in modules  # no declaration names what an alarm brings
+    assert "robustrepro.audits.copies" in modules  # no declaration names what an alarm brings
 
 
 # -- what the trace finds ------------------------------------------------------------------------------------

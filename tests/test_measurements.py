@@ -21,11 +21,11 @@ from robustrepro.datasets.prepare import prepare
 from robustrepro.datasets.tensors import as_float, load
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
-from robustrepro.measurements import step
-from robustrepro.measurements.decision_boundary import BORDER, grid_over
-from robustrepro.measurements.parameter_distance import squared_differences
-from robustrepro.measurements.step import Columns, Measured
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures import step
+from robustrepro.measures.decision_boundary import BORDER, grid_over
+from robustrepro.measures.parameter_distance import squared_differences
+from robustrepro.measures.step import Columns, Measured
+from robustrepro.measures.trained import Trained
 from robustrepro.precision import float32_products
 from robustrepro.provenance import processor
 from robustrepro.spec.attacks import attack_adapter
@@ -90,7 +90,7 @@ def test_the_notes_of_a_kind_come_back(moons: Path, tmp_path: Path, monkeypatch:
     def with_notes(trained: Trained, *_: Any) -> Measured:
         return Measured({"index": np.arange(2)}, {"seen": [trained.model, trained.seed]})
 
-    monkeypatch.setattr("robustrepro.measurements.losses.measure", with_notes)
+    monkeypatch.setattr("robustrepro.measures.losses.measure", with_notes)
     columns, origin = measured(tmp_path / "out/m/seed3.parquet", moons, {"losses": {}}, [of_network(tmp_path, MLP)])
     assert columns == {"index": [0, 1]}
     assert origin["notes"] == {"seen": ["m", 3]}
@@ -104,7 +104,7 @@ def test_tf32_is_off_while_something_is_measured(moons: Path, tmp_path: Path, mo
         seen.append([backend.fp32_precision for backend in backends])
         return {"index": np.arange(1)}
 
-    monkeypatch.setattr("robustrepro.measurements.losses.measure", looking)
+    monkeypatch.setattr("robustrepro.measures.losses.measure", looking)
     with float32_products("tf32"):
         measure(tmp_path / "out/m/seed3.parquet", moons, {"losses": {}}, [of_network(tmp_path, MLP)])
         assert [backend.fp32_precision for backend in backends] == ["tf32", "tf32"]
@@ -332,7 +332,7 @@ def test_the_training_objective_is_what_an_attack_with_the_training_loss_ascends
         given.append(options["training_loss"])
         return attack(*arguments, **options)
 
-    monkeypatch.setattr(f"robustrepro.measurements.{kind}.{name}", spy)
+    monkeypatch.setattr(f"robustrepro.measures.{kind}.{name}", spy)
     hrm = {"name": "hrm", "guard": 0.01}
     attacked(digits, tmp_path, {**with_training_loss, "examples": 4}, objective=hrm)
     attacked(digits, tmp_path, {"attack": {"name": "fgsm", "epsilon": 0.1}, "examples": 4})

@@ -13,7 +13,7 @@ from measuring import CODE, LENET, described, measured
 from safetensors.torch import save_file
 from torch import nn
 
-from robustrepro.audit.battery import Battery
+from robustrepro.audits.battery import Battery
 from robustrepro.datasets.tensors import as_float, load
 from robustrepro.files import sha256_of
 from robustrepro.models.build import build_network

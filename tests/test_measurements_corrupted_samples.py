@@ -19,7 +19,7 @@ from robustrepro.datasets.tensors import load
 from robustrepro.errors import UserError
 from robustrepro.figures import style
 from robustrepro.figures.contact_sheet import draw
-from robustrepro.measurements.corrupted_samples import LARGEST, _smaller
+from robustrepro.measures.corrupted_samples import LARGEST, _smaller
 from robustrepro.models.build import build_network
 from robustrepro.spec.datasets import DATASETS
 from robustrepro.spec.measurements import measure_of

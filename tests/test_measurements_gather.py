@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
-from robustrepro.measurements import gather
-from robustrepro.measurements.store import as_arrays, columns_digest, read_columns, write_measurement
+from robustrepro.measures import gather
+from robustrepro.measures.store import as_arrays, columns_digest, read_columns, write_measurement
 from robustrepro.models.build import build_network
 from robustrepro.spec.networks import Network
 from robustrepro.steps import Work

@@ -41,7 +41,7 @@ def geometry(moons: Path, folder: Path, **options: object):
 def test_each_function_has_the_derivatives_of_another_differentiator(
     moons: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("robustrepro.measurements.input_geometry.BATCH_SIZE", 3)
+    monkeypatch.setattr("robustrepro.measures.input_geometry.BATCH_SIZE", 3)
     columns, model = geometry(moons, tmp_path)
     assert list(columns) == COLUMNS
     split = load(moons, "test")

@@ -19,7 +19,7 @@ from robustrepro.datasets.tensors import load
 def test_a_loss_is_the_negative_logarithm_of_the_labels_probability(
     moons: Path, tmp_path: Path, split: str, examples: int | None, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("robustrepro.measurements.losses.BATCH_SIZE", 16)
+    monkeypatch.setattr("robustrepro.measures.losses.BATCH_SIZE", 16)
     weights, model = checkpoint(tmp_path / "weights", MLP, seed=1)
     declared = {"losses": {}, "split": split, **({"examples": examples} if examples else {})}
     columns, origin = measured(

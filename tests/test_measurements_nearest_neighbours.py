@@ -9,7 +9,7 @@ import pytest
 from measuring import MLP, checkpoint, described, measured
 
 from robustrepro.datasets.tensors import load
-from robustrepro.measurements import nearest_neighbours
+from robustrepro.measures import nearest_neighbours
 
 
 def found(moons: Path, folder: Path, **options: object) -> dict[str, np.ndarray]:

@@ -17,8 +17,8 @@ from robustrepro.datasets.tensors import load
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
 from robustrepro.losses import clipped_cross_entropy
-from robustrepro.measurements.over_epochs import lack_gradient
-from robustrepro.measurements.trained import Examples, Trained
+from robustrepro.measures.over_epochs import lack_gradient
+from robustrepro.measures.trained import Examples, Trained
 from robustrepro.models.build import build_network, require_fit
 from robustrepro.spec.attacks import Fgsm
 from robustrepro.spec.measurements import measure_of

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from robustrepro.errors import UserError
-from robustrepro.measurements.frames import read_frame
-from robustrepro.measurements.store import as_arrays, columns_digest, read_columns, read_origin, write_measurement
+from robustrepro.measures.frames import read_frame
+from robustrepro.measures.store import as_arrays, columns_digest, read_columns, read_origin, write_measurement
 
 COLUMNS: dict[str, np.ndarray[Any, Any]] = {
     "index": np.arange(3),
@@ -71,7 +71,7 @@ def test_writing_and_checking_a_measurement_does_not_import_pandas(tmp_path: Pat
 import sys
 import numpy as np
 from pathlib import Path
-from robustrepro.measurements.store import as_arrays, columns_digest, read_columns, read_origin, write_measurement
+from robustrepro.measures.store import as_arrays, columns_digest, read_columns, read_origin, write_measurement
 path = Path({str(tmp_path / "clean.parquet")!r})
 columns = {{"index": np.arange(3), "stable": np.array([True] * 3), "part": np.array(["a", "b", "c"])}}
 write_measurement(path, columns, {{}})

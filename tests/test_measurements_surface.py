@@ -18,7 +18,7 @@ from robustrepro.datasets.tensors import as_float, load
 from robustrepro.errors import UserError
 from robustrepro.logit_functions import FUNCTIONS
 from robustrepro.losses import cross_entropy
-from robustrepro.measurements.surface import filter_normalised, input_direction
+from robustrepro.measures.surface import filter_normalised, input_direction
 from robustrepro.models.build import build_network
 from robustrepro.seeds import derive_seed
 from robustrepro.spec.measurements import measure_of
@@ -65,7 +65,7 @@ def image(digits: Path) -> tuple[Tensor, Tensor]:
 def test_every_point_of_the_grid_has_the_value_of_the_image_moved_there(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("robustrepro.measurements.surface.BATCH_SIZE", 7)
+    monkeypatch.setattr("robustrepro.measures.surface.BATCH_SIZE", 7)
     columns, model = surface(digits, tmp_path, INPUTS)
     split = load(digits, "test")
     assert len(columns["value"]) == 25 * 2 * 2

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from robustrepro.datasets.tensors import load
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
-from robustrepro.measurements.store import as_arrays, read_columns
+from robustrepro.measures.store import as_arrays, read_columns
 from robustrepro.models.build import build_network
 from robustrepro.objectives.hrm import HollowRisk
 from robustrepro.seeds import derive_seed

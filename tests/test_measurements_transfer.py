@@ -148,7 +148,7 @@ def test_the_sources_objective_is_what_an_attack_with_the_training_loss_ascends(
         given.append(options["training_loss"])
         return craft(*arguments, **options)
 
-    monkeypatch.setattr("robustrepro.measurements.transfer.craft", spy)
+    monkeypatch.setattr("robustrepro.measures.transfer.craft", spy)
     transferred(tmp_path, digits, [{**PGD, "loss": "training"}], objective={"name": "hrm", "guard": 0.01})
     transferred(tmp_path, digits, [PGD])
     losses, none = given

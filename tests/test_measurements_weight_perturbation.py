@@ -16,7 +16,7 @@ from robustrepro.attacks.minimal_distance import measure_distances
 from robustrepro.datasets.tensors import as_float, load
 from robustrepro.errors import UserError
 from robustrepro.implementations import made
-from robustrepro.measurements.weight_perturbation import _rest
+from robustrepro.measures.weight_perturbation import _rest
 from robustrepro.spec.attacks import attack_adapter
 from robustrepro.spec.measurements import measure_of
 from robustrepro.spec.models import Derivation

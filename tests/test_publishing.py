@@ -17,7 +17,7 @@ from report_sample_readings import PAGE, write_pages_of_readings, write_readings
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
 from robustrepro.layout import MEASUREMENT, MODEL
-from robustrepro.measurements.store import read_columns, write_measurement
+from robustrepro.measures.store import read_columns, write_measurement
 from robustrepro.publishing import publish
 from robustrepro.publishing.provenance import provenance
 from robustrepro.publishing.publish import LARGE_PICTURE, _copy

@@ -426,7 +426,7 @@ def test_every_implementation_that_a_declaration_stands_for_is_in_what_a_job_run
     plan = declarations.plan()
     assert spec(plan, "attack")["runs"] == [
         "robustrepro.attacks.pgd:ascent_of",
-        "robustrepro.measurements.attack:measure",
+        "robustrepro.measures.attack:measure",
         "robustrepro.models.lenet5:LeNet5",
         "robustrepro.objectives.hrm:HollowRisk",
     ]

@@ -32,7 +32,7 @@ CLEAN, FGSM, PGD, NOISE = (
 
 def kind(name: str) -> str:
     """Return the implementation of a kind of measurement."""
-    return f"robustrepro.measurements.{name}:measure"
+    return f"robustrepro.measures.{name}:measure"
 
 
 JOBS: dict[str, tuple[str, list[str]]] = {

@@ -25,7 +25,7 @@ from robustrepro.locks import writing
 from robustrepro.spec.sources import PACKAGE, STATE, STEPS, code_digest
 from robustrepro.steps import LOGGER, Progress, ProgressBar, Work, running
 
-RUNS = ["robustrepro.measurements.parameter_distance:measure"]
+RUNS = ["robustrepro.measures.parameter_distance:measure"]
 SPEC = json.dumps({"measure": {"kind": "parameter_distance"}, "runs": RUNS})
 STEP = "measure"
 
@@ -61,7 +61,7 @@ def test_the_digest_is_that_of_what_the_spec_says_it_runs(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(STATE, raising=False)
-    other = json.dumps({"measure": {"kind": "losses"}, "runs": ["robustrepro.measurements.losses:measure"]})
+    other = json.dumps({"measure": {"kind": "losses"}, "runs": ["robustrepro.measures.losses:measure"]})
     with pytest.raises(UserError, match="its sources"), running(STEP, other, code, None, [tmp_path / "out"]):
         pytest.fail("the step ran")
 
@@ -183,7 +183,7 @@ def test_the_command_line_says_in_one_line_why_it_stopped(
 def done(monkeypatch: pytest.MonkeyPatch) -> list[Work]:
     """What the step ``measure`` is asked to do, which it does not do."""
     asked: list[Work] = []
-    monkeypatch.setattr("robustrepro.measurements.step.run", asked.append)
+    monkeypatch.setattr("robustrepro.measures.step.run", asked.append)
     monkeypatch.delenv(command_line.ADOPT_VARIABLE, raising=False)
     return asked
 
@@ -253,7 +253,7 @@ def test_the_exit_status_of_a_step_tells_a_mistake_from_an_interrupt(
     def fail(_: Work) -> None:
         raise error
 
-    monkeypatch.setattr("robustrepro.measurements.step.run", fail)
+    monkeypatch.setattr("robustrepro.measures.step.run", fail)
     log = tmp_path / "step.log"
     assert status_of(monkeypatch, *command(code, "--output", "out", "--log", str(log))) == status
     assert f"stopped: {str(error) or 'KeyboardInterrupt'}\n" in log.read_text()

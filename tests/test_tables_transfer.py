@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from table_cases import cell_of, column, made, measure, measured, table_spec
 
-from robustrepro.measurements.store import stacked
+from robustrepro.measures.store import stacked
 
 ERM, HRM = "image-erm", "image-hrm"
 LABELS = np.arange(4)

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
-from robustrepro.measurements import step as measurement
-from robustrepro.measurements.store import read_columns
+from robustrepro.measures import step as measurement
+from robustrepro.measures.store import read_columns
 from robustrepro.spec.measurements import measure_of
 from robustrepro.steps import ProgressBar, Work
 from robustrepro.training import step

@@ -22,7 +22,7 @@ from robustrepro.datasets.manifest import MANIFEST, read_manifest
 from robustrepro.errors import UserError
 from robustrepro.files import sha256_of
 from robustrepro.layout import DATA, MODEL
-from robustrepro.measurements.store import columns_digest, read_columns, read_origin
+from robustrepro.measures.store import columns_digest, read_columns, read_origin
 from robustrepro.spec.records import (
     ADOPT_VARIABLE,
     Record,

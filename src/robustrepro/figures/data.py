@@ -11,7 +11,7 @@ import pandas as pd
 
 from robustrepro.errors import UserError
 from robustrepro.layout import Layout
-from robustrepro.measurements.frames import read_frame
+from robustrepro.measures.frames import read_frame
 
 CELL = ("row", "column", "status", "mean", "interval", "seeds", "printed_value")
 """What figures read of a table's cell."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from robustrepro.canonical import canonical_json
 from robustrepro.files import sha256_of
-from robustrepro.measurements.store import read_origin
+from robustrepro.measures.store import read_origin
 
 DIGITS = 12
 """How many hexadecimal digits of a checksum name something within one file."""

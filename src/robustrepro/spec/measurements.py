@@ -148,7 +148,7 @@ class UnderAttack(OfExamples):
 class Attack(UnderAttack):
     """A model under one attack, image by image."""
 
-    implementation: ClassVar[str] = "robustrepro.measurements.attack:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.attack:measure"
     kind: Literal["attack"]
     attack: AttackSpec
 
@@ -167,7 +167,7 @@ class Attack(UnderAttack):
 class CurveOfAttacks(UnderAttack):
     """A model under one attack at many ε, image by image."""
 
-    implementation: ClassVar[str] = "robustrepro.measurements.curve:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.curve:measure"
     kind: Literal["curve"]
     curve: Curve
 
@@ -202,7 +202,7 @@ class WeightPerturbation(UnderAttack):
         Which units are told to be rarely active, and on the images of which split of the data that are measured on.
     """
 
-    implementation: ClassVar[str] = "robustrepro.measurements.weight_perturbation:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.weight_perturbation:measure"
     kind: Literal["weight_perturbation"]
     attack: AttackSpec
     layer: str
@@ -244,7 +244,7 @@ class OverEpochs(UnderAttack):
     gradient, or of several losses such as AutoAttack, has no loss whose gradient could vanish.
     """
 
-    implementation: ClassVar[str] = "robustrepro.measurements.over_epochs:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.over_epochs:measure"
     kind: Literal["over_epochs"]
     attack: GradientOrCleanSpec
 
@@ -305,7 +305,7 @@ class Transfer(Crafted):
         Whether the examples are tried on the very network that they are made for, too.
     """
 
-    implementation: ClassVar[str] = "robustrepro.measurements.transfer:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.transfer:measure"
     kind: Literal["transfer"]
     attack: CraftingSpec
     targets: list[Name] = Field(min_length=1)
@@ -324,7 +324,7 @@ class Transfer(Crafted):
 class AuditTransfer(Crafted):
     """The examples that a model of a paper makes, tried on all of the paper's audited models on the same data."""
 
-    implementation: ClassVar[str] = "robustrepro.measurements.transfer:measure_all"
+    implementation: ClassVar[str] = "robustrepro.measures.transfer:measure_all"
     kind: Literal["audit_transfer"]
     attacks: list[CraftingSpec] = Field(min_length=1)
 
@@ -338,7 +338,7 @@ class AuditTransfer(Crafted):
 class AuditOfBall(Measurement):
     """One model under every attack of the audit, in one ball."""
 
-    implementation: ClassVar[str] = "robustrepro.measurements.audit:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.audit:measure"
     kind: Literal["audit"]
     ball: AuditBall
     clipped: bool = True
@@ -350,7 +350,7 @@ class AuditOfBall(Measurement):
 class Losses(OfExamples):
     """The cross-entropy of every example of a split."""
 
-    implementation: ClassVar[str] = "robustrepro.measurements.losses:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.losses:measure"
     kind: Literal["losses"]
 
     statistic: ClassVar[Any] = {"mean": "loss"}
@@ -377,7 +377,7 @@ class Corrupted(OfExamples):
         Of the JPEG that a corrupted image is saved as before it is classified: 85 in ImageNet-C; none when not said.
     """
 
-    implementation: ClassVar[str] = "robustrepro.measurements.corrupted:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.corrupted:measure"
     kind: Literal["corrupted"]
     corruptions: Annotated[list[CorruptionName], Field(min_length=1)] = Field(
         default_factory=lambda: [*get_args(CorruptionName)]
@@ -415,7 +415,7 @@ class CorruptedSamples(Measurement):
     Images are those that a measurement of the kind corrupted classifies, without the JPEG.
     """
 
-    implementation: ClassVar[str] = "robustrepro.measurements.corrupted_samples:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.corrupted_samples:measure"
     kind: Literal["corrupted_samples"]
     image: Annotated[int, Field(ge=0)] = 0
     corruptions: Annotated[list[CorruptionName], Field(min_length=1)] = Field(
@@ -442,7 +442,7 @@ class InputGeometry(OfExamples):
         Below which magnitude an entry of the gradient, or an eigenvalue of the Hessian, counts as zero.
     """
 
-    implementation: ClassVar[str] = "robustrepro.measurements.input_geometry:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.input_geometry:measure"
     kind: Literal["input_geometry"]
     functions: Annotated[list[FunctionOfLogits], Field(min_length=1)]
     zero_gradient: Annotated[Number, Field(gt=0)] = 0.01
@@ -475,7 +475,7 @@ class Verification(OfExamples):
         For all programs of one image, wall-clock time.
     """
 
-    implementation: ClassVar[str] = "robustrepro.measurements.verification:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.verification:measure"
     kind: Literal["verification"]
     attack: GradientSpec
     seconds: Annotated[Number, Field(gt=0)] = 120.0
@@ -510,7 +510,7 @@ class Verification(OfExamples):
 class NearestNeighbours(Measurement):
     """How far each of ``examples`` images, drawn from a split, is from the nearest other image of the split."""
 
-    implementation: ClassVar[str] = "robustrepro.measurements.nearest_neighbours:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.nearest_neighbours:measure"
     kind: Literal["nearest_neighbours"]
     split: Literal["train", "test"] = "train"
     examples: int | None = Field(default=None, ge=1)
@@ -523,7 +523,7 @@ class NearestNeighbours(Measurement):
 class InputGradients(Measurement):
     """Test ``images``, by their index, and the gradient of ``function`` with respect to each of their pixels."""
 
-    implementation: ClassVar[str] = "robustrepro.measurements.input_gradients:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.input_gradients:measure"
     kind: Literal["input_gradients"]
     function: FunctionOfLogits = "margin"
     images: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=16)]
@@ -540,7 +540,7 @@ class Samples(Measurement):
     even distances in the data set; with a ``norm``, of those that were made in its ball.
     """
 
-    implementation: ClassVar[str] = "robustrepro.measurements.samples:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.samples:measure"
     kind: Literal["samples"]
     count: int = Field(default=8, ge=1, le=16)
     norm: Norm | None = None
@@ -585,7 +585,7 @@ class Surface(Measurement):
         Over how many of the first test images values are averaged; in parameter space.
     """
 
-    implementation: ClassVar[str] = "robustrepro.measurements.surface:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.surface:measure"
     kind: Literal["surface"]
     space: Literal["inputs", "parameters"]
     directions: Annotated[list[Direction], Field(min_length=2, max_length=2)]
@@ -625,7 +625,7 @@ class Surface(Measurement):
 class DecisionBoundary(Measurement):
     """A model of points in the plane on a grid with ``resolution`` points per side, and on its training points."""
 
-    implementation: ClassVar[str] = "robustrepro.measurements.decision_boundary:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.decision_boundary:measure"
     kind: Literal["decision_boundary"]
     resolution: int = Field(default=200, ge=20)
 
@@ -635,7 +635,7 @@ class DecisionBoundary(Measurement):
 class TrainingPath(Measurement):
     """A training repeated, with parameters and gradients of every n-th update; n is ``every``."""
 
-    implementation: ClassVar[str] = "robustrepro.measurements.training_path:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.training_path:measure"
     kind: Literal["training_path"]
     every: int = Field(default=1, ge=1)
 
@@ -650,7 +650,7 @@ class TrainingPath(Measurement):
 class History(Measurement):
     """What a training recorded after every epoch; the accuracy on the test images if the model declares it."""
 
-    implementation: ClassVar[str] = "robustrepro.measurements.history:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.history:measure"
     kind: Literal["history"]
 
     reads_data: ClassVar[bool] = False
@@ -663,7 +663,7 @@ class History(Measurement):
 class ParameterDistance(Measurement):
     """How far apart the parameters of two models with the same seed are."""
 
-    implementation: ClassVar[str] = "robustrepro.measurements.parameter_distance:measure"
+    implementation: ClassVar[str] = "robustrepro.measures.parameter_distance:measure"
     kind: Literal["parameter_distance"]
 
     subjects: ClassVar[int] = 2

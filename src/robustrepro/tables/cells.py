@@ -16,7 +16,7 @@ from robustrepro.errors import UserError
 from robustrepro.grammar import Expression, Place, order_of_values, parse_value
 from robustrepro.implementations import made
 from robustrepro.layout import Layout
-from robustrepro.measurements.frames import read_frame
+from robustrepro.measures.frames import read_frame
 from robustrepro.printed import parse_printed
 from robustrepro.spec.statistics import statistic_adapter
 from robustrepro.tables.statistics import Sample, estimate_over, worst_case

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robustrepro.measurements.step import Columns
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures.step import Columns
+from robustrepro.measures.trained import Trained
 from robustrepro.spec.measurements import DecisionBoundary
 from robustrepro.steps import Progress
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from robustrepro.audit.battery import Battery
-from robustrepro.measurements.step import Measured
-from robustrepro.measurements.store import stacked
-from robustrepro.measurements.trained import Trained
+from robustrepro.audits.battery import Battery
+from robustrepro.measures.step import Measured
+from robustrepro.measures.store import stacked
+from robustrepro.measures.trained import Trained
 from robustrepro.spec.measurements import AuditOfBall
 from robustrepro.steps import Progress
 

@@ -7,8 +7,8 @@ import csv
 import numpy as np
 
 from robustrepro.errors import UserError
-from robustrepro.measurements.step import Columns
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures.step import Columns
+from robustrepro.measures.trained import Trained
 from robustrepro.spec.measurements import History
 from robustrepro.steps import Progress
 

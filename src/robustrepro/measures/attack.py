@@ -7,8 +7,8 @@ from dataclasses import fields
 from robustrepro.attacks.measure import measure as measure_attack
 from robustrepro.attacks.minimal_distance import MinimalDistanceOutcome, measure_distances
 from robustrepro.attacks.outcome import AttackOutcome
-from robustrepro.measurements.step import Columns
-from robustrepro.measurements.trained import Examples, Trained
+from robustrepro.measures.step import Columns
+from robustrepro.measures.trained import Examples, Trained
 from robustrepro.spec.attacks import FixedBudgetAttack, MinimalDistanceAttack
 from robustrepro.spec.measurements import Attack
 from robustrepro.steps import Progress

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from robustrepro.errors import UserError
-from robustrepro.measurements.trained import Examples, Trained
+from robustrepro.measures.trained import Examples, Trained
 
 
 def chosen_images(trained: Trained, images: Sequence[int]) -> Examples:

@@ -12,9 +12,9 @@ from robustrepro.attacks.measure import measure as measure_attack
 from robustrepro.attacks.precision import PRECISIONS
 from robustrepro.attacks.subject import subject_of
 from robustrepro.losses import PerExampleLoss
-from robustrepro.measurements.step import Columns
-from robustrepro.measurements.store import stacked
-from robustrepro.measurements.trained import Examples, Trained
+from robustrepro.measures.step import Columns
+from robustrepro.measures.store import stacked
+from robustrepro.measures.trained import Examples, Trained
 from robustrepro.spec.attacks import GradientAttack
 from robustrepro.spec.measurements import OverEpochs
 from robustrepro.steps import Progress

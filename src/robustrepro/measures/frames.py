@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from robustrepro.measurements.store import read_columns
+from robustrepro.measures.store import read_columns
 
 
 def read_frame(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -16,7 +16,7 @@ def read_frame(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     Raises
     ------
     UserError
-        As :func:`robustrepro.measurements.store.read_columns`.
+        As :func:`robustrepro.measures.store.read_columns`.
     """
     table, origin = read_columns(path)
     return table.to_pandas(), origin

@@ -9,9 +9,9 @@ from torch import Tensor
 from robustrepro.attacks.subject import predictions
 from robustrepro.datasets.tensors import Origins
 from robustrepro.errors import UserError
-from robustrepro.measurements.step import Columns
-from robustrepro.measurements.store import stacked
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures.step import Columns
+from robustrepro.measures.store import stacked
+from robustrepro.measures.trained import Trained
 from robustrepro.spec.measurements import Samples
 from robustrepro.steps import Progress
 

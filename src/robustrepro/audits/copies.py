@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from robustrepro.attacks.ascent import weights_frozen
 from robustrepro.attacks.losses import classification_margin
-from robustrepro.audit.functions import Found, Replaced, Replacement, suspects_of
+from robustrepro.audits.functions import Found, Replaced, Replacement, suspects_of
 from robustrepro.precision import true_float32
 
 
@@ -41,7 +41,7 @@ def differentiable_copies(model: nn.Module, images: Tensor, labels: Tensor) -> d
     -------
     By name: ``rescaled``, where the median margin is 1; and, where a layer or a function lets no gradient pass, or one
     that differences contradict, ``straight-through``, ``left-out`` and ``smoothed`` (see
-    `robustrepro.audit.functions.Replaced`), rescaled too.
+    `robustrepro.audits.functions.Replaced`), rescaled too.
     """
     copies: dict[str, nn.Module] = {"rescaled": copy.deepcopy(model)}
     opaque = opaque_layers(model, images)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from robustrepro.errors import UserError
-from robustrepro.measurements.step import Columns
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures.step import Columns
+from robustrepro.measures.trained import Trained
 from robustrepro.models.build import build_network, load_network
 from robustrepro.spec.measurements import TrainingPath
 from robustrepro.steps import Progress

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from robustrepro.audit.worst_case import WorstCase
+from robustrepro.audits.worst_case import WorstCase
 from robustrepro.grammar import Cell, Expression
 from robustrepro.scorecard.cells import TableCells
 from robustrepro.scorecard.judged import Judged, Judgement

@@ -13,8 +13,8 @@ from robustrepro import provenance
 from robustrepro.canonical import canonical_json
 from robustrepro.devices import claimed_device, device_name
 from robustrepro.implementations import resolve
-from robustrepro.measurements.store import write_measurement
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures.store import write_measurement
+from robustrepro.measures.trained import Trained
 from robustrepro.precision import true_float32
 from robustrepro.steps import Progress, Work
 

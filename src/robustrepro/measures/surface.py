@@ -12,10 +12,10 @@ from torch.func import functional_call
 from robustrepro.attacks.losses import margin
 from robustrepro.logit_functions import FUNCTIONS
 from robustrepro.losses import cross_entropy
-from robustrepro.measurements.chosen import chosen_images
-from robustrepro.measurements.step import Columns
-from robustrepro.measurements.store import stacked
-from robustrepro.measurements.trained import Examples, Trained
+from robustrepro.measures.chosen import chosen_images
+from robustrepro.measures.step import Columns
+from robustrepro.measures.store import stacked
+from robustrepro.measures.trained import Examples, Trained
 from robustrepro.seeds import derive_seed
 from robustrepro.spec.measurements import Surface
 from robustrepro.steps import Progress

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from robustrepro.errors import UserError
-from robustrepro.measurements.attack import attacked
-from robustrepro.measurements.step import Columns
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures.attack import attacked
+from robustrepro.measures.step import Columns
+from robustrepro.measures.trained import Trained
 from robustrepro.models.changes.remove_rarely_active import Activity, activity_on, without_units
 from robustrepro.models.changes.truncate_singular_values import Truncation
 from robustrepro.models.fully_connected import from_layer_on, fully_connected, inputs_of

@@ -9,9 +9,9 @@ import torch
 from robustrepro.derivatives import derivatives_of, is_piecewise_linear, logit_jacobians
 from robustrepro.errors import UserError
 from robustrepro.logit_functions import FUNCTIONS
-from robustrepro.measurements.step import Columns
-from robustrepro.measurements.store import stacked
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures.step import Columns
+from robustrepro.measures.store import stacked
+from robustrepro.measures.trained import Trained
 from robustrepro.spec.measurements import InputGeometry
 from robustrepro.steps import Progress
 

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from robustrepro.logit_functions import FUNCTIONS
-from robustrepro.measurements.chosen import chosen_images
-from robustrepro.measurements.step import Columns
-from robustrepro.measurements.store import stacked
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures.chosen import chosen_images
+from robustrepro.measures.step import Columns
+from robustrepro.measures.store import stacked
+from robustrepro.measures.trained import Trained
 from robustrepro.spec.measurements import InputGradients
 from robustrepro.steps import Progress
 

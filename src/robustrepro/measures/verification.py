@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from robustrepro.attacks.outcome import AttackOutcome
-from robustrepro.measurements.attack import attacked
-from robustrepro.measurements.step import Columns
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures.attack import attacked
+from robustrepro.measures.step import Columns
+from robustrepro.measures.trained import Trained
 from robustrepro.spec.measurements import Verification
 from robustrepro.steps import Progress
 from robustrepro.verification.verify import Decision, Verifier

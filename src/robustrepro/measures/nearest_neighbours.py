@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from robustrepro.datasets.tensors import as_float
-from robustrepro.measurements.step import Columns
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures.step import Columns
+from robustrepro.measures.trained import Trained
 from robustrepro.seeds import derive_seed
 from robustrepro.spec.measurements import NearestNeighbours
 from robustrepro.steps import Progress

@@ -15,8 +15,8 @@ from robustrepro.attacks.curve import measure_curve
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.subject import on_device, predictions
 from robustrepro.attacks.threat_models import Box
-from robustrepro.audit.added import UNIFORM_NOISE
-from robustrepro.audit.alarms import (
+from robustrepro.audits.added import UNIFORM_NOISE
+from robustrepro.audits.alarms import (
     BEYOND_REASON,
     NOISE,
     ONE_STEP,
@@ -27,9 +27,9 @@ from robustrepro.audit.alarms import (
     has_no_gradient,
     wrong_gradient_share,
 )
-from robustrepro.audit.copies import differentiable_copies
-from robustrepro.audit.distilled import distilled
-from robustrepro.audit.randomised import Expectation, right_share
+from robustrepro.audits.copies import differentiable_copies
+from robustrepro.audits.distilled import distilled
+from robustrepro.audits.randomised import Expectation, right_share
 from robustrepro.precision import true_float32
 from robustrepro.seeds import derive_seed
 from robustrepro.spec.attacks import AscentAttack, BallAttack, GradientAttack, Pgd

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from robustrepro.attacks.curve import measure_curve
-from robustrepro.measurements.step import Columns
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures.step import Columns
+from robustrepro.measures.trained import Trained
 from robustrepro.spec.measurements import CurveOfAttacks
 from robustrepro.steps import Progress
 

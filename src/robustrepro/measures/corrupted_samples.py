@@ -13,9 +13,9 @@ from robustrepro.corruptions.names import CLEAN
 from robustrepro.corruptions.seeded import SeededCorruptions
 from robustrepro.datasets.tensors import as_float
 from robustrepro.errors import UserError
-from robustrepro.measurements.step import Columns
-from robustrepro.measurements.store import stacked
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures.step import Columns
+from robustrepro.measures.store import stacked
+from robustrepro.measures.trained import Trained
 from robustrepro.spec.measurements import CorruptedSamples
 from robustrepro.steps import Progress
 

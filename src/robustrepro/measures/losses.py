@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from robustrepro.losses import cross_entropy
-from robustrepro.measurements.step import Columns
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures.step import Columns
+from robustrepro.measures.trained import Trained
 from robustrepro.spec.measurements import Losses
 from robustrepro.steps import Progress
 

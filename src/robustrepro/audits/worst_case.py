@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from robustrepro.audit.added import UNIFORM_NOISE
+from robustrepro.audits.added import UNIFORM_NOISE
 from robustrepro.errors import UserError
 from robustrepro.layout import Layout
-from robustrepro.measurements.frames import read_frame
+from robustrepro.measures.frames import read_frame
 from robustrepro.words import attack_in_words
 
 BATTERY = "audit: "

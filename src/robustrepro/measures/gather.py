@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from robustrepro.errors import UserError
-from robustrepro.measurements.store import as_arrays, read_columns, write_measurement
+from robustrepro.measures.store import as_arrays, read_columns, write_measurement
 from robustrepro.steps import Work
 
 SUMMED = ("seconds", "cpu_seconds")

@@ -17,8 +17,8 @@ from robustrepro.corruptions.official import OfficialSets
 from robustrepro.corruptions.seeded import SeededCorruptions
 from robustrepro.datasets.streamed import load_names
 from robustrepro.datasets.tensors import Split, as_float
-from robustrepro.measurements.step import Columns, Measured
-from robustrepro.measurements.trained import Trained
+from robustrepro.measures.step import Columns, Measured
+from robustrepro.measures.trained import Trained
 from robustrepro.mirror import in_mirror
 from robustrepro.spec.corruptions import CorruptionName
 from robustrepro.spec.measurements import Corrupted

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from robustrepro.attacks.craft import craft
 from robustrepro.attacks.subject import predictions
-from robustrepro.measurements.step import Columns
-from robustrepro.measurements.store import stacked
-from robustrepro.measurements.trained import Examples, Trained
+from robustrepro.measures.step import Columns
+from robustrepro.measures.store import stacked
+from robustrepro.measures.trained import Examples, Trained
 from robustrepro.spec.attacks import BallAttack
 from robustrepro.spec.measurements import AuditTransfer, Transfer
 from robustrepro.steps import Progress

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from robustrepro.audit.claims import Survival, WorstCases, judge_survival
-from robustrepro.audit.worst_case import TRANSFER, AttackFiles, Transfers, WorstCase, read_worst_case
+from robustrepro.audits.claims import Survival, WorstCases, judge_survival
+from robustrepro.audits.worst_case import TRANSFER, AttackFiles, Transfers, WorstCase, read_worst_case
 from robustrepro.files import write_text
 from robustrepro.grammar import Cell, parse_value
 from robustrepro.layout import Layout
