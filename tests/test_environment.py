@@ -1,14 +1,16 @@
-"""What the repository says about its software in two places is the same."""
+"""What the repository says about itself in two places is the same: software, papers, and what CI runs."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import yaml
 
 ROOT = Path(__file__).parents[1]
 LOCKED = dict(re.findall(r"^([\w.-]+)==([^\s\\;]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def test_the_rules_environment_pins_what_the_lock_pins():
@@ -24,3 +26,17 @@ def test_the_lock_names_no_index_and_hashes_everything():
     blocks = re.split(r"^(?=[\w.-]+==)", lock, flags=re.MULTILINE)[1:]
     assert len(blocks) >= len(LOCKED) > 100
     assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
+
+
+def test_the_citation_names_the_software_and_every_paper_as_its_declaration_does():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["version"], citation["license"]) == (PROJECT["version"], PROJECT["license"])
+    cited = {reference["title"]: authors_of(reference) for reference in citation["references"]}
+    papers = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in ROOT.glob("papers/*/paper.yaml")]
+    assert cited == {paper["title"]: paper["authors"] for paper in papers}
+
+
+def authors_of(reference: dict[str, list[dict[str, str]]]) -> str:
+    """Return the authors of a reference in one line, as papers declare them."""
+    people = reference["authors"]
+    return ", ".join(one.get("name") or f"{one['given-names']} {one['family-names']}" for one in people)
