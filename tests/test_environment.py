@@ -13,11 +13,21 @@ LOCKED = dict(re.findall(r"^([\w.-]+)==([^\s\\;]+)", (ROOT / "requirements.lock"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
+def names_of(requirements: list[str]) -> set[str]:
+    """Return the names of packages without their versions."""
+    return {re.split(r"[^\w.-]", requirement)[0] for requirement in requirements}
+
+
 def test_the_rules_environment_pins_what_the_lock_pins():
     pinned = yaml.safe_load((ROOT / "workflow/environment.yaml").read_text())["dependencies"][-1]["pip"]
     lock = (ROOT / "requirements.lock").read_text()
     assert pinned
     assert [pin for pin in pinned if not re.search(rf"^{re.escape(pin)}[ \\]", lock, re.MULTILINE)] == []
+
+
+def test_the_rules_environment_has_every_library_that_a_step_imports():
+    pinned = yaml.safe_load((ROOT / "workflow/environment.yaml").read_text())["dependencies"][-1]["pip"]
+    assert names_of(PROJECT["dependencies"]) - names_of(pinned) == set()
 
 
 def test_the_lock_names_no_index_and_hashes_everything():
