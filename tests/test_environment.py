@@ -38,6 +38,12 @@ def test_the_lock_names_no_index_and_hashes_everything():
     assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
 
 
+def test_the_hooks_before_a_commit_check_with_the_locked_versions():
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    pinned = {pin for hook in repository["hooks"] for pin in hook["additional_dependencies"]}
+    assert pinned == {f"{name}=={LOCKED[name]}" for name in ("ruff", "snakefmt", "mypy", "pydantic")}
+
+
 def test_the_citation_names_the_software_and_every_paper_as_its_declaration_does():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert (citation["version"], citation["license"]) == (PROJECT["version"], PROJECT["license"])
