@@ -44,6 +44,12 @@ def test_the_hooks_before_a_commit_check_with_the_locked_versions():
     assert pinned == {f"{name}=={LOCKED[name]}" for name in ("ruff", "snakefmt", "mypy", "pydantic")}
 
 
+def test_the_hosted_ci_runs_what_every_change_must_pass():
+    (job,) = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"].values()
+    assert "bash .ci/run" in [step.get("run") for step in job["steps"]]
+    assert (ROOT / ".ci/run").is_file()
+
+
 def test_the_citation_names_the_software_and_every_paper_as_its_declaration_does():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert (citation["version"], citation["license"]) == (PROJECT["version"], PROJECT["license"])
