@@ -83,5 +83,5 @@ bench: $(READY) $(PEERS) ## measure speed beside the peers (minutes)
 	for script in objectives.py geometry.py training.py memory.py attacks.py minimal_distance.py weight_perturbation.py verification.py nearest_neighbours.py corruptions.py imagenet.py 'startup.py --full'; do $(BIN)/python benchmarks/$$script || exit 1; done
 
 lock: $(READY) ## resolve requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --extra workflow --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --upgrade --quiet --output-file requirements.lock

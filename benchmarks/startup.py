@@ -4,10 +4,10 @@ Each is measured cold (every step is a new process that imports what it needs) a
 that has imported the libraries already, as in every `snakemake` run), on the files and byte code of an earlier run.
 
 All happens in a temporary clone of the last commit, in which `snakemake` makes a table and a figure first. Part 1
-repeats one step of each rule, cold and warm in turn, with the command that Snakemake has recorded. Part 2 runs
-`snakemake` from nothing. It reads the processor time of the Snakemake process and of everything that it started, from
-the kernel, and takes off what the steps' logs say that they used for their work: start-up is the rest, of which the
-logs tell the steps' imports.
+times `import robustrepro` in fresh interpreters. Part 2 repeats one step of each rule, cold and warm in turn, with the
+command that Snakemake has recorded. Part 3 runs `snakemake` from nothing. It reads the processor time of the Snakemake
+process and of everything that it started, from the kernel, and takes off what the steps' logs say that they used for
+their work: start-up is the rest, of which the logs tell the steps' imports.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ from robustrepro.warm.link import OFF, VARIABLE
 
 TARGET_SECONDS = 0.5
 """At most this long may a warm step take that has nothing to compute."""
+
+IMPORT_SECONDS = 0.1
+"""At most this long may `import robustrepro` take."""
 
 COLD = {VARIABLE: OFF}
 
@@ -67,6 +70,18 @@ class RunCost:
     def total(self) -> float:
         """Of everything."""
         return self.snakemake + self.started
+
+
+# -- the package -------------------------------------------------------------------------------------------------------
+
+
+def measure_import(environment: Mapping[str, str], rounds: int) -> None:
+    """Import the package in fresh interpreters, and print how long that takes of the wall clock."""
+    code = "import time; began = time.perf_counter(); import robustrepro; print(time.perf_counter() - began)"
+    command = [sys.executable, "-c", code]
+    times = [float(subprocess.check_output(command, env=environment)) for _ in range(rounds)]
+    print(f"import robustrepro, {rounds} times: {statistics.median(times):.4f} s ({min(times):.4f} - {max(times):.4f})")
+    print(f"target: within {IMPORT_SECONDS} s\n")
 
 
 # -- single steps ------------------------------------------------------------------------------------------------------
@@ -233,7 +248,7 @@ def _with_children(process: int | None) -> float:
 
 
 def main() -> None:
-    """Measure single steps, then whole runs."""
+    """Measure the import of the package, then single steps, then whole runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="rounds of single steps (default: 3)")
     parser.add_argument("--run-rounds", type=int, default=1, help="rounds of whole runs (default: 1)")
@@ -244,6 +259,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "clone"
         environment = clone(folder)
+        measure_import(environment, 10 * options.rounds)
         cost_of_run(folder, PREPARED, options.cores, environment)
         client, server = measure_steps(folder, environment, options.rounds)
         setting = Setting(folder, environment, options.cores, client, server)

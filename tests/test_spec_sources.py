@@ -87,6 +87,7 @@ EDITS: dict[str, tuple[str, set[str]]] = {
     "the digests themselves": ("spec/sources.py", set()),
     "a template": ("report/paper.html", {"page", "report"}),
     "a new template": ("report/new.css", {"page", "report"}),
+    "the mark of a typed package": ("py.typed", set()),
     "atomic writes": ("files.py", set()),
     "progress": ("steps.py", set()),
     "which GPU is taken": ("devices.py", set()),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from robustrepro.errors import UserError, unknown_name
+from robustrepro.errors import UserError, require_workflow, unknown_name
 from robustrepro.implementations import resolve
 from robustrepro.mirror_setting import use_configured_mirror
 from robustrepro.spec.names import KEY_IN_WORDS, is_key
@@ -75,6 +75,7 @@ def run(
     ] = None,
 ) -> None:
     """Run one step of the pipeline, as the rules of workflow/rules call it."""
+    require_workflow("run", ["grimp"])
     use_threads(threads)
     if step in READS_A_MIRROR:
         use_configured_mirror()
@@ -164,6 +165,7 @@ def adopt(
     models (manifest.json and tensors) and measurements (*.parquet) to where they belong under results/ first. Each must
     have the spec, the code digest and the sha256 that its card says.
     """
+    require_workflow("adopt", ["snakemake", "grimp"])
     from robustrepro.adoption import adopt as adopt_results
     from robustrepro.spec.config import read_config
     from robustrepro.spec.plan import Plan
@@ -183,6 +185,7 @@ def publish(
     Papers that this run leaves out stay as they were published. The verdicts over all published scales go to
     docs/results/README.md and to their place in README.md.
     """
+    require_workflow("publish", ["grimp"])
     from robustrepro.publishing import publish as publish_results
     from robustrepro.scorecard.overview import write_overview
     from robustrepro.spec.behind import results_behind

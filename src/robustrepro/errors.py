@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from importlib.util import find_spec
 
 
 class UserError(Exception):
@@ -30,3 +31,26 @@ def unknown_name(what: str, found: str, known: Iterable[str]) -> UserError:
     near = difflib.get_close_matches(found, names, n=1, cutoff=0.5)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     return UserError(f"unknown {what}: '{found}'{hint} (known: {', '.join(names) or 'none'})")
+
+
+def require_workflow(command: str, packages: Iterable[str]) -> None:
+    """Stop where a command needs packages of the extra ``workflow`` that are not installed.
+
+    Parameters
+    ----------
+    command
+        The command, as it is typed.
+    packages
+        The packages that it imports or runs, all of that extra.
+
+    Raises
+    ------
+    UserError
+        If any of them is absent.
+    """
+    absent = [name for name in packages if find_spec(name) is None]
+    if absent:
+        raise UserError(
+            f"`robustrepro {command}` needs packages that are not installed: {', '.join(absent)}. "
+            "Run `make setup` in a checkout, or `pip install 'robustrepro[workflow]'`"
+        )

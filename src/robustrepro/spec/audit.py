@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -21,7 +22,12 @@ from robustrepro.spec.attacks import (
     crafting_attack_adapter,
 )
 from robustrepro.spec.base import Declaration, Key, Number
+from robustrepro.spec.config import validated
 from robustrepro.spec.messages import explain
+from robustrepro.spec.strict_yaml import read_yaml
+
+AUDIT_FILE = "workflow/audit.yaml"
+"""Where a project declares its audit, from its folder; a wheel has the file beside this module."""
 
 AUDIT_ATTACKS = {name: attack for name, attack in ATTACKS.items() if issubclass(attack, BallAttack)}
 """What the audit can attack a model with, by name: everything that makes adversarial examples in a ball."""
@@ -131,6 +137,21 @@ class Audit(Declaration):
         if self.smaller.shares != sorted(set(self.smaller.shares)):
             raise ValueError(f"smaller.shares: expected increasing shares, found {self.smaller.shares}")
         return self
+
+
+def built_in_audit() -> Audit:
+    """Return the audit that this package comes with, whatever the working directory is.
+
+    In an installed wheel its file lies beside this module; in a checkout it is the project's ``workflow/audit.yaml``.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or declares no audit.
+    """
+    packaged = Path(__file__).with_name(Path(AUDIT_FILE).name)
+    file = packaged if packaged.exists() else Path(__file__).parents[3] / AUDIT_FILE
+    return validated(Audit, read_yaml(file), str(file))
 
 
 def _check_attack(where: str, template: Template) -> None:

@@ -14,7 +14,7 @@ from robustrepro.grammar import Cell, parse_condition, parse_value
 from robustrepro.keys import AT
 from robustrepro.layout import Layout
 from robustrepro.spec.attacks import BallAttack, CraftingSpec, Inputs, Norm
-from robustrepro.spec.audit import AuditBall, attack_at, ball_of
+from robustrepro.spec.audit import AUDIT_FILE, AuditBall, attack_at, ball_of
 from robustrepro.spec.contents import Contents
 from robustrepro.spec.declarations import Declarations
 from robustrepro.spec.jobs import Seeded
@@ -23,7 +23,7 @@ from robustrepro.spec.measurements import Attack, AuditOfBall, AuditTransfer, Cu
 from robustrepro.spec.messages import explain
 from robustrepro.spec.models import GivenModel
 from robustrepro.spec.paper import Column, Row, Table
-from robustrepro.spec.resolution import AUDIT_FILE, RESERVED
+from robustrepro.spec.resolution import RESERVED
 from robustrepro.spec.strict_yaml import Tree
 
 UNCLIPPED = "-unclipped"

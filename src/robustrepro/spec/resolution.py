@@ -9,7 +9,7 @@ from pathlib import Path
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.keys import AT
-from robustrepro.spec.audit import Audit
+from robustrepro.spec.audit import AUDIT_FILE, Audit
 from robustrepro.spec.config import AuditChanges, Config, Fitting, Scale, is_meant, laid_over, merged, validated
 from robustrepro.spec.datasets import DATASETS, DatasetSpec, dataset_of
 from robustrepro.spec.layers import Layers
@@ -21,7 +21,6 @@ from robustrepro.spec.strict_yaml import Tree, read_yaml
 from robustrepro.spec.variants import Variants
 from robustrepro.spec.written import WrittenPapers
 
-AUDIT_FILE = "workflow/audit.yaml"
 RESERVED = "audit-"
 """What the names of the audit's own measures begin with."""
 

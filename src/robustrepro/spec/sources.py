@@ -64,6 +64,9 @@ PACKAGE = Path(robustrepro.__file__).parent
 CACHE = Path(".snakemake/robustrepro/modules.json")
 """Digests of source files by the checksum of their bytes: reading them word by word takes half a second."""
 
+NO_DATA = {".py", ".pyc", ".typed"}
+"""Suffixes of files in a package's folder that its code does not read: sources, and the mark of a typed package."""
+
 STATE = "ROBUSTREPRO_SOURCES"
 """Environment variable with the state of the sources when a run began to schedule its jobs."""
 
@@ -208,7 +211,7 @@ def _module_digest(module: str) -> str:
     file = _file_of(module)
     others: list[Path] = []
     if file.name == "__init__.py":
-        others = sorted(path for path in file.parent.iterdir() if path.is_file() and path.suffix not in {".py", ".pyc"})
+        others = sorted(path for path in file.parent.iterdir() if path.is_file() and path.suffix not in NO_DATA)
     digest = hashlib.sha256(_words_digest(file.read_bytes()).encode())
     for path in others:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
