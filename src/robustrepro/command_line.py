@@ -205,6 +205,53 @@ def publish(
         typer.echo(f"wrote the verdicts over all scales to {file}")
 
 
+@app.command(rich_help_panel=PEOPLE)
+def audit_model(
+    model: Annotated[str, typer.Argument(help="FILE.py:NAME or package.module:NAME, a module or what makes one.")],
+    dataset: Annotated[
+        str, typer.Option(help="mnist, fashion_mnist, cifar10, digits, ..., or FILE.npz (images, labels).")
+    ],
+    epsilon: Annotated[str, typer.Option(help="Radius in units of the pixel range, such as 8/255.")],
+    weights: Annotated[Path | None, typer.Option(help="Weights: .safetensors, or .pt (read as weights alone).")] = None,
+    norm: Annotated[str, typer.Option(help="linf, l2 or l1.")] = "linf",
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("audit.html"),
+    examples: Annotated[int, typer.Option(min=1, help="So many test examples, the first ones.")] = 1000,
+    other: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL[=WEIGHTS]", help="A model whose adversarial examples are tried; again for more."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of random starts.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; a GPU where there is one.")] = None,
+    data: Annotated[Path, typer.Option(help="Folder that data sets are prepared in.")] = Path("data"),
+    allow_unverified: Annotated[bool, typer.Option(help="Accept other bytes than the official ones.")] = False,
+) -> None:
+    """Audit a model of your own: every attack, alarms, the worst case image by image, on a page.
+
+    The model takes images in [0, 1] and returns logits; standardise inside it. Interrupted, it goes on where it was
+    when the same command is run again.
+
+    Example: robustrepro audit-model my_file.py:make_model --weights w.safetensors --dataset cifar10 --epsilon 8/255
+    """
+    use_configured_mirror()
+    from robustrepro.api.command import audit_model as audit
+
+    found = audit(
+        model,
+        dataset=dataset,
+        epsilon=epsilon,
+        norm=norm,
+        out=out,
+        weights=weights,
+        others=other,
+        examples=examples,
+        seed=seed,
+        device=device,
+        data=data,
+        allow_unverified=allow_unverified,
+    )
+    typer.echo(f"\n{found.verdict}\nEvery attack, the alarms and what breaks it: {out}")
+
+
 @app.callback()
 def commands() -> None:
     """Keep the name of the command in the command line, also where there is a single one."""

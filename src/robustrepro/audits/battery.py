@@ -111,8 +111,8 @@ class Battery:
     watcher
         What is told of its progress, and may have kept points of an earlier run.
     passes
-        Over how many passes the answers of a model that answers by chance are taken: it is attacked in expectation. None
-        for one that always answers alike.
+        Over how many passes the answers of a model that answers by chance are taken: it is attacked in expectation.
+        None for one that always answers alike.
 
     Attributes
     ----------
@@ -136,10 +136,11 @@ class Battery:
         self.model = model if passes is None else Expectation(model, passes, seed).eval()
         self.images, self.labels = images, labels
         self.seed, self.box = seed, box
+        self._passes = passes
         self._chance = None if passes is None else partial(right_share, model, passes=passes)
         self.indices = torch.arange(len(labels))
         self.device = next((weight.device for weight in model.parameters()), images.device)
-        self.clean = predictions(model, images, self.device)
+        self.clean = predictions(self.model, images, self.device)
         self._of_images = images.ndim == IMAGES
         self.watcher = watcher or Watcher()
         self.found, self.right = images.clone(), self._right("clean", images, self.indices, self.clean)
@@ -173,7 +174,7 @@ class Battery:
                 prediction = torch.where((prediction == self.labels) & (other != self.labels), other, prediction)
             remaining = resisted.nonzero().flatten()
         if len(remaining):
-            prediction[remaining] = self._under(name, remaining, lambda: self._points_of(attack, remaining))
+            prediction[remaining] = self.under(name, remaining, lambda: self._points_of(attack, remaining))
         return prediction
 
     def _points_of(self, attack: BallAttack, positions: Tensor) -> Tensor:
@@ -182,6 +183,8 @@ class Battery:
             # An average that has just become wrong is right half the time: on to the last iterate.
             images, labels = self.images[positions], self.labels[positions]
             return craft(self.model, images, labels, positions, attack, seed=self.seed, box=self.box)
+        if self._passes is not None:
+            attack = _within_budget(attack, self._passes)
         attacked = measure(
             self.model,
             self.images[positions],
@@ -196,7 +199,7 @@ class Battery:
         assert attacked.adversarial is not None
         return attacked.adversarial
 
-    def _under(self, name: str, positions: Tensor, attack: Callable[[], Tensor]) -> Tensor:
+    def under(self, name: str, positions: Tensor, attack: Callable[[], Tensor]) -> Tensor:
         """Return the model's predictions for some images under an attack; a misclassified one stays misclassified.
 
         Parameters
@@ -301,7 +304,7 @@ class Battery:
         def points() -> Tensor:
             return craft(copied, self.images, self.labels, self.indices, once, seed=self.seed, box=self.box)
 
-        return self._under(name, self.indices, points)
+        return self.under(name, self.indices, points)
 
     def _alarms_after(self, ball: AuditBall, outcome: BallOutcome, copies: Mapping[str, nn.Module]) -> list[Alarm]:
         """Return the alarms with what is left of them after everything that they have added."""
@@ -342,6 +345,12 @@ class Battery:
     @staticmethod
     def _share(which: Tensor) -> float:
         return float(which.double().mean())
+
+
+def _within_budget(attack: BallAttack, passes: int) -> BallAttack:
+    """Return an attack that asks a model by chance no more often than one that always answers alike."""
+    asked = [option for option in ("square_queries", "queries") if option in type(attack).model_fields]
+    return attack.model_copy(update={option: max(1, getattr(attack, option) // passes) for option in asked})
 
 
 def _library_last(attacks: Mapping[str, BallAttack]) -> list[tuple[str, BallAttack]]:

@@ -33,6 +33,9 @@ STEPS = (1.0, 0.3, 0.1)
 CLOSE = 1e-2
 """The step with which derivatives are checked, in the same unit."""
 
+IMAGE_BY_IMAGE = 2
+"""The fewest dimensions of what has a row per image."""
+
 RECTIFIERS = frozenset({"relu", "relu_", "relu6", "threshold", "clamp_min", "dropout", "hardtanh", "max_pool2d"})
 """Functions whose derivative may well be zero almost everywhere: a sparse network has nothing to hide."""
 FORWARDED = frozenset({"contiguous", "to", "float", "double", "half", "type", "clone", "view_as", "requires_grad_"})
@@ -181,7 +184,7 @@ class _Calls(TorchFunctionMode):
         if meant is not None and not output.requires_grad:
             return self._restored(output, meant)
         inputs = next((argument for argument in args if isinstance(argument, Tensor)), None)
-        if inputs is None or inputs.shape != output.shape or not inputs.requires_grad:
+        if inputs is None or inputs.shape != output.shape or not inputs.requires_grad or inputs.ndim < IMAGE_BY_IMAGE:
             return output
         if name in FORWARDED or name.endswith("_like"):
             return output

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -190,7 +190,8 @@ def read_worst_case(
     for source, path in files.transfer.items():
         resisted[f"{TRANSFER}{source}"] = _resisted(transfers.on(path, cell, seed), count, path)
     notes = battery_origin["notes"]
-    battery_attacks = list(_attacks_of_battery(resisted, notes["ball"]))
+    of_battery = [name.removeprefix(BATTERY) for name in resisted if name.startswith(BATTERY)]
+    battery_attacks = list(attacks_of_ball(of_battery, notes["ball"]))
     of_tables = {measure: attack for measure, (_, attack) in tables.items()}
     return WorstCase(
         pd.DataFrame(resisted),
@@ -201,11 +202,11 @@ def read_worst_case(
         {
             **{measure: attack_in_words(attack, with_epsilon=False) for measure, attack in of_tables.items()},
             **{
-                name: attack_in_words(attack, with_epsilon=False) + (f", on a {copied}" if copied else "")
+                f"{BATTERY}{name}": attack_in_words(attack, with_epsilon=False) + (f", on a {copied}" if copied else "")
                 for name, attack, copied in battery_attacks
             },
         },
-        frozenset(name for name, attack, _ in battery_attacks if attack["name"] in LAST),
+        frozenset(f"{BATTERY}{name}" for name, attack, _ in battery_attacks if attack["name"] in LAST),
     )
 
 
@@ -226,15 +227,15 @@ def _in_ball(rows: pd.DataFrame, origin: Mapping[str, Any], epsilon: float) -> t
     return rows, measure["attack"]
 
 
-def _attacks_of_battery(
-    names: Mapping[str, object], ball: Mapping[str, Any]
-) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    """Yield each of the battery's attacks as declared; on a copy it is called ``audit: pgd-10, rescaled copy``."""
+def attacks_of_ball(names: Iterable[str], ball: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """Yield the name of each of the battery's attacks, what it was declared as, and the copy that it was made for.
+
+    On a copy it is called ``pgd-10, rescaled copy``.
+    """
     attacks = {**ball["attacks"], **ball["escalation"], **ball["without_gradients"], UNIFORM_NOISE: ball["noise"]}
     for name in names:
-        if name.startswith(BATTERY):
-            key, _, copied = name.removeprefix(BATTERY).partition(", ")
-            yield name, attacks[key], copied
+        key, _, copied = name.partition(", ")
+        yield name, attacks[key], copied
 
 
 def _resisted(rows: pd.DataFrame, count: int, path: Path) -> npt.NDArray[np.bool_]:

@@ -1,0 +1,141 @@
+"""One attack on any classifier, one row per image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from robustrepro.api.classifier import checked
+from robustrepro.attacks.measure import measure
+from robustrepro.attacks.minimal_distance import MinimalDistanceOutcome, measure_distances
+from robustrepro.attacks.outcome import AttackOutcome
+from robustrepro.attacks.threat_models import UNIT_BOX
+from robustrepro.audits.randomised import Expectation, right_share, varying_share
+from robustrepro.errors import UserError, unknown_name
+from robustrepro.seeds import derive_seed
+from robustrepro.spec.attacks import (
+    ATTACKS,
+    Attack,
+    AttackSpec,
+    BallAttack,
+    Clean,
+    Inputs,
+    MinimalDistanceAttack,
+    PerceptualAttack,
+    attack_adapter,
+)
+from robustrepro.spec.audit import OVERSHOOT
+from robustrepro.spec.messages import explain
+
+PASSES = 16
+"""Over how many passes a model that answers by chance is attacked, and its answers are counted."""
+
+
+def attack(
+    model: nn.Module,
+    x: Any,
+    y: Any,
+    name: str,
+    *,
+    seed: int = 0,
+    batch_size: int = 256,
+    keep_adversarial: bool = False,
+    **options: Any,
+) -> pd.DataFrame:
+    """Attack a classifier and return what became of every image.
+
+    >>> rr.attack(model, x, y, "pgd", epsilon=8/255, steps=20, restarts=10)  # doctest: +SKIP
+
+    Parameters
+    ----------
+    model
+        From images in [0, 1] to logits (N, classes): any module, in evaluation mode, on any device, in any precision.
+    x
+        Images in [0, 1], shape (N, channels, height, width), or points, shape (N, features); bytes stand for 255ths.
+    y
+        Classes, whole numbers from 0 on, shape (N,).
+    name
+        The attack: ``fgsm``, ``bim``, ``mi_fgsm``, ``pgd``, ``noise``, ``autoattack``, ``rays``, ``hop_skip_jump``,
+        ``deepfool``, ``stadv`` and the others of `robustrepro.spec.attacks.ATTACKS`.
+    seed
+        Of random starts.
+    batch_size
+        Most images that go through the model at once.
+    keep_adversarial
+        Whether to give the points that the attack ends with, as ``result.attrs["adversarial"]``, a tensor.
+    **options
+        The attack's own, as its class in `robustrepro.spec.attacks` has them: ``epsilon`` and ``norm`` (``linf``,
+        ``l2``, ``l1``), ``steps``, ``step_size`` (when not said, all steps together reach 2.5 ε), ``restarts``,
+        ``loss``.
+
+    Returns
+    -------
+    One row per image: ``index``, ``label``, ``clean_prediction``, ``prediction`` under attack, ``robust`` (right both
+    times), the distances ``linf`` and ``l2``, ``queries``; of an attack within ε ``clean_margin`` and ``margin``, the
+    logit of the label minus the largest other one. A model that answers by chance is attacked in expectation, and has
+    ``accuracy``, the share of passes in which it is right at the point.
+
+    Raises
+    ------
+    UserError
+        If the attack or an option is unknown, it cannot run on such images, or model, images and labels do not fit.
+    """
+    classifier, images, labels = checked(model, x, y)
+    declared = _declared(name, options)
+    with torch.no_grad():
+        classes = classifier(images[:1].to(_device(model, images))).shape[1]
+    if getattr(declared, "loss", None) == "training":
+        raise UserError("loss is 'training', which is for models of a paper; expected a loss that every model has")
+    if declared.reads_models():
+        raise UserError("features.model names a model of a paper; expected the attacked model's own layers alone")
+    unfit = declared.unfit(Inputs(tuple(images.shape[1:]), classes))
+    if unfit is not None:
+        raise UserError(unfit)
+    by_chance = varying_share(classifier, images, seed) > 0
+    attacked = Expectation(classifier, PASSES, seed).eval() if by_chance else classifier
+    indices = torch.arange(len(labels))
+    keep = keep_adversarial or by_chance
+    common: dict[str, Any] = {"box": UNIT_BOX, "batch_size": batch_size, "keep_adversarial": keep}
+    outcome: AttackOutcome | MinimalDistanceOutcome
+    if isinstance(declared, MinimalDistanceAttack):
+        outcome = measure_distances(attacked, images, labels, indices, declared, **common)
+    else:
+        assert isinstance(declared, Clean | BallAttack | PerceptualAttack)
+        outcome = measure(attacked, images, labels, indices, declared, seed=seed, **common)
+    columns = {key: value.numpy() for key, value in vars(outcome).items() if isinstance(value, Tensor)}
+    points = columns.pop("adversarial", None)
+    right = (columns["prediction"] == columns["label"]) & (columns["clean_prediction"] == columns["label"])
+    frame = pd.DataFrame({**columns, "robust": outcome.robust.numpy() if isinstance(outcome, AttackOutcome) else right})
+    if by_chance:
+        assert outcome.adversarial is not None
+        chance = derive_seed(seed, "counted")
+        frame["accuracy"] = right_share(classifier, outcome.adversarial, labels, passes=PASSES, seed=chance).numpy()
+    if keep_adversarial and points is not None:
+        frame.attrs["adversarial"] = torch.from_numpy(points)
+    return frame
+
+
+def _device(model: nn.Module, images: Tensor) -> torch.device:
+    return next((weight.device for weight in model.parameters()), images.device)
+
+
+def _declared(name: str, options: dict[str, Any]) -> Attack:
+    """Return the attack with its options, or say which it has."""
+    if name not in ATTACKS:
+        raise unknown_name("attack", name, ATTACKS)
+    fields = ATTACKS[name].model_fields
+    unknown = next((option for option in options if option not in fields), None)
+    if unknown is not None:
+        raise unknown_name(f"option of '{name}'", unknown, set(fields) - {"name"})
+    given = {"name": name, **options}
+    steps, epsilon = given.get("steps"), given.get("epsilon")
+    if "step_size" in fields and "step_size" not in given and isinstance(steps, int) and steps and epsilon:
+        given["step_size"] = OVERSHOOT * epsilon / steps
+    try:
+        return attack_adapter.validate_python(given)
+    except ValidationError as error:
+        raise UserError(explain(error, AttackSpec, f"attack '{name}'")) from None

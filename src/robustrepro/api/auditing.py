@@ -1,0 +1,315 @@
+"""An audit of any classifier, which tells whether its robustness is real."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from robustrepro.api.classifier import Classifier, checked
+from robustrepro.api.kept import Kept, fingerprint
+from robustrepro.attacks.craft import craft
+from robustrepro.attacks.threat_models import UNIT_BOX
+from robustrepro.audits.alarms import Alarm
+from robustrepro.audits.battery import BallOutcome, Battery
+from robustrepro.audits.randomised import varying_share
+from robustrepro.audits.worst_case import NEARLY_ALL, attacks_of_ball
+from robustrepro.errors import UserError
+from robustrepro.spec.attacks import Inputs, Norm
+from robustrepro.spec.audit import Audit as DeclaredAudit
+from robustrepro.spec.audit import AuditBall, attack_at, ball_of, built_in_audit
+from robustrepro.tables.statistics import accuracy_interval
+from robustrepro.words import NORM_SYMBOLS, attack_in_words, epsilon_in_words
+
+PASSES = 16
+"""Over how many passes a model that answers by chance is attacked."""
+CHANCE = "answers by chance"
+TRANSFER = "transfer from "
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What an audit has found; in a notebook it shows itself, and `to_html` writes it as a page.
+
+    Attributes
+    ----------
+    name
+        The model's, as it was given.
+    norm, epsilon
+        The ball.
+    frame
+        One row per image: ``index``, ``label``, ``clean_prediction``, one column per attack with the prediction under
+        it, and ``right``, the share of passes in which the model is right at the worst point found: 0 or 1, or between
+        for a model that answers by chance.
+    attacks
+        One row per attack: ``attack``, ``words``, ``accuracy`` in percent under it, and ``alone``, how many images it
+        alone has broken.
+    alarms
+        Every alarm, whether it went off or not.
+    left_out
+        Attacks that cannot run here, with the reason.
+    images, adversarial
+        The images and, for each, the worst point found; float32, shape (N, ...).
+    by_chance
+        Whether the model answers by chance: then accuracies are expectations.
+    seconds
+        How long it took.
+    about
+        What else the page says of it, such as the data set.
+    """
+
+    name: str
+    norm: Norm
+    epsilon: float
+    frame: pd.DataFrame
+    attacks: pd.DataFrame
+    alarms: tuple[Alarm, ...]
+    left_out: Mapping[str, str]
+    images: Tensor
+    adversarial: Tensor
+    by_chance: bool
+    seconds: float
+    about: Mapping[str, str]
+
+    @property
+    def clean_accuracy(self) -> float:
+        """Accuracy without attack, in percent."""
+        return 100 * float((self.frame["clean_prediction"] == self.frame["label"]).mean())
+
+    @property
+    def worst_case(self) -> float:
+        """The percentage of images that resist every attack; expected, for a model that answers by chance."""
+        return 100 * float(self.frame["right"].mean())
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95% interval of `worst_case` over so many images, in percent."""
+        return accuracy_interval(self.worst_case, len(self.frame))
+
+    @property
+    def still_going_off(self) -> list[str]:
+        """The alarms that still go off after everything that they have added: what resists may only be hidden."""
+        return [alarm.name for alarm in self.alarms if alarm.still_goes_off]
+
+    @cached_property
+    def one_class(self) -> tuple[int, float] | None:
+        """The class that all images get, or nearly all, with their share; None for any other model."""
+        shares = self.frame["clean_prediction"].value_counts(normalize=True)
+        predicted, share = int(shares.index[0]), float(shares.iloc[0])
+        labelled = float(self.frame["label"].value_counts(normalize=True).iloc[0])
+        return (predicted, share) if share >= NEARLY_ALL and (share == 1 or share > labelled) else None
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the truth is only known to lie between 0 and `worst_case`."""
+        return bool(self.still_going_off) and self.worst_case > 0
+
+    @property
+    def verdict(self) -> str:
+        """What was found, in a sentence or two."""
+        within = f"within {NORM_SYMBOLS[self.norm]} {epsilon_in_words(self.epsilon)}"
+        count = len(self.frame)
+        if self.one_class is not None:
+            number, share = self.one_class
+            which = "All" if share == 1 else f"{100 * share:.0f}% of the"
+            return f"{which} {count} images get class {number}: no accuracy under attack says anything of such a model."
+        if self.undecided:
+            named = ", ".join(self.still_going_off)
+            return (
+                f"Undecided: between 0% and {self.worst_case:.1f}% of {count} images resist {within}. After every "
+                f"attack an alarm still goes off ({named}), so that what resists may only be hidden from attacks."
+            )
+        low, high = self.interval
+        found = f"{self.worst_case:.1f}% [{low:.1f}, {high:.1f}] of {count} images resist every attack {within}"
+        if self.by_chance:
+            found = (
+                f"The model answers by chance. Its expected accuracy {within} is {self.worst_case:.1f}% [{low:.1f}, "
+                f"{high:.1f}] on {count} images"
+            )
+        return f"{found}; without attack {self.clean_accuracy:.1f}% are right."
+
+    def __repr__(self) -> str:
+        return f"{self.name}: {self.verdict}"
+
+    def _repr_html_(self) -> str:
+        from robustrepro.api.page import shown_in_notebook
+
+        return shown_in_notebook(self)
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """Return the audit as a page that needs nothing beside it, and write it where a path is given."""
+        from robustrepro.api.page import page
+        from robustrepro.files import write_text
+
+        content = page(self)
+        if path is not None:
+            write_text(Path(path), content)
+        return content
+
+
+def audit(
+    model: nn.Module,
+    x: Any,
+    y: Any,
+    *,
+    norm: Norm = "linf",
+    epsilon: float,
+    others: Mapping[str, nn.Module] | None = None,
+    attacks: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    name: str | None = None,
+    progress: bool = True,
+    keep: str | Path | None = None,
+    about: Mapping[str, str] | None = None,
+) -> Audit:
+    """Attack a classifier with everything that the audit of papers has, and say what its robustness is worth.
+
+    Every attack of ``workflow/audit.yaml`` runs in the ball, then the alarms. Where one goes off, there are stronger
+    attacks, copies of the model that let a gradient pass, attacks that see labels alone, and a network distilled from
+    the model's answers. A model that answers by chance is attacked in expectation.
+
+    Parameters
+    ----------
+    model
+        From images in [0, 1] to logits (N, classes): any module, in evaluation mode, on any device, in any precision.
+    x, y
+        Images, shape (N, channels, height, width), or points, shape (N, features); and their classes, shape (N,).
+    norm, epsilon
+        The ball, in units of the pixel range: ``linf``, ``l2`` or ``l1``, and ε > 0.
+    others
+        Models whose adversarial examples are tried on this one, by name: the same network without its defence above
+        all.
+    attacks
+        Keys of ``workflow/audit.yaml`` to replace, such as ``{"noises": 5}``.
+    seed
+        Of random starts, and of the chance by which a model answers.
+    name
+        What the page calls the model; its class when not said.
+    progress
+        Whether to show progress, a line per attack.
+    keep
+        A folder for what has been found: an audit that was interrupted goes on where it was.
+    about
+        What else the page is to say, such as the data set.
+
+    Raises
+    ------
+    UserError
+        If model, images and labels do not fit, or the ball or the attacks are none.
+    """
+    begun = time.monotonic()
+    classifier, images, labels = checked(model, x, y)
+    declared, ball = _ball(classifier, images, norm, epsilon, attacks)
+    described = {"ball": ball.model_dump(mode="json", exclude_none=True), "seed": seed}
+    watcher = Kept(None if keep is None else Path(keep), fingerprint(model, images, labels, described), shown=progress)
+    by_chance = varying_share(classifier, images, seed)
+    battery = Battery(
+        classifier, images, labels, seed=seed, box=UNIT_BOX, watcher=watcher, passes=PASSES if by_chance else None
+    )
+    outcome = battery.run(ball)
+    for other, network in (others or {}).items():
+        _transfer(battery, outcome, other, network, declared, ball)
+    alarms = list(outcome.alarms)
+    if by_chance:
+        says = "share of images with two answers; attacked in expectation"
+        alarms.append(Alarm(CHANCE, by_chance, 0.0, says, after=0.0))
+    frame = pd.DataFrame(
+        {
+            "index": battery.indices.numpy(),
+            "label": labels.numpy(),
+            "clean_prediction": battery.clean.numpy(),
+            **{attack: predicted.numpy() for attack, predicted in outcome.predictions.items()},
+            "right": (battery.expected(seed) if by_chance else battery.right).numpy(),
+        }
+    )
+    return Audit(
+        name or type(model).__name__,
+        norm,
+        epsilon,
+        frame,
+        _by_attack(outcome, labels, ball),
+        tuple(alarms),
+        _left_out(declared, norm, epsilon, _inputs(classifier, images)),
+        images,
+        battery.found,
+        by_chance > 0,
+        time.monotonic() - begun,
+        dict(about or {}),
+    )
+
+
+def _ball(
+    classifier: Classifier, images: Tensor, norm: Norm, epsilon: float, changes: Mapping[str, Any] | None
+) -> tuple[DeclaredAudit, AuditBall]:
+    """Return the audit as declared, with the user's changes, and its attacks in the ball that can run here."""
+    if norm not in NORM_SYMBOLS:
+        raise UserError(f"norm is '{norm}'; expected one of {', '.join(NORM_SYMBOLS)}")
+    if not epsilon > 0:
+        raise UserError(f"epsilon is {epsilon:g}; expected a radius above 0, in units of the pixel range")
+    declared = built_in_audit()
+    if changes:
+        from robustrepro.spec.config import validated
+
+        declared = validated(DeclaredAudit, {**declared.model_dump(), **changes}, "attacks")
+    return declared, ball_of(declared, norm, float(epsilon), _inputs(classifier, images))
+
+
+def _inputs(classifier: Classifier, images: Tensor) -> Inputs:
+    device = next((weight.device for weight in classifier.parameters()), images.device)
+    with torch.no_grad():
+        classes = classifier(images[:1].to(device)).shape[1]
+    return Inputs(tuple(images.shape[1:]), classes)
+
+
+def _left_out(declared: DeclaredAudit, norm: Norm, epsilon: float, inputs: Inputs) -> dict[str, str]:
+    """Return the attacks that cannot run on such inputs, with the reason."""
+    templates = {**declared.attacks, **declared.escalation, **declared.without_gradients}
+    reasons = {key: attack_at(template, norm, epsilon).unfit(inputs) for key, template in templates.items()}
+    return {key: reason for key, reason in reasons.items() if reason is not None}
+
+
+def _transfer(
+    battery: Battery,
+    outcome: BallOutcome,
+    name: str,
+    other: nn.Module,
+    declared: DeclaredAudit,
+    ball: AuditBall,
+) -> None:
+    """Try another model's adversarial examples."""
+    source, images, labels = checked(other, battery.images, battery.labels)
+    spec = attack_at(declared.transfer, ball.norm, ball.epsilon)
+
+    def points() -> Tensor:
+        return craft(source, images, labels, battery.indices, spec, seed=battery.seed, box=battery.box)
+
+    outcome.predictions[f"{TRANSFER}{name}"] = battery.under(f"{TRANSFER}{name}", battery.indices, points)
+
+
+def _by_attack(outcome: BallOutcome, labels: Tensor, ball: AuditBall) -> pd.DataFrame:
+    """Return one row per attack, the most harmful first."""
+    plain = ball.model_dump(mode="json", exclude_none=True)
+    words = {
+        attack: attack_in_words(spec, with_epsilon=False) + (f", on a {copied}" if copied else "")
+        for attack, spec, copied in attacks_of_ball(
+            [each for each in outcome.predictions if not each.startswith(TRANSFER)], plain
+        )
+    }
+    resisted = {attack: predicted == labels for attack, predicted in outcome.predictions.items()}
+    rows = [
+        {
+            "attack": attack,
+            "words": words.get(attack, attack),
+            "accuracy": 100 * float(right.double().mean()),
+            "alone": int((outcome.resisted(labels, without=attack) & ~right).sum()) if len(resisted) > 1 else 0,
+        }
+        for attack, right in resisted.items()
+    ]
+    return pd.DataFrame(rows).sort_values("accuracy", kind="stable", ignore_index=True)

@@ -1,0 +1,241 @@
+"""What ``robustrepro audit-model`` does: a model from a user's file, a data set, an audit, a page."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from robustrepro.api.auditing import Audit, audit
+from robustrepro.datasets.manifest import MANIFEST
+from robustrepro.datasets.prepare import prepare
+from robustrepro.datasets.tensors import as_float, load
+from robustrepro.errors import UserError, unknown_name
+from robustrepro.mirror import VARIABLE
+from robustrepro.models.build import require_fit
+from robustrepro.spec.attacks import Norm
+from robustrepro.spec.datasets import DATASETS
+
+PARTIAL = ".partial"
+"""What the folder's name ends with in which an audit keeps what it has found."""
+NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
+"""Under which keys checkpoints keep weights beside other things."""
+PARALLEL = "module."
+"""What the names of weights begin with that were saved from `torch.nn.DataParallel`."""
+IN_NPZ = ("images", "labels")
+
+
+def audit_model(
+    model: str,
+    *,
+    dataset: str,
+    epsilon: str,
+    norm: str,
+    out: Path,
+    weights: Path | None = None,
+    others: list[str] | None = None,
+    examples: int,
+    seed: int,
+    device: str | None = None,
+    data: Path = Path("data"),
+    allow_unverified: bool = False,
+) -> Audit:
+    """Audit a model from a file and write a page; what an interrupted one has found is kept beside it.
+
+    Parameters
+    ----------
+    model
+        ``FILE.py:NAME`` or ``package.module:NAME``: a module, or what makes one when it is called without arguments.
+    dataset
+        A built-in data set, or a file ``.npz`` with ``images`` and ``labels``.
+    epsilon
+        A number or a fraction, such as ``8/255``.
+    norm
+        ``linf``, ``l2`` or ``l1``.
+    out
+        The page.
+    weights
+        For the model: ``.safetensors``, or what `torch.save` wrote.
+    others
+        Models whose adversarial examples are tried on it: each like ``model``, with ``=WEIGHTS`` behind it where it
+        has some.
+    examples
+        How many test examples, the first ones.
+    seed
+        Of random starts.
+    device
+        Where to compute; a free GPU, where there is one, when not said.
+    data
+        The folder that data sets are prepared in.
+    allow_unverified
+        Whether other bytes than the official ones are accepted.
+
+    Raises
+    ------
+    UserError
+        If anything of it is not as described.
+    """
+    radius = _radius(epsilon)
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    network = load_model(model, weights).to(where)
+    compared = {}
+    for other in others or []:
+        name, _, file = other.partition("=")
+        compared[name] = load_model(name, Path(file) if file else None).to(where)
+    images, labels = _test_set(dataset, data, examples, allow_unverified=allow_unverified)
+    partial = out.with_name(out.name + PARTIAL)
+    found = audit(
+        network,
+        images,
+        labels,
+        norm=cast(Norm, norm),
+        epsilon=radius,
+        others=compared,
+        seed=seed,
+        name=model,
+        keep=partial,
+        about={"data": dataset, **({"weights": weights.name} if weights else {}), "seed": str(seed)},
+    )
+    found.to_html(out)
+    shutil.rmtree(partial, ignore_errors=True)
+    return found
+
+
+def _radius(text: str) -> float:
+    try:
+        return float(Fraction(text.replace(" ", "")))
+    except (ValueError, ZeroDivisionError):
+        raise UserError(f"--epsilon {text}: expected a number or a fraction, such as 0.03 or 8/255") from None
+
+
+def load_model(named: str, weights: Path | None) -> nn.Module:
+    """Return a model in evaluation mode, on the CPU.
+
+    Parameters
+    ----------
+    named
+        ``FILE.py:NAME`` or ``package.module:NAME``: a module, or what makes one when it is called without arguments.
+    weights
+        To load into it; None leaves it as it is made.
+
+    Raises
+    ------
+    UserError
+        If the file or the name is missing, it makes no module, or the weights do not fit.
+    """
+    place, colon, name = named.rpartition(":")
+    if not colon or not place or not name:
+        raise UserError(f"{named}: expected FILE.py:NAME or package.module:NAME, such as my_file.py:make_model")
+    module = _module(place)
+    if not hasattr(module, name):
+        raise unknown_name(f"name in {place}", name, _made_there(module))
+    made: Any = getattr(module, name)
+    if isinstance(made, type) or not isinstance(made, nn.Module):
+        made = _called(named, made)
+    if not isinstance(made, nn.Module):
+        raise UserError(f"{named}: made a {type(made).__name__}; expected a torch.nn.Module")
+    if weights is not None:
+        require_fit(made, _weights(weights), str(weights), f"the model {named}")
+    return made.eval()
+
+
+def _module(place: str) -> ModuleType:
+    """Return a module by its file or its name; its neighbours can be imported from it, as if Python began with it."""
+    if place.endswith(".py"):
+        path = Path(place)
+        if not path.is_file():
+            raise UserError(f"{place}: there is no such file")
+        folder, name = path.parent, path.stem
+    else:
+        folder, name = Path(), place
+    sys.path.insert(0, str(folder.resolve()))
+    sys.modules.pop(name, None)
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise UserError(f"{place}: cannot be imported ({type(error).__name__}: {error})") from error
+    finally:
+        sys.path.remove(str(folder.resolve()))
+
+
+def _made_there(module: ModuleType) -> list[str]:
+    """Return the names in a module that may make a model."""
+    own = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+    return [
+        name
+        for name, value in own.items()
+        if isinstance(value, nn.Module) or (callable(value) and getattr(value, "__module__", None) == module.__name__)
+    ]
+
+
+def _called(named: str, make: Any) -> Any:
+    if not callable(make):
+        raise UserError(
+            f"{named}: is a {type(make).__name__}; expected a torch.nn.Module, or a function that makes one"
+        )
+    try:
+        return make()
+    except Exception as error:
+        raise UserError(f"{named}: cannot be called without arguments ({type(error).__name__}: {error})") from error
+
+
+def _weights(path: Path) -> Mapping[str, Tensor]:
+    """Return stored weights by name."""
+    if not path.is_file():
+        raise UserError(f"--weights {path}: there is no such file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except SafetensorError as error:
+        raise UserError(f"--weights {path}: not a safetensors file ({error})") from None
+    except Exception as error:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"--weights {path}: cannot be read as weights alone ({said}). A file that holds a whole model could run "
+            "any code; save model.state_dict() instead"
+        ) from None
+    for key in NESTED:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UserError(f"--weights {path}: expected a state dict, tensors by name, found {type(content).__name__}")
+    if all(name.startswith(PARALLEL) for name in content):
+        return {name.removeprefix(PARALLEL): value for name, value in content.items()}
+    return content
+
+
+def _test_set(dataset: str, folder: Path, examples: int, *, allow_unverified: bool) -> tuple[Any, Any]:
+    """Return the first test examples of a data set, images and labels."""
+    if dataset.endswith(".npz"):
+        try:
+            with np.load(dataset) as content:
+                images, labels = (content[name][:examples] for name in IN_NPZ)
+        except FileNotFoundError:
+            raise UserError(f"--dataset {dataset}: there is no such file") from None
+        except (KeyError, ValueError) as error:
+            raise UserError(f"--dataset {dataset}: expected arrays {' and '.join(IN_NPZ)} ({error})") from None
+        return images, labels
+    if dataset not in DATASETS:
+        raise unknown_name("data set", dataset, DATASETS)
+    place = folder / dataset
+    if not (place / MANIFEST).is_file():
+        mirror = os.environ.get(VARIABLE)
+        prepare(DATASETS[dataset], place, mirror=Path(mirror) if mirror else None, allow_unverified=allow_unverified)
+    split = load(place, "test")
+    if split.box is None:
+        raise UserError(f"--dataset {dataset}: its examples have no range of valid pixels; expected images")
+    return as_float(split.inputs[:examples]), split.labels[:examples]

@@ -1,0 +1,110 @@
+"""What an audit has found so far, in files: one that was interrupted goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as RichProgress
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from robustrepro.audits.battery import Watcher
+from robustrepro.canonical import canonical_json
+from robustrepro.files import atomic_path
+
+
+def fingerprint(model: nn.Module, images: Tensor, labels: Tensor, described: Mapping[str, Any]) -> str:
+    """Return a digest of all that an audit's results depend on and that can be read: what is kept is kept under it.
+
+    Parameters
+    ----------
+    model
+        Its class, its structure in words and its weights count; of its code, only what the structure shows.
+    images, labels
+        Shapes (N, ...) and (N,), on the CPU.
+    described
+        The attacks and the seed, as plain data.
+    """
+    digest = hashlib.sha256(f"{type(model).__qualname__}\n{model}\n{canonical_json(described)}".encode())
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        if isinstance(value, Tensor):
+            digest.update(save({"value": value.detach().cpu().contiguous()}))
+    digest.update(save({"images": images.contiguous(), "labels": labels.contiguous()}))
+    return digest.hexdigest()
+
+
+class Kept(Watcher):
+    """Keeps the points of every attack, and shows progress.
+
+    Parameters
+    ----------
+    folder
+        Where to keep them; None keeps none. What lies there of another model, of other images or attacks is removed.
+    digest
+        What the results depend on (see `fingerprint`).
+    shown
+        Whether to show progress on standard error: a bar while an attack runs, and a line when it has ended.
+    """
+
+    def __init__(self, folder: Path | None, digest: str, *, shown: bool) -> None:
+        self._folder = None if folder is None else folder / digest[:16]
+        self._console = Console(stderr=True, highlight=False) if shown else None
+        self._bar: RichProgress | None = None
+        self._begun = time.monotonic()
+        if folder is not None and folder.is_dir():
+            for other in folder.iterdir():
+                if other != self._folder and other.is_dir():
+                    shutil.rmtree(other)
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+
+    def begins(self, attack: str, images: int) -> None:
+        """Show that an attack begins."""
+        self._begun = time.monotonic()
+        if self._console is not None and self._console.is_terminal:
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+            self._bar = RichProgress(*columns, console=self._console, transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(attack, total=images)
+
+    def decided(self, images: int) -> None:
+        """Show that so many more images have been decided."""
+        if self._bar is not None:
+            self._bar.advance(self._task, images)
+
+    def ends(self, attack: str, resisting: float) -> None:
+        """Show which share resists so far, and how long the attack took."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+        if self._console is not None:
+            seconds = time.monotonic() - self._begun
+            self._console.print(f"{attack:45s} {100 * resisting:5.1f}% resist so far   {seconds:6.1f} s", markup=False)
+
+    def points(self, attack: str) -> Tensor | None:
+        """Return the points that an attack ended with in an earlier run; None where they were not kept whole."""
+        if self._folder is None:
+            return None
+        try:
+            return load_file(self._file(attack))["points"]
+        except (OSError, SafetensorError, KeyError):
+            return None
+
+    def keep(self, attack: str, points: Tensor) -> None:
+        """Write the points that an attack has ended with."""
+        if self._folder is not None:
+            with atomic_path(self._file(attack)) as partial:
+                partial.write_bytes(save({"points": points.contiguous()}))
+
+    def _file(self, attack: str) -> Path:
+        assert self._folder is not None
+        return self._folder / f"{attack.replace(', ', '--').replace(' ', '-')}.safetensors"
