@@ -90,7 +90,7 @@ rule all:
     default_target: True
     input:
         f"{plan.folder}/scorecard.csv",
-        f"{plan.folder}/metrics.json",
+        f"results/metrics/{plan.scale_name}.json",
         f"{plan.folder}/report/index.html",
         [plan.layout.page(paper) for paper in plan.papers],
 

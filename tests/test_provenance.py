@@ -44,7 +44,7 @@ def colleague(author: Checkout, tmp_path: Path) -> Checkout:
 def test_a_clone_that_pulled_has_nothing_to_do_and_is_clean(colleague):
     assert colleague.scheduled() == set()
     assert colleague.git("status", "--porcelain") == ""
-    assert json.loads((colleague.folder / "results/quick/metrics.json").read_text())["small"]["accuracy"]["erm"]
+    assert json.loads((colleague.folder / "results/metrics/quick.json").read_text())["small"]["accuracy"]["erm"]
 
 
 def test_a_clone_whose_git_converts_the_ends_of_lines_has_nothing_to_do_either(author, tmp_path):
@@ -135,10 +135,14 @@ def test_dvc_compares_the_numbers_of_two_commits(colleague):
     colleague.snakemake()
     colleague.run("dvc", "commit", "--force", "--quiet")
     colleague.git("commit", "--quiet", "--all", "--message=Train longer")
-    compared = json.loads(colleague.run("dvc", "metrics", "diff", "--json", "HEAD~1").stdout)
-    numbers = compared["results/quick/metrics.json"]
-    assert "small.accuracy.hrm.clean" in numbers
-    assert {"old", "new", "diff"} <= set(numbers["small.accuracy.hrm.clean"])
+    compared = colleague.run("dvc", "metrics", "diff", "--json", "--all", "HEAD~1")
+    numbers = json.loads(compared.stdout)["results/metrics/quick.json"]
+    assert "diff" in numbers["small.accuracy.hrm.clean"]
+    assert numbers["small.claims.no-worse.verdict"] == {"old": "inconclusive", "new": "inconclusive"}
+    shown = colleague.run("dvc", "metrics", "show")
+    # Two scales have not run: nothing to warn of, and no lines of dashes.
+    assert compared.stderr == shown.stderr == ""
+    assert "reduced" not in shown.stdout
 
 
 def test_an_experiment_outside_the_workspace_runs_the_code_of_its_own_copy(colleague):
@@ -196,7 +200,7 @@ def test_results_of_other_sources_are_not_adopted(colleague):
     model = "results/quick/models/small-hrm/seed0"
     shutil.rmtree(colleague.folder / ".snakemake")
     shutil.rmtree(colleague.folder / "results/quick/papers")
-    for name in ("scorecard.csv", "audit.csv", "metrics.json", "report/index.html", "report/small.html"):
+    for name in ("scorecard.csv", "audit.csv", "report/index.html", "report/small.html"):
         (colleague.folder / "results/quick" / name).unlink()
     path = colleague.folder / "src/robustrepro/objectives/hrm.py"
     path.write_text(path.read_text(encoding="utf-8") + EDIT, encoding="utf-8")
