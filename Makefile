@@ -22,7 +22,7 @@ NAMED := $(or $(SCALE),$(patsubst scale=%,%,$(filter scale=%,$(CONFIG))))
 NAMED_SCALE := $(if $(NAMED),$(call QUOTED,$(NAMED)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce dry-run show verdicts publish test lint format bench lock
+.PHONY: help setup reproduce dry-run show verdicts compare publish test lint format bench lock
 
 help: ## list the targets
 	@echo "make reproduce [SCALE=quick|reduced|paper] [PAPERS=hrm,...] [CONFIG='KEY=VALUE ...'] [JOBS=2]"
@@ -55,6 +55,10 @@ show: $(READY) ## print the scorecard of SCALE (config.yaml's when not said) and
 
 verdicts: $(READY) ## print every claim once, from the scale that says most about its paper
 	@$(BIN)/python -m robustrepro verdicts
+
+# Without A and B, what stood there before the last run and what is there now.
+compare: $(READY) ## say what changed from A to B: commits, folders, last or now (ALL=1 shows all)
+	@$(BIN)/python -m robustrepro compare $(if $(A),$(call QUOTED,$(A))) $(if $(B),$(call QUOTED,$(B))) $(if $(NAMED),--scale $(NAMED_SCALE)) $(if $(ALL),--all)
 
 publish: reproduce ## bring SCALE (config.yaml's when not said) up to date and copy its outcome to docs/results/
 	$(BIN)/python -m robustrepro publish $(NAMED_SCALE)

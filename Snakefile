@@ -30,6 +30,7 @@ if imported_from != SOURCES:
     )
 
 from robustrepro import warm
+from robustrepro.comparison.last_run import keep_last, run_finished
 from robustrepro.errors import UserError
 from robustrepro.mirror_setting import use_mirror
 from robustrepro.spec.config import read_config, require_said_once
@@ -90,7 +91,7 @@ rule all:
     default_target: True
     input:
         f"{plan.folder}/scorecard.csv",
-        f"{plan.folder}/metrics.json",
+        f"results/metrics/{plan.scale_name}.json",
         f"{plan.folder}/report/index.html",
         [plan.layout.page(paper) for paper in plan.papers],
 
@@ -110,6 +111,9 @@ during_run = ExitStack()
 
 
 onstart:
+    keep_last(
+        Path(plan.folder), {job.rule.name for job in workflow.dag.needrun_jobs()}
+    )
     during_run.enter_context(warm.start())
     # A limit on submissions is for clusters. Here its timers pile up, one more for each finished job, and each of them
     # looks through the whole queue once a second.
@@ -119,6 +123,7 @@ onstart:
 
 onsuccess:
     during_run.close()
+    run_finished(Path(plan.folder))
     # The scorecard of before tells nothing of a run that was asked for less; and one that cannot be shown fails no run.
     if any(job.rule.name == "summary" for job in workflow.dag.jobs):
         shell(f"python -m robustrepro show {plan.scale_name} || true")

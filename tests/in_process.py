@@ -38,7 +38,7 @@ BESIDE: dict[str, tuple[str, ...]] = {
     "train": ("checkpoints.safetensors", "history.csv", "card.json"),
     "derive": ("card.json",),
     "scorecard": ("scorecard.csv", "readings.csv"),
-    "summary": ("audit.csv", "metrics.json"),
+    "summary": ("audit.csv", "../metrics/{scale}.json"),
 }
 SUFFIXES: dict[str, tuple[str, ...]] = {
     "table": (".csv", ".md"),
@@ -81,7 +81,7 @@ def work_of(file: str, job: Job, spec: dict[str, Any]) -> Work:
     for role, path in job.inputs:
         if role:
             inputs.setdefault(role, []).append(Path(path))
-    outputs = [first, *(first.with_name(name) for name in BESIDE.get(job.step, ()))]
+    outputs = [first, *(first.parent / name.format(scale=first.parent.name) for name in BESIDE.get(job.step, ()))]
     outputs += [first.with_suffix(suffix) for suffix in SUFFIXES.get(job.step, ())]
     return Work(spec, job.code, inputs, outputs)
 

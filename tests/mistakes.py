@@ -127,6 +127,13 @@ AROUND_A_PAPER: dict[str, tuple[Change, list[str]]] = {
         ),
         ["workflow/scales/my scale: the scale's name cannot be part of a path; expected at most 100 letters"],
     ),
+    "a scale called like the folder of all scales' metrics": (
+        both(
+            lambda declared: declared.scales.update({"metrics": declared.scales["quick"]}),
+            configure("metrics", "scale"),
+        ),
+        ["workflow/scales/metrics.yaml: results/metrics is for the metrics of all scales; rename it"],
+    ),
     "scales that differ in case": (
         lambda declared: declared.scales.update({"Quick": declared.scales["quick"]}),
         ["workflow/scales/quick: 'Quick' differs from it in the case of letters alone"],

@@ -57,6 +57,15 @@ def test_a_scale_and_papers_reach_every_program(project: Path) -> None:
     assert called(project, "publish", "CONFIG=leave_out=a scale=paper")[1] == ["-m", "robustrepro", "publish", "paper"]
 
 
+def test_two_results_are_named_to_be_compared(project: Path) -> None:
+    compare = ["-m", "robustrepro", "compare"]
+    assert called(project, "compare") == [compare]
+    assert called(project, "compare", "A=HEAD~1", "SCALE=quick", "ALL=1") == [
+        [*compare, "HEAD~1", "--scale", "quick", "--all"]
+    ]
+    assert called(project, "compare", "A=results/a b", "B=now") == [[*compare, "results/a b", "now"]]
+
+
 @pytest.mark.parametrize(
     ("config", "settings"),
     [

@@ -44,7 +44,7 @@ def colleague(author: Checkout, tmp_path: Path) -> Checkout:
 def test_a_clone_that_pulled_has_nothing_to_do_and_is_clean(colleague):
     assert colleague.scheduled() == set()
     assert colleague.git("status", "--porcelain") == ""
-    assert json.loads((colleague.folder / "results/quick/metrics.json").read_text())["small"]["accuracy"]["erm"]
+    assert json.loads((colleague.folder / "results/metrics/quick.json").read_text())["small"]["accuracy"]["erm"]
 
 
 def test_a_clone_whose_git_converts_the_ends_of_lines_has_nothing_to_do_either(author, tmp_path):
@@ -121,6 +121,19 @@ def test_two_scales_live_in_one_checkout(colleague):
     assert (colleague.folder / "results/reduced/report/index.html").exists()
 
 
+def test_a_scale_of_ones_own_is_planned_from_its_file_alone(colleague):
+    scale = "description: mine\nseeds: 1\nmodels: {small-hrm: {epochs: 2, seeds: 2}}\n"
+    (colleague.folder / "workflow/scales/mine.yaml").write_text(scale, encoding="utf-8")
+    # Every first page of a report knows the order of all scales; nothing is computed again.
+    assert colleague.scheduled() == {"report/index.html"}
+    scheduled = colleague.scheduled("--config", "scale=mine")
+    models = {name for name in scheduled if name.endswith("weights.safetensors")}
+    assert models == {
+        f"models/{model}/weights.safetensors" for model in ("small-erm/seed0", "small-hrm/seed0", "small-hrm/seed1")
+    }
+    assert "results/mine/scorecard.csv" in colleague.snakemake("-n", "--config", "scale=mine")
+
+
 def test_the_scorecard_is_printed_only_by_a_run_that_was_asked_for_it(colleague):
     printed = "Scorecard, scale quick"
     assert printed not in colleague.snakemake("--forcerun", "table", "--", "small_accuracy")
@@ -130,15 +143,41 @@ def test_the_scorecard_is_printed_only_by_a_run_that_was_asked_for_it(colleague)
     assert "the scorecard cannot be shown" in colleague.snakemake("--forcerun", "summary")  # and the run is well
 
 
-def test_dvc_compares_the_numbers_of_two_commits(colleague):
-    colleague.edit("papers/small/paper.yaml", "epochs: 3", "epochs: 12")
-    colleague.snakemake()
-    colleague.run("dvc", "commit", "--force", "--quiet")
-    colleague.git("commit", "--quiet", "--all", "--message=Train longer")
-    compared = json.loads(colleague.run("dvc", "metrics", "diff", "--json", "HEAD~1").stdout)
-    numbers = compared["results/quick/metrics.json"]
-    assert "small.accuracy.hrm.clean" in numbers
-    assert {"old", "new", "diff"} <= set(numbers["small.accuracy.hrm.clean"])
+@pytest.fixture(scope="module")
+def trained_longer(author: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A clone whose last commit has the results of longer trainings."""
+    checkout = author.clone(tmp_path_factory.mktemp("longer") / "clone")
+    checkout.edit("papers/small/paper.yaml", "epochs: 3", "epochs: 12")
+    checkout.snakemake()
+    checkout.run("dvc", "commit", "--force", "--quiet")
+    checkout.git("commit", "--quiet", "--all", "--message=Train longer")
+    return checkout
+
+
+def test_dvc_compares_the_numbers_and_verdicts_of_two_commits(trained_longer):
+    compared = trained_longer.run("dvc", "metrics", "diff", "--json", "--all", "HEAD~1")
+    numbers = json.loads(compared.stdout)["results/metrics/quick.json"]
+    assert "diff" in numbers["small.accuracy.hrm.clean"]
+    assert numbers["small.claims.no-worse.verdict"] == {"old": "inconclusive", "new": "inconclusive"}
+    shown = trained_longer.run("dvc", "metrics", "show")
+    # Two scales have not run: nothing to warn of, and no lines of dashes.
+    assert compared.stderr == shown.stderr == ""
+    assert "reduced" not in shown.stdout
+
+
+def test_two_commits_whose_results_dvc_tracks_are_compared_as_the_last_run_and_what_is_there_now(trained_longer):
+    compare = ("python", "-m", "robustrepro", "compare", "--json")
+    runs = json.loads(trained_longer.run(*compare).stdout)
+    commits = json.loads(trained_longer.run(*compare, "HEAD~1", "HEAD").stdout)
+    assert "hrm" in {cell["row"] for cell in runs["cells"]}
+    assert runs["cells"] == commits["cells"]
+    assert commits["before"].endswith(": quick from DVC")
+
+
+def test_what_the_last_run_replaced_is_kept_where_neither_dvc_nor_snakemake_looks(trained_longer):
+    assert (trained_longer.folder / "results/.last/quick.zip").exists()
+    assert "up to date" in trained_longer.run("dvc", "status").stdout
+    assert trained_longer.scheduled() == set()
 
 
 def test_an_experiment_outside_the_workspace_runs_the_code_of_its_own_copy(colleague):
@@ -196,7 +235,7 @@ def test_results_of_other_sources_are_not_adopted(colleague):
     model = "results/quick/models/small-hrm/seed0"
     shutil.rmtree(colleague.folder / ".snakemake")
     shutil.rmtree(colleague.folder / "results/quick/papers")
-    for name in ("scorecard.csv", "audit.csv", "metrics.json", "report/index.html", "report/small.html"):
+    for name in ("scorecard.csv", "audit.csv", "report/index.html", "report/small.html"):
         (colleague.folder / "results/quick" / name).unlink()
     path = colleague.folder / "src/robustrepro/objectives/hrm.py"
     path.write_text(path.read_text(encoding="utf-8") + EDIT, encoding="utf-8")

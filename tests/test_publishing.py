@@ -69,7 +69,7 @@ def scale(tmp_path: Path) -> Path:
     write_pages(folder)
     for name, text in {
         "models/erm/seed0/card.json": '{"seed": 0}',
-        "metrics.json": '{"hrm": {"table2": {}}}',
+        "../metrics/quick.json": '{"hrm": {"table2": {}}}',
         "papers/hrm/tables/table2.csv": "row",
         "papers/hrm/tables/declared-no-more.csv": "row",
     }.items():
@@ -174,7 +174,8 @@ def test_publishing_a_paper_leaves_the_others_as_they_were_published(scale: Path
     other = tmp_path / "elsewhere/quick"
     write_readings(other)
     write_pages_of_readings(other)
-    (other / "metrics.json").write_text('{"unsaid": {}}')
+    (tmp_path / "elsewhere/metrics").mkdir()
+    (tmp_path / "elsewhere/metrics/quick.json").write_text('{"unsaid": {}}')
     published(other, tmp_path / "docs/quick")
     folder = tmp_path / "docs/quick"
     assert {path: path.read_bytes() for path in before} == before
@@ -200,7 +201,8 @@ def test_what_differs_for_one_paper_alone_is_said_of_it_on_the_first_page(
     few = {"words": "audit.examples: 200 instead of 1000", "names": [], "what": "papers"}
     monkeypatch.setitem(PAGE, "differences", [ASKED["differences"][0], few])
     write_pages_of_readings(other)
-    (other / "metrics.json").write_text('{"unsaid": {}}')
+    (tmp_path / "elsewhere/metrics").mkdir()
+    (tmp_path / "elsewhere/metrics/quick.json").write_text('{"unsaid": {}}')
     published(other, tmp_path / "docs/quick")
     index = spec_in(tmp_path / "docs/quick/index.html")
     names = {note["words"]: note["names"] for note in index["differences"]}
@@ -278,6 +280,7 @@ def test_the_first_page_of_each_scale_links_to_those_of_scales_published_since(s
     assert link not in first.read_text("utf-8")
     other = tmp_path / "results/paper"
     shutil.copytree(scale, other)
+    shutil.copy(tmp_path / "results/metrics/quick.json", tmp_path / "results/metrics/paper.json")
     asked = {**SPEC, "scale": "paper", "stand_ins": {}}
     (other / "report/index.html").write_text(build_report(asked, other), encoding="utf-8")
     published(other, tmp_path / "docs/paper")
@@ -306,7 +309,8 @@ def test_what_became_of_each_reading_is_published_with_its_curve(tmp_path: Path)
     folder = tmp_path / "results/quick"
     write_readings(folder)
     write_pages_of_readings(folder)
-    (folder / "metrics.json").write_text("{}")
+    (tmp_path / "results/metrics").mkdir()
+    (tmp_path / "results/metrics/quick.json").write_text("{}")
     (folder / "papers/unsaid/readings.csv").write_text("paper,claim,reading\n")
     (folder / "papers/unsaid/figures/specification-alone.png").write_bytes(b"of an earlier run")
     (folder / "papers/unsaid/tables/table2@clipped.csv").write_text("row\n")

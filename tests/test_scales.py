@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from functools import cache
+from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
@@ -42,3 +45,18 @@ def test_every_paper_can_be_asked_for_at_every_scale_whether_it_is_run_by_defaul
     plan = Plan(read_config({"scale": scale, "papers": [paper]}, replaced=True), root=REPOSITORY)
     for table in plan.declarations.papers[paper].tables:
         assert json.loads(plan.job("table", paper=paper, table=table).spec)["cells"]
+
+
+def test_the_scale_that_the_documentation_shows_is_planned_as_it_says(tmp_path: Path) -> None:
+    text = (REPOSITORY / "docs/scales.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```yaml\n(# workflow/scales/mine\.yaml\n.*?)```", text, re.DOTALL)
+    for folder in ("papers", "workflow"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder)
+    (tmp_path / "workflow/scales/mine.yaml").write_text(shown, encoding="utf-8")
+    plan = Plan(read_config({"scale": "mine", "papers": ["hrm"]}, replaced=True), root=tmp_path)
+    hrm = plan.declarations.model("mnist-lenet5-hrm")
+    assert (hrm.epochs, hrm.optimizer.learning_rate) == (20, 0.002)
+    assert len(plan.declarations.seeds("mnist-lenet5-hrm")) == 5
+    assert len(plan.declarations.seeds("mnist-lenet5-erm")) == 2
+    assert plan.declarations.measure("pgd40-0.3").examples == 500
+    assert plan.layout.page("hrm") == "results/mine/report/hrm.html"

@@ -457,24 +457,34 @@ def scale(tmp_path: Path) -> Path:
     made["table2"]["cells"].append(unmeasured)
     judge_paper(folder, "another", made, "", CLAIMS)
     papers = [{"id": "hrm", "tables": ["table2"]}, {"id": "another", "tables": ["table2"]}]
-    outputs = [folder / name for name in ("scorecard.csv", "audit.csv", "metrics.json")]
+    outputs = [folder / "scorecard.csv", folder / "audit.csv", tmp_path / "metrics/quick.json"]
     summary.run(Work({"folder": str(folder), "scale": "quick", "papers": papers}, "", {}, outputs))
     return folder
 
 
-def test_the_summary_has_the_rows_of_all_papers_in_their_order_and_every_number(scale: Path) -> None:
+def test_the_summary_has_the_rows_of_all_papers_in_their_order_and_every_verdict_and_number(scale: Path) -> None:
     for name in ("scorecard.csv", "audit.csv"):
         own = [(scale / "papers" / paper / name).read_text() for paper in ("hrm", "another")]
         assert (scale / name).read_text() == own[0] + own[1].partition("\n")[2]
     assert [row["paper"] for row in rows_of(scale / "scorecard.csv")] == ["hrm"] * 3 + ["another"] * 3
     assert [row["why"] for row in rows_of(scale / "audit.csv")] == ["NA"]
-    assert json.loads((scale / "metrics.json").read_text()) == {
+    assert json.loads((scale.parent / "metrics/quick.json").read_text()) == {
         "hrm": {
             "verdicts": {"indicative: holds": 1, "not measured": 1, "reproduced": 1},
+            "claims": {
+                "gain": {"verdict": "reproduced", "audit": "does not survive"},
+                "other": {"verdict": "not measured", "audit": "not measured"},
+                "clean": {"verdict": "indicative: holds", "audit": "not applicable"},
+            },
             "table2": {"erm": {"pgd": 3.033}, "hrm": {"pgd": 56.0}},
         },
         "another": {
             "verdicts": {"indicative: holds": 1, "not measured": 1, "not reproduced": 1},
+            "claims": {
+                "gain": {"verdict": "not reproduced", "audit": "not applicable"},
+                "other": {"verdict": "not measured", "audit": "not measured"},
+                "clean": {"verdict": "indicative: holds", "audit": "not applicable"},
+            },
             "table2": {"erm": {"pgd": 3.1}, "hrm": {"pgd": 4.1}},
         },
     }

@@ -324,11 +324,16 @@ def test_the_numbers_of_every_reading_are_there_with_its_choices(folder: Path) -
 
 def test_the_metrics_have_the_headlines_verdicts_and_the_tables_of_every_reading(folder: Path) -> None:
     papers = [{"id": "hrm", "tables": ["table2", "table2@clipped"]}]
-    outputs = [folder / name for name in ("scorecard.csv", "audit.csv", "metrics.json")]
+    outputs = [folder / name for name in ("scorecard.csv", "audit.csv", "metrics/quick.json")]
     summary.run(Work({"folder": str(folder), "scale": "quick", "papers": papers}, "", {}, outputs))
-    assert json.loads((folder / "metrics.json").read_text()) == {
+    assert json.loads((folder / "metrics/quick.json").read_text()) == {
         "hrm": {
             "verdicts": {"reproduced": 3},
+            "claims": {
+                "gain": {"verdict": "reproduced", "audit": "does not survive"},
+                "modest": {"verdict": "reproduced", "audit": "not applicable"},
+                "alone": {"verdict": "reproduced", "audit": "not applicable"},
+            },
             "table2": {"erm": {"pgd": 3.033}, "hrm": {"pgd": 5.033}},
             "table2@clipped": {"erm": {"pgd": 3.033}, "hrm": {"pgd": 56.0}},
         }

@@ -252,6 +252,37 @@ def audit_model(
     typer.echo(f"\n{found.verdict}\nEvery attack, the alarms and what breaks it: {out}")
 
 
+@app.command(rich_help_panel=PEOPLE)
+def compare(
+    before: Annotated[
+        str,
+        typer.Argument(
+            help="A commit; a folder such as results/quick or docs/results; `last`, what stood there before the last "
+            "run; or `now`, what is in results/."
+        ),
+    ] = "last",
+    after: Annotated[str, typer.Argument(help="The same.")] = "now",
+    scale: Annotated[str | None, typer.Option(help="Compare this scale alone.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show what did not change, too.")] = False,
+    in_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    in_csv: Annotated[bool, typer.Option("--csv", help="Print the numbers as CSV, one row per cell.")] = False,
+) -> None:
+    """Say what changed between two results: verdicts by claim, and tables cell by cell.
+
+    Of a commit, the results that DVC tracks are compared; of a scale that it does not have, the published ones.
+    """
+    if in_json and in_csv:
+        raise UserError("--json and --csv: expected one of them")
+    from robustrepro.comparison import changes, export, show
+    from robustrepro.comparison.sources import side_of
+
+    compared = changes.compare(side_of(before, scale), side_of(after, scale), scale)
+    if in_json or in_csv:
+        typer.echo((export.as_json if in_json else export.as_csv)(compared, everything=everything), nl=False)
+    else:
+        show.show_comparison(compared, everything=everything)
+
+
 @app.callback()
 def commands() -> None:
     """Keep the name of the command in the command line, also where there is a single one."""

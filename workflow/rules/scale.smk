@@ -2,7 +2,8 @@
 What is said about a scale as a whole: every claim's verdict, the numbers for DVC, the report's first page.
 
 reads    the tables and verdicts of the papers asked for; of the report also the verdicts at other scales that have run
-writes   results/{scale}/ scorecard.csv, audit.csv, metrics.json, report/index.html
+writes   results/{scale}/ scorecard.csv, audit.csv, report/index.html
+         results/metrics/{scale}.json, in one folder for all scales, which dvc.yaml names
 """
 
 
@@ -12,7 +13,7 @@ rule summary:
     output:
         scorecard="results/{scale}/scorecard.csv",
         audit="results/{scale}/audit.csv",
-        metrics="results/{scale}/metrics.json",
+        metrics="results/metrics/{scale}.json",
     log:
         "results/{scale}/logs/summary.log",
     benchmark:

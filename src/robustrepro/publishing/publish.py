@@ -25,6 +25,7 @@ from robustrepro.report.page import INDEX
 from robustrepro.scorecard.rows import read_rows, write_rows
 
 METRICS = "metrics.json"
+"""A published scale's metrics; those of a run lie beside the scales' folders, in ``metrics/<scale>.json``."""
 PROVENANCE = "provenance.json"
 SPECS = {"training_spec", "attack_spec"}
 """What of a number's origin stands in ``provenance.json`` alone."""
@@ -63,7 +64,7 @@ def publish(source: Path, destination: Path, behind: Behind) -> list[Path]:
     layout = Layout(str(source))
     report = spec_in(Path(layout.report))
     pages = {paper["id"]: spec_in(Path(layout.page(paper["id"]))) for paper in report["papers"]}
-    metrics = json.loads((source / METRICS).read_text(encoding="utf-8"))
+    metrics = json.loads((source.parent / "metrics" / f"{source.name}.json").read_text(encoding="utf-8"))
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}-") as folder:
         fresh = Path(folder) / "fresh"

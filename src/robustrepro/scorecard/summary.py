@@ -20,11 +20,14 @@ from robustrepro.steps import Work
 def run(work: Work) -> None:
     """Put the papers' scorecards, and their audits, below one another, and write the metrics.
 
+    The metrics have, by paper, how many claims have each verdict, the verdict and audit of each claim, and the means of
+    each table.
+
     Parameters
     ----------
     work
         ``spec``: ``folder`` and ``papers``, each with its ``id`` and ``tables``, those that were made; ``outputs``:
-        ``scorecard.csv``, ``audit.csv`` and ``metrics.json``. What they are made of is found by name.
+        ``scorecard.csv``, ``audit.csv`` and the file of metrics. What they are made of is found by name.
     """
     layout = Layout(work.spec["folder"])
     scorecards, audits, metrics = [], [], {}
@@ -33,6 +36,7 @@ def run(work: Work) -> None:
         tables = read_tables(layout, paper["id"], paper["tables"])
         metrics[paper["id"]] = {
             "verdicts": dict(sorted(Counter(scorecard["verdict"]).items())),
+            "claims": scorecard.set_index("claim")[["verdict", "audit"]].to_dict("index"),
             **{name: _means(table) for name, table in tables.items()},
         }
         scorecards.append(scorecard)

@@ -46,6 +46,8 @@ from robustrepro.spec.variants import REFIT
 from robustrepro.spec.written import WrittenPapers, require_usable
 
 Declared = TypeVar("Declared")
+METRICS = "metrics"
+"""The folder under ``results/`` that has every scale's metrics, and so cannot be a scale's own."""
 
 
 class Declarations:
@@ -76,6 +78,10 @@ class Declarations:
         if self.config.scale not in scales:
             raise unknown_name("scale in config.yaml", self.config.scale, scales)
         require_usable("workflow/scales", "the scale's name cannot be part of a path", [self.config.scale], scales)
+        if self.config.scale == METRICS:
+            raise UserError(
+                f"workflow/scales/{METRICS}.yaml: results/{METRICS} is for the metrics of all scales; rename it"
+            )
         self.scale_name = self.config.scale
         scale_file = str(scales[self.scale_name].relative_to(root))
         self.scale = validated(Scale, read_yaml(scales[self.scale_name]), scale_file)
