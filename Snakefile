@@ -4,7 +4,7 @@ Regenerate the tables and figures of the papers under papers/, at one scale.
 snakemake                         everything that config.yaml asks for
 snakemake hrm                     one paper
 snakemake hrm_table2              one table or figure; `snakemake --list` has all targets
-snakemake -n                      what would run, and why
+snakemake -n                      what would run, and why (`make dry-run`: in ten lines)
 snakemake --config scale=reduced  another scale; every scale keeps its own folder under results/
 """
 
@@ -43,7 +43,14 @@ from robustrepro.surroundings import (
     plan_without_pandas,
     use_own_interpreter,
 )
+from robustrepro.terminal.events import (
+    jobs_to_come,
+    tell_the_follower,
+    tell_what_is_asked,
+)
 
+# The process that follows this run, such as `make reproduce`, shows how far it is and prints its answer.
+follower = tell_the_follower()
 plan_without_pandas()
 use_own_interpreter()
 keep_freed_memory()
@@ -65,10 +72,12 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 use_mirror(plan.config.data.mirror)
+if follower:
+    tell_what_is_asked(workflow, follower, plan.folder)
 
 
 wildcard_constraints:
-    scale=re.escape(plan.scale_name),
+    scale=re.escape(Path(plan.folder).name),
     seed=r"\d+",
     shard=r"\d+",
     shards=r"\d+",
@@ -111,6 +120,8 @@ during_run = ExitStack()
 
 onstart:
     during_run.enter_context(warm.start())
+    if follower:
+        follower.tell(jobs_to_come(workflow))
     # A limit on submissions is for clusters. Here its timers pile up, one more for each finished job, and each of them
     # looks through the whole queue once a second.
     if workflow.local_exec:
@@ -120,8 +131,10 @@ onstart:
 onsuccess:
     during_run.close()
     # The scorecard of before tells nothing of a run that was asked for less; and one that cannot be shown fails no run.
-    if any(job.rule.name == "summary" for job in workflow.dag.jobs):
-        shell(f"python -m robustrepro show {plan.scale_name} || true")
+    if not follower and any(
+        job.rule.name == "summary" for job in workflow.dag.jobs
+    ):
+        shell(f"python -m robustrepro brief {Path(plan.folder).name} || true")
 
 
 onerror:
