@@ -115,7 +115,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then() -> None:
     line = ProgressLine(stream, clock)
     for second in range(int(2 * SECONDS_BETWEEN_LINES)):
         clock.now = float(second)
-        line.show(f"{second} done")
+        line.show(f"{second} done".strip)
     line.clear()
     assert stream.getvalue() == f"0 done\n{int(SECONDS_BETWEEN_LINES)} done\n"
 
@@ -124,9 +124,9 @@ def test_in_a_terminal_one_line_is_drawn_over_itself_and_taken_away(monkeypatch:
     monkeypatch.setenv("COLUMNS", "20")
     stream, clock = Terminal(), Clock()
     line = ProgressLine(stream, clock)
-    line.show("1 of 2 jobs done; running train/a/seed0")
+    line.show(lambda: "1 of 2 jobs done; running train/a/seed0")
     clock.now = 1.0
-    line.show("2 of 2 jobs done")
+    line.show(lambda: "2 of 2 jobs done")
     line.clear()
     assert "\n" not in stream.getvalue()
     assert stream.getvalue().split("\r\x1b[K") == ["", "1 of 2 jobs done; …", "2 of 2 jobs done", ""]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ class Costs:
 
     def __init__(self) -> None:
         self._seconds: dict[Path, float] = {}
-        self._by_folder: dict[Path, list[float]] = defaultdict(list)
+        self._by_folder: dict[Path, tuple[float, int]] = {}  # seconds in all, and of how many jobs
         self._read: set[Path] = set()
 
     def read(self, benchmarks: Iterable[Path | None]) -> None:
@@ -45,7 +44,8 @@ class Costs:
         """Keep how long a job took."""
         self._seconds[benchmark] = seconds
         for folder in benchmark.parents:
-            self._by_folder[folder].append(seconds)
+            total, count = self._by_folder.get(folder, (0.0, 0))
+            self._by_folder[folder] = total + seconds, count + 1
             if folder.name == BENCHMARKS:
                 break
 
@@ -61,7 +61,7 @@ class Costs:
             return self._seconds[benchmark]
         for folder in benchmark.parents:
             if known := self._by_folder.get(folder):
-                return sum(known) / len(known)
+                return known[0] / known[1]
         return None
 
     def together(self, jobs: Iterable[tuple[Cost, float]], cores: int) -> float | None:

@@ -15,7 +15,7 @@ from robustrepro.terminal.events import Event
 
 SECONDS_BETWEEN_LINES = 30.0
 """Where the line cannot be drawn over itself."""
-SECONDS_BETWEEN_FRAMES = 0.2
+SECONDS_BETWEEN_FRAMES = 0.5
 
 
 @dataclass
@@ -128,12 +128,14 @@ class ProgressLine:
         self._shown = ""
         self.in_place = self._stream.isatty()
 
-    def show(self, text: str, *, now: bool = False) -> None:
-        """Show a line, if one is due or it has to be shown ``now``."""
+    def show(self, line: Callable[[], str], *, now: bool = False) -> None:
+        """Show a line, if one is due or it has to be shown ``now``; it is not made otherwise."""
         moment = self._clock()
         between = SECONDS_BETWEEN_FRAMES if self.in_place else SECONDS_BETWEEN_LINES
-        due = self._last is None or moment - self._last >= between
-        if text == self._shown or not (due or now):
+        if not now and self._last is not None and moment - self._last < between:
+            return
+        text = line()
+        if text == self._shown:
             return
         self._last, self._shown = moment, text
         if self.in_place:

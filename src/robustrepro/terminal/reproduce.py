@@ -43,12 +43,12 @@ def reproduce(arguments: Sequence[str], say: Say, answer: Callable[[RunState], S
     def take(event: Event | None) -> None:
         if event is not None:
             state.take(event)
-        shown.show(state.line())
+        shown.show(state.line)
 
-    shown.show(state.line())
+    shown.show(state.line)
     ended = follow(snakemake_command(arguments), take)
     if not shown.in_place:
-        shown.show(state.line(), now=True)
+        shown.show(state.line, now=True)
     shown.clear()
     if ended.interrupted or ended.status:
         for line in what_stopped(state, ended):
