@@ -133,14 +133,10 @@ def wait_for(path: Path) -> None:
         time.sleep(0.05)
 
 
-def test_the_last_line_after_ctrl_c_says_how_to_go_on_and_no_job_lives_on(workflow: Path) -> None:
-    process, terminal = pty.fork()
-    if process == 0:
-        os.execv(sys.executable, [sys.executable, "-c", RUN, "--cores", "1", "long"])
-    wait_for(workflow / "begun")
-    os.write(terminal, b"\x03")
+def read_until(terminal: int, text: bytes) -> bytes:
+    """Return what is written to a terminal until a text is there, or all that is written without one."""
     written = b""
-    while select.select([terminal], [], [], 30)[0]:
+    while not (text and text in written) and select.select([terminal], [], [], 60)[0]:
         try:
             read = os.read(terminal, 1 << 16)
         except OSError:  # the other side is closed
@@ -148,11 +144,20 @@ def test_the_last_line_after_ctrl_c_says_how_to_go_on_and_no_job_lives_on(workfl
         if not read:
             break
         written += read
+    return written
+
+
+def test_the_last_line_after_ctrl_c_says_how_to_go_on_and_no_job_lives_on(workflow: Path) -> None:
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(sys.executable, [sys.executable, "-c", RUN, "--cores", "1", "long"])
+    wait_for(workflow / "begun")
+    assert b"running train/long" in read_until(terminal, b"running train/long")
+    os.write(terminal, b"\x03")
+    last = read_until(terminal, b"").decode().rstrip("\r\n").splitlines()[-1]
     _, status = os.waitpid(process, 0)
-    last = written.decode().rstrip("\r\n").splitlines()[-1]
     assert last == "Interrupted after 0 of 1 jobs. Run the same command again to go on: what is done is kept."
     assert os.waitstatus_to_exitcode(status) == 1
-    assert "running train/long" in written.decode()
     assert not (workflow / "long").exists()
 
 
