@@ -8,13 +8,13 @@ PEERS := .venv/peers/.ready
 
 # What the command line of make passes on to Snakemake. A setting of CONFIG begins at a key of config.yaml and may have
 # spaces in it; each is quoted, so that the shell reads none of its braces and stars.
-SETTING := $(addsuffix =%,scale papers extensions leave_out data overrides)
+SETTING := $(addsuffix =%,scale folder papers extensions leave_out data overrides)
 SPACE := $(subst ,, )
 QUOTED = '$(subst ','\'',$(1))'
 MARKED := $(foreach word,$(subst ','\'',$(CONFIG)),$(if $(filter $(SETTING),$(word)),<setting>)$(word))
 GIVEN := $(if $(CONFIG),'$(subst <setting>,,$(subst $(SPACE)<setting>,' ',$(MARKED)))')
 SETTINGS := $(strip $(if $(SCALE),$(call QUOTED,scale=$(SCALE))) $(if $(PAPERS),$(call QUOTED,papers=$(PAPERS))) $(GIVEN))
-SNAKEMAKE := $(BIN)/snakemake --cores $(JOBS)
+ROBUSTREPRO := $(BIN)/python -m robustrepro
 CONFIGURED := $(if $(SETTINGS),--config $(SETTINGS))
 
 # The scale to show or publish: that of the command line; without one, these commands take config.yaml's.
@@ -22,7 +22,7 @@ NAMED := $(or $(SCALE),$(patsubst scale=%,%,$(filter scale=%,$(CONFIG))))
 NAMED_SCALE := $(if $(NAMED),$(call QUOTED,$(NAMED)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce dry-run show verdicts compare publish test lint format bench lock
+.PHONY: help setup reproduce dry-run table show verdicts compare publish test lint format bench lock
 
 help: ## list the targets
 	@echo "make reproduce [SCALE=quick|reduced|paper] [PAPERS=hrm,...] [CONFIG='KEY=VALUE ...'] [JOBS=2]"
@@ -45,23 +45,26 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 reproduce: $(READY) ## regenerate tables, figures, scorecard and report
-	$(SNAKEMAKE) $(CONFIGURED)
+	@$(ROBUSTREPRO) reproduce --cores $(JOBS) $(CONFIGURED)
 
-dry-run: $(READY) ## say what `make reproduce` would run, and why
-	$(SNAKEMAKE) --dry-run $(CONFIGURED)
+dry-run: $(READY) ## say what `make reproduce` would run, why, and how long it would take
+	@$(ROBUSTREPRO) dry-run --cores $(JOBS) $(CONFIGURED)
+
+table: $(READY) ## make and print one table: NAME=hrm/table2, as a trial of its own with SEEDS=1, EPOCHS=2
+	@$(ROBUSTREPRO) table $(call QUOTED,$(NAME)) --cores $(JOBS) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS)) $(CONFIGURED)
 
 show: $(READY) ## print the scorecard of SCALE (config.yaml's when not said) and where its report is
-	@$(BIN)/python -m robustrepro show $(NAMED_SCALE)
+	@$(ROBUSTREPRO) show $(NAMED_SCALE)
 
-verdicts: $(READY) ## print every claim once, from the scale that says most about its paper
-	@$(BIN)/python -m robustrepro verdicts
+verdicts: $(READY) ## print every claim once, from the scale that says most about its paper; PAPER=hrm: in sentences
+	@$(ROBUSTREPRO) verdicts $(if $(PAPER),--paper $(call QUOTED,$(PAPER))) $(if $(SCALE),--scale $(call QUOTED,$(SCALE)))
 
 # Without A and B, what stood there before the last run and what is there now.
 compare: $(READY) ## say what changed from A to B: commits, folders, last or now (ALL=1 shows all)
-	@$(BIN)/python -m robustrepro compare $(if $(A),$(call QUOTED,$(A))) $(if $(B),$(call QUOTED,$(B))) $(if $(NAMED),--scale $(NAMED_SCALE)) $(if $(ALL),--all)
+	@$(ROBUSTREPRO) compare $(if $(A),$(call QUOTED,$(A))) $(if $(B),$(call QUOTED,$(B))) $(if $(NAMED),--scale $(NAMED_SCALE)) $(if $(ALL),--all)
 
 publish: reproduce ## bring SCALE (config.yaml's when not said) up to date and copy its outcome to docs/results/
-	$(BIN)/python -m robustrepro publish $(NAMED_SCALE)
+	@$(ROBUSTREPRO) publish $(NAMED_SCALE)
 
 test: $(READY) ## run the tests (real data: set ROBUSTREPRO_MIRROR)
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile

@@ -4,7 +4,7 @@ Regenerate the tables and figures of the papers under papers/, at one scale.
 snakemake                         everything that config.yaml asks for
 snakemake hrm                     one paper
 snakemake hrm_table2              one table or figure; `snakemake --list` has all targets
-snakemake -n                      what would run, and why
+snakemake -n                      what would run, and why (`make dry-run`: in ten lines)
 snakemake --config scale=reduced  another scale; every scale keeps its own folder under results/
 """
 
@@ -44,7 +44,14 @@ from robustrepro.surroundings import (
     plan_without_pandas,
     use_own_interpreter,
 )
+from robustrepro.terminal.events import (
+    jobs_to_come,
+    tell_the_follower,
+    tell_what_is_asked,
+)
 
+# The process that follows this run, such as `make reproduce`, shows how far it is and prints its answer.
+follower = tell_the_follower()
 plan_without_pandas()
 use_own_interpreter()
 keep_freed_memory()
@@ -66,10 +73,12 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 use_mirror(plan.config.data.mirror)
+if follower:
+    tell_what_is_asked(workflow, follower, plan.folder)
 
 
 wildcard_constraints:
-    scale=re.escape(plan.scale_name),
+    scale=re.escape(Path(plan.folder).name),
     seed=r"\d+",
     shard=r"\d+",
     shards=r"\d+",
@@ -91,7 +100,7 @@ rule all:
     default_target: True
     input:
         f"{plan.folder}/scorecard.csv",
-        f"results/metrics/{plan.scale_name}.json",
+        f"results/metrics/{Path(plan.folder).name}.json",
         f"{plan.folder}/report/index.html",
         [plan.layout.page(paper) for paper in plan.papers],
 
@@ -115,6 +124,8 @@ onstart:
         Path(plan.folder), {job.rule.name for job in workflow.dag.needrun_jobs()}
     )
     during_run.enter_context(warm.start())
+    if follower:
+        follower.tell(jobs_to_come(workflow))
     # A limit on submissions is for clusters. Here its timers pile up, one more for each finished job, and each of them
     # looks through the whole queue once a second.
     if workflow.local_exec:
@@ -125,8 +136,10 @@ onsuccess:
     during_run.close()
     run_finished(Path(plan.folder))
     # The scorecard of before tells nothing of a run that was asked for less; and one that cannot be shown fails no run.
-    if any(job.rule.name == "summary" for job in workflow.dag.jobs):
-        shell(f"python -m robustrepro show {plan.scale_name} || true")
+    if not follower and any(
+        job.rule.name == "summary" for job in workflow.dag.jobs
+    ):
+        shell(f"python -m robustrepro brief {Path(plan.folder).name} || true")
 
 
 onerror:

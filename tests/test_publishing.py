@@ -22,8 +22,9 @@ from robustrepro.publishing import publish
 from robustrepro.publishing.provenance import provenance
 from robustrepro.publishing.publish import LARGE_PICTURE, _copy
 from robustrepro.publishing.scorecard import scorecard_markdown
-from robustrepro.report import build_report, spec_in
+from robustrepro.report import build_report
 from robustrepro.scorecard.rows import read_rows
+from robustrepro.spec.kept import spec_in
 
 pytest_plugins = ["report_pages"]
 

@@ -15,7 +15,7 @@ from report_sample import ASKED, SPEC, page_spec, write_sample
 from report_sample_claims import CHANGE, ELSEWHERE
 
 from robustrepro.errors import UserError
-from robustrepro.report import build_page, build_report, spec_in
+from robustrepro.report import build_page, build_report
 from robustrepro.report.claims import AuditedCell
 from robustrepro.report.comparison import Comparison, comparison, measured_elsewhere, with_names
 from robustrepro.report.content import Asked, Paper
@@ -24,6 +24,7 @@ from robustrepro.report.presentation import difference_step, distinct_specs, num
 from robustrepro.report.step import run, run_page
 from robustrepro.report.summary import in_short
 from robustrepro.report.table import Cell
+from robustrepro.spec.kept import spec_in
 from robustrepro.steps import Work
 
 

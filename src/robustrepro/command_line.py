@@ -112,12 +112,22 @@ def _taken(step: str, work: Work) -> bool:
     return taken(step, work)
 
 
+def _results_of(scale: str | None) -> Path:
+    """Return the folder of the scale that was named, or the one that config.yaml asks for."""
+    if scale is None:
+        from robustrepro.spec.config import configured
+
+        config = configured()
+        return Path("results") / (config.folder or config.scale)
+    return Path("results") / _scale_or_configured(scale)
+
+
 def _scale_or_configured(scale: str | None) -> str:
     """Return the scale that was named, or that of config.yaml."""
     if scale is None:
-        from robustrepro.spec.config import CONFIG_FILE, Config, read_config, validated
+        from robustrepro.spec.config import configured
 
-        return validated(Config, read_config({}), CONFIG_FILE).scale
+        return configured().scale
     if not is_key(scale):
         raise UserError(f"the scale '{scale}' cannot be part of a path; {KEY_IN_WORDS}")
     from robustrepro.spec.config import scale_files
@@ -135,7 +145,18 @@ def show(
     """Print a scale's scorecard and where its report is."""
     from robustrepro.scorecard.show import show_scorecard
 
-    show_scorecard(Path("results") / _scale_or_configured(scale))
+    show_scorecard(_results_of(scale))
+
+
+@app.command(rich_help_panel=PEOPLE)
+def brief(
+    scale: Annotated[str | None, typer.Argument(help=f"Scale to show; {CONFIGURED}.")] = None,
+) -> None:
+    """Print in at most 24 lines what became of each paper at a scale, as every run does at its end."""
+    from robustrepro.scorecard.brief import brief as brief_of
+
+    for line in brief_of(_results_of(scale)):
+        typer.echo(line)
 
 
 @app.command(rich_help_panel=PEOPLE)
@@ -143,16 +164,70 @@ def verdicts(
     results: Annotated[
         Path, typer.Argument(help="Folder of the scales: your own results, or docs/results for the published ones.")
     ] = Path("results"),
+    paper: Annotated[str | None, typer.Option(help="A paper: each of its claims in a sentence, with numbers.")] = None,
+    scale: Annotated[str | None, typer.Option(help="What this scale says, instead of the most faithful ones.")] = None,
 ) -> None:
     """Print every claim once, with the verdict of the scale that says most about the paper."""
     from robustrepro.scorecard.combined import combined
-    from robustrepro.scorecard.show import show_verdicts
+    from robustrepro.scorecard.show import show_sentences, show_verdicts
     from robustrepro.spec.config import scales_by_faithfulness
 
-    claims = combined(results, scales_by_faithfulness(Path()))
+    claims = combined(results, [scale] if scale else scales_by_faithfulness(Path()))
     if not claims:
-        raise UserError(f"{results}: no scale has a scorecard there; `make reproduce` makes one")
-    show_verdicts(claims)
+        where = results / scale if scale else results
+        raise UserError(f"{where}: no scale has a scorecard there; `make reproduce` makes one")
+    if paper is None:
+        show_verdicts(claims)
+        return
+    if paper not in (papers := {claim.paper for claim in claims}):
+        raise unknown_name(f"paper in the scorecards under {results}", paper, papers)
+    show_sentences(results, [claim for claim in claims if claim.paper == paper])
+
+
+FOR_SNAKEMAKE = {"allow_extra_args": True, "ignore_unknown_options": True}
+"""The settings of a command that hands what it does not know itself to Snakemake."""
+
+
+@app.command(rich_help_panel=PEOPLE, context_settings={**FOR_SNAKEMAKE, "help_option_names": []})
+def reproduce(context: typer.Context) -> None:
+    """Run Snakemake with these arguments; how far it is stands in one line, its output in a log."""
+    from robustrepro.terminal.reproduce import reproduce as run_snakemake
+    from robustrepro.warm.link import end_as
+
+    status = run_snakemake(context.args, typer.echo)
+    if status < 0:
+        end_as(status)
+    raise typer.Exit(status)
+
+
+@app.command(rich_help_panel=PEOPLE, context_settings=FOR_SNAKEMAKE)
+def dry_run(
+    context: typer.Context,
+    cores: Annotated[int, typer.Option(min=1, help="How many processor cores a run would have.")] = 1,
+) -> None:
+    """Print in ten lines what a run of Snakemake with these arguments would do, why, and how long it would take."""
+    from robustrepro.terminal.dry_run import dry_run as told_by_snakemake
+
+    status, lines = told_by_snakemake(context.args, cores)
+    for line in lines:
+        typer.echo(line, err=status != 0)
+    raise typer.Exit(abs(status))
+
+
+@app.command(rich_help_panel=PEOPLE, context_settings=FOR_SNAKEMAKE)
+def table(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="PAPER/TABLE", help="Such as hrm/table2.")] = "",
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of every model, instead of the scale's.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of every training, instead of its own.")] = None,
+) -> None:
+    """Make one table and print it. With other seeds or epochs it is a trial, in a folder of its own under results/.
+
+    What else is said goes to Snakemake, such as --cores 2 and --config scale=reduced.
+    """
+    from robustrepro.terminal.table import make_table
+
+    raise typer.Exit(make_table(name, seeds, epochs, context.args, typer.echo))
 
 
 @app.command(rich_help_panel=PEOPLE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from robustrepro.files import write_text
 from robustrepro.layout import Layout
 from robustrepro.publishing.provenance import one_line_per_entry, provenance
 from robustrepro.publishing.scorecard import scorecard_markdown
-from robustrepro.report import build_page, build_report, spec_in
+from robustrepro.report import build_page, build_report
 from robustrepro.report.page import INDEX
 from robustrepro.scorecard.rows import read_rows, write_rows
+from robustrepro.spec.kept import over_all, spec_in
 
 METRICS = "metrics.json"
 """A published scale's metrics; those of a run lie beside the scales' folders, in ``metrics/<scale>.json``."""
@@ -62,9 +63,10 @@ def publish(source: Path, destination: Path, behind: Behind) -> list[Path]:
         If the scale has not run to its end.
     """
     layout = Layout(str(source))
-    report = spec_in(Path(layout.report))
+    report = _of_the_run(spec_in(Path(layout.report)))
     pages = {paper["id"]: spec_in(Path(layout.page(paper["id"]))) for paper in report["papers"]}
     metrics = json.loads((source.parent / "metrics" / f"{source.name}.json").read_text(encoding="utf-8"))
+    metrics = {paper: metrics[paper] for paper in metrics if paper in pages}
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}-") as folder:
         fresh = Path(folder) / "fresh"
@@ -84,6 +86,13 @@ def publish(source: Path, destination: Path, behind: Behind) -> list[Path]:
         if other.parent != destination:  # it tells what every scale has of a claim
             write_text(other, build_report(spec_in(other), other.parent, published=other.parent))
     return sorted(path for path in destination.rglob("*") if path.is_file())
+
+
+def _of_the_run(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the spec of the first page without the papers that an earlier run has made."""
+    kept = report.get("kept", {})
+    papers = [paper for paper in report["papers"] if paper["id"] not in kept]
+    return {**{key: value for key, value in report.items() if key != "kept"}, "papers": papers}
 
 
 def _shown(layout: Layout, paper: str, page: Mapping[str, Any]) -> Iterator[Path]:
@@ -173,29 +182,4 @@ def _write_over_all(
     write_text(fresh / "scorecard.md", scorecard_markdown(fresh / "scorecard.csv"))
     merged = json.loads(path.read_text(encoding="utf-8")) if (path := fresh / METRICS).exists() else {}
     write_text(fresh / METRICS, json.dumps({**merged, **metrics}, indent=1) + "\n")
-    write_text(index, build_report(_over_all(report, listed.values(), of_papers), fresh, published=destination))
-
-
-def _over_all(
-    report: Mapping[str, Any], listed: Iterable[Mapping[str, Any]], pages: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Return the spec of the first page: what was asked of each of the papers listed, together."""
-    differences: dict[str, dict[str, Any]] = {}
-    for paper, page in pages.items():
-        for each in page["differences"]:
-            # What a paper's page says without a name is so of all that it shows.
-            note = each if each.get("names") else {**each, "what": "papers", "names": [paper]}
-            of_setting = json.dumps({**note, "names": None}, sort_keys=True)
-            names = differences.get(of_setting, {}).get("names", [])
-            differences[of_setting] = {**note, "names": [*dict.fromkeys([*names, *note["names"]])]}
-    for note in differences.values():
-        if note.get("what") == "papers" and set(note["names"]) == set(pages):
-            note["names"] = []
-    return {
-        **report,
-        "stand_ins": {key: value for page in pages.values() for key, value in page["stand_ins"].items()},
-        "sources": {key: value for page in pages.values() for key, value in page["sources"].items()},
-        "unverified": sorted({data for page in pages.values() for data in page["unverified"]}),
-        "differences": list(differences.values()),
-        "papers": list(listed),
-    }
+    write_text(index, build_report(over_all(report, listed.values(), of_papers), fresh, published=destination))

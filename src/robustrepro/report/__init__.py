@@ -1,5 +1,5 @@
 """The report: a page per paper, and one that lists every claim."""
 
-from robustrepro.report.page import build_page, build_report, spec_in
+from robustrepro.report.page import build_page, build_report
 
-__all__ = ["build_page", "build_report", "spec_in"]
+__all__ = ["build_page", "build_report"]

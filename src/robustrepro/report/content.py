@@ -126,8 +126,12 @@ class Asked(Content):
 
 
 class ReportSpec(Asked):
-    """What the report's first page is asked to show; ``scales`` has the most faithful first."""
+    """What the report's first page is asked to show; ``scales`` has the most faithful first.
 
+    ``kept`` has the papers that an earlier run has made, each with the digest of its files.
+    """
+
+    kept: dict[str, str] = Field(default_factory=dict)
     scales: tuple[str, ...] = ()
     papers: tuple[PaperSpec, ...] = ()
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from robustrepro.canonical import canonical_json
-from robustrepro.errors import UserError
 from robustrepro.layout import Layout
 from robustrepro.report import presentation
 from robustrepro.report.comparison import cell_names, comparison, measured_elsewhere, with_names
@@ -32,8 +29,6 @@ STYLES = ("tables.css", "style.css", "claims.css", "audit.css", "list.css", "rea
 SCRIPTS = ("script.js", "claims.js", "numbers.js")
 
 INDEX = "index.html"
-SPEC = re.compile(r'<script type="application/json" id="spec">(.*?)</script>')
-"""What a page was made from, inside it."""
 
 
 def build_report(spec: Mapping[str, Any], scale_folder: Path, *, published: Path | None = None) -> str:
@@ -111,26 +106,6 @@ def build_page(spec: Mapping[str, Any], scale_folder: Path, *, linked: bool = Fa
         papers=contents.spec.papers,
         shown_papers=[contents.paper],
     )
-
-
-def spec_in(page: Path) -> dict[str, Any]:
-    """Return the spec that a page of the report was made from.
-
-    Raises
-    ------
-    UserError
-        If the page is not there, or was made by an earlier version, which wrote none.
-    """
-    try:
-        match = SPEC.search(page.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        match = None
-    if match is None:
-        scale = page.parent.parent.name
-        found = "does not say what it was made from" if page.exists() else "there is no such file"
-        raise UserError(f"{page}: {found}; `make reproduce SCALE={scale}` makes it")
-    spec: dict[str, Any] = json.loads(match[1])
-    return spec
 
 
 def _page(template: str, spec: Mapping[str, Any], images: str, **content: Any) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from robustrepro.scorecard.combined import ClaimOverScales, Row, read_scorecard, reading_in_words
+from robustrepro.scorecard.sentences import sentences
 from robustrepro.verdicts import Verdict
 
 MARK = "~"
@@ -44,6 +45,14 @@ def show_scorecard(folder: Path) -> None:
 def show_verdicts(claims: Sequence[ClaimOverScales]) -> None:
     """Print every claim once, with the scale that says most about the paper."""
     _print(Console(), "Verdicts over all scales", [claim.row for claim in claims], [claim.scale for claim in claims])
+
+
+def show_sentences(results: Path, claims: Sequence[ClaimOverScales]) -> None:
+    """Print a sentence about each claim, as wide as the terminal; the claim's name stands out."""
+    console = Console()
+    for sentence in sentences(results, claims):
+        name, colon, rest = sentence.partition(":")
+        console.print(Text.assemble((name, "bold"), colon, rest), end="\n\n")
 
 
 def _print(console: Console, title: str, rows: Sequence[Row], scales: Sequence[str] = ()) -> None:

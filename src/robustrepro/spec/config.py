@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.keys import AT
-from robustrepro.spec.base import Declaration, Seeds
+from robustrepro.spec.base import Declaration, Key, Seeds
 from robustrepro.spec.messages import explain
 from robustrepro.spec.strict_yaml import Tree, as_in_yaml, mapping_in, read_yaml
 
@@ -67,11 +67,13 @@ class DataConfig(Declaration):
 class Config(Declaration):
     """What a user edits.
 
+    ``folder`` is where under ``results/`` everything is made: the scale's name, unless a trial is to leave that alone.
     ``extensions`` has modules that add kinds of measurement. ``leave_out`` has models, or patterns, that are not
     trained: the cells, figures and claims that need them are "not measured".
     """
 
     scale: str
+    folder: Key | None = None
     papers: list[str] = Field(min_length=1)
     extensions: list[str] = Field(default_factory=list)
     leave_out: list[str] = Field(default_factory=list)
@@ -110,6 +112,17 @@ def read_config(changes: Mapping[str, Any], files: Iterable[Path] = (), *, repla
         config = merged(config, read_yaml(file))
     nested = {key: as_in_yaml(value) for key, value in changes.items() if isinstance(value, Mapping)}
     return merged(config, {**changes, **nested})
+
+
+def configured() -> Config:
+    """Return what config.yaml asks for.
+
+    Raises
+    ------
+    UserError
+        At a mistake in it; the message names the key.
+    """
+    return validated(Config, read_config({}), CONFIG_FILE)
 
 
 def require_said_once(arguments: Sequence[str]) -> None:

@@ -60,8 +60,8 @@ class Plan:
     def __init__(self, config: Mapping[str, Any], root: Path = Path()) -> None:
         self.declarations = Declarations(config, root)
         self.scale_name = self.declarations.scale_name
-        self.folder = f"results/{self.scale_name}"
-        """Where everything that this scale makes lies."""
+        self.folder = f"results/{self._folder_name()}"
+        """Where everything that this run makes lies: the folder of its scale, or one of a trial."""
         self.layout = Layout(self.folder)
         self.contents = Contents(self.declarations, self.layout)
         check_papers(self.declarations, self.contents)
@@ -80,6 +80,17 @@ class Plan:
     def papers(self) -> Mapping[str, Paper]:
         """The papers asked for."""
         return self.declarations.papers
+
+    def _folder_name(self) -> str:
+        named, scale = self.config.folder, self.scale_name
+        if named is None:
+            return scale
+        for other in self.declarations.scales:
+            if other.casefold() == named.casefold() and named != scale:
+                raise UserError(
+                    f"config.yaml: folder: results/{named} belongs to the scale '{other}'; take another name"
+                )
+        return named
 
     # -- jobs ----------------------------------------------------------------------------------------------------
 

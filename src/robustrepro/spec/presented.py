@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import cached_property
 
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.grammar import Cell, parse_condition
@@ -16,6 +17,7 @@ from robustrepro.spec.differences import Differences
 from robustrepro.spec.figures import SpecificationCurve
 from robustrepro.spec.job_maker import JobMaker
 from robustrepro.spec.jobs import Job, class_path, found_by_name, spec_of
+from robustrepro.spec.kept import KeptPaper, kept_papers, over_all
 from robustrepro.spec.models import DerivedModel, GivenModel
 from robustrepro.spec.strict_yaml import Tree
 from robustrepro.spec.under_readings import ClaimUnder
@@ -145,29 +147,44 @@ class PresentedJobs(JobMaker):
         """Return the job that brings all papers' verdicts and numbers together."""
         files = [file for paper in self._papers for file in (*self.tables_of(paper), self._layout.scorecard(paper))]
         papers = [{"id": name, "tables": self._tables_of(name)} for name in self._papers]
-        spec = spec_of([], folder=self._layout.folder, scale=self._declarations.scale_name, papers=papers)
-        return Job("summary", spec, found_by_name(files))
+        papers += [{"id": name, "tables": paper.tables} for name, paper in self._kept.items()]
+        shared = {"folder": self._layout.folder, "scale": self._declarations.scale_name, "kept": self._digests}
+        return Job("summary", spec_of([], **shared, papers=papers), found_by_name(files))
 
     def page(self, paper: str) -> Job:
-        """Return the job that writes a paper's page of the report; it links to those of all papers asked for."""
+        """Return the job that writes a paper's page of the report; it links to those of all papers of the report."""
         spec = spec_of(
             [],
             **self._asked([paper]),
             paper={**self._listed(paper), **self._described(paper)},
-            papers=[{"id": name, "title": declared.title} for name, declared in self._papers.items()],
+            papers=[
+                *({"id": name, "title": declared.title} for name, declared in self._papers.items()),
+                *({"id": name, "title": kept.listed["title"]} for name, kept in self._kept.items()),
+            ],
         )
         return Job("page", spec, found_by_name(self._shown_files(paper)))
 
     def report(self) -> Job:
         """Return the job that writes the report's first page: every claim in a line, over all scales that have run."""
         files = [file for paper in self._papers for file in (*self.tables_of(paper), *self._verdicts_of(paper))]
-        spec = spec_of(
-            [],
-            **self._asked(self._papers),
-            scales=self._declarations.scales,
-            papers=[self._listed(name) for name in self._papers],
-        )
+        listed = [self._listed(name) for name in self._papers]
+        report = {**self._asked(self._papers), "papers": listed}
+        if self._kept:
+            pages = {name: self._asked([name]) for name in self._papers}
+            pages |= {name: dict(paper.page) for name, paper in self._kept.items()}
+            report = over_all(report, [*listed, *(paper.listed for paper in self._kept.values())], pages)
+        spec = spec_of([], **report, scales=self._declarations.scales, kept=self._digests)
         return Job("report", spec, found_by_name([*files, *self._other_scorecards()]))
+
+    @cached_property
+    def _kept(self) -> Mapping[str, KeptPaper]:
+        """The papers that earlier runs have made here, beside those asked for."""
+        return kept_papers(self._layout, self._declarations.root, self._papers.keys())
+
+    @property
+    def _digests(self) -> Tree | None:
+        """What the files of papers that are kept come to; None where there are none."""
+        return {name: paper.digest for name, paper in self._kept.items()} or None
 
     def tables_of(self, paper: str) -> list[str]:
         """Return the JSON file of every table of a paper under every reading."""

@@ -40,12 +40,17 @@ def recorded_outputs(*folders: Path) -> set[str]:
     return {output for folder in folders or (FINISHED, UNFINISHED) for output, _ in _notes(folder)}
 
 
+def notes_of_finished() -> dict[str, Path]:
+    """Return the file with Snakemake's note of each finished output, by the output's path."""
+    return dict(_notes(FINISHED))
+
+
 def finished_outputs(folder: Path) -> dict[Path, Record]:
     """Return the files under a scale's folder that Snakemake has a record of, sorted, each with that record.
 
     Whoever copies a file over one that a run had made leaves the old record in place.
     """
-    notes = {Path(output): note for output, note in _notes(FINISHED)}
+    notes = {Path(output): note for output, note in notes_of_finished().items()}
     found = {}
     for path in sorted(notes):
         if folder in path.parents and path.exists():

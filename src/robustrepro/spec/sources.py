@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import robustrepro
 from robustrepro.errors import UserError
@@ -67,6 +67,12 @@ CACHE = Path(".snakemake/robustrepro/modules.json")
 NO_DATA = {".py", ".pyc", ".typed"}
 """Suffixes of files in a package's folder that its code does not read: sources, and the mark of a typed package."""
 
+COMPOSED = CACHE.with_name("composed.json")
+"""Of which modules the digests of jobs are made, the latest ones last."""
+MOST_COMPOSED = 400
+SHORT = 12
+"""Hexadecimal digits by which two versions of a module are told apart."""
+
 STATE = "ROBUSTREPRO_SOURCES"
 """Environment variable with the state of the sources when a run began to schedule its jobs."""
 
@@ -87,9 +93,32 @@ def code_digest(step: str, runs: Iterable[str]) -> str:
 @cache
 def _digest_of(targets: frozenset[str]) -> str:
     digest = hashlib.sha256("\n".join(sorted(targets)).encode())
-    for module in sorted(modules_of(frozenset(target.partition(":")[0] for target in targets))):
+    modules = sorted(modules_of(frozenset(target.partition(":")[0] for target in targets)))
+    for module in modules:
         digest.update(f"\0{module}\0{_module_digest(module)}".encode())
-    return digest.hexdigest()
+    code = digest.hexdigest()
+    _composed[code] = {module: _module_digest(module)[:SHORT] for module in modules}
+    return code
+
+
+_composed: dict[str, dict[str, str]] = {}
+"""What each digest computed here is made of: the digests of its modules, in short."""
+
+
+def edited_since(before: str, now: str) -> list[str]:
+    """Return the modules whose sources differ between two digests of code; none where one of them is not known here.
+
+    Parameters
+    ----------
+    before, now
+        Two digests that runs in this folder have computed.
+    """
+    known = _kept(COMPOSED)
+    old, new = (known.get(code) or {} for code in (before, now))
+    if not old or not new:
+        return []
+    names = sorted(module for module in old.keys() | new.keys() if old.get(module) != new.get(module))
+    return [f"{name.removeprefix('robustrepro.').replace('.', '/')}.py" for name in names]
 
 
 def state_of_the_sources() -> str:
@@ -229,19 +258,29 @@ def _words_digest(source: bytes) -> str:
 
 @cache
 def _known_digests() -> dict[str, str]:
+    return _kept(CACHE)
+
+
+def _kept(path: Path) -> dict[str, Any]:
     try:
-        known = json.loads(CACHE.read_text(encoding="utf-8"))
+        known = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}
 
 
 def keep_digests() -> None:
-    """Keep the digests of this run's source files for the next one, which computes those that could not be kept."""
-    text = json.dumps(_known_digests(), indent=0, sort_keys=True)
-    with suppress(OSError, UserError):
-        if not CACHE.exists() or CACHE.read_bytes() != text.encode():
-            write_text(CACHE, text)
+    """Keep the digests of this run's source files for the next one, which computes those that could not be kept.
+
+    Also kept is what each job's digest is made of, so that a dry run can name the file that was edited.
+    """
+    composed = {code: modules for code, modules in _kept(COMPOSED).items() if code not in _composed} | _composed
+    latest = dict(list(composed.items())[-MOST_COMPOSED:])
+    contents = {CACHE: json.dumps(_known_digests(), indent=0, sort_keys=True), COMPOSED: json.dumps(latest, indent=0)}
+    for path, text in contents.items():
+        with suppress(OSError, UserError):
+            if not path.exists() or path.read_bytes() != text.encode():
+                write_text(path, text)
 
 
 def words_of(source: str) -> list[str]:
