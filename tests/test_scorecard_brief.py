@@ -103,9 +103,9 @@ def test_every_number_of_papers_fits_a_terminal(tmp_path: Path, monkeypatch: pyt
     assert len(lines) <= LINES
     assert max(map(len, lines)) <= COLUMNS
     assert lines[-2] == "Report: results/quick/report/index.html"
-    assert sum(line.startswith("paper_") for line in lines) == min(papers, 20)
+    assert sum(line.startswith("paper_") for line in lines) == min(papers, 19)
     assert ("  results/quick/report/paper_0.html" in lines) == (papers <= 5)
-    assert any(line == f"and {papers - 20} papers more, which the report shows" for line in lines) == (papers > 21)
+    assert any(line == f"and {papers - 19} papers more, which the report shows" for line in lines) == (papers > 20)
 
 
 def test_a_scale_that_has_not_run_to_its_end_is_named(tmp_path: Path) -> None:

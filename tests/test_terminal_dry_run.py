@@ -116,7 +116,7 @@ def test_many_jobs_of_every_kind_are_ten_lines(tmp_path: Path, monkeypatch: pyte
     lines = seen.lines()
     assert len(lines) == LINES
     assert max(map(len, lines)) <= COLUMNS
-    assert lines[0] == "results/quick: 280 jobs would run; how long is not known, as nothing has run yet"
+    assert lines[0] == "results/quick: 280 jobs would run; no time recorded yet"
     assert lines[2].startswith("    40 trainings       a-model-with-a-long-name-0, ")
     assert lines[2].endswith("more")
     assert lines[-2] == "  and 38 reasons more"

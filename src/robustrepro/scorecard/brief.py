@@ -13,8 +13,8 @@ from robustrepro.scorecard.headlines import Headline, read_headlines
 from robustrepro.verdicts import Verdict
 from robustrepro.words import plural
 
-LINES, COLUMNS = 24, 80
-"""The size of a terminal's screen."""
+LINES, COLUMNS = 23, 80
+"""A terminal's screen, but for the line in which a run says how long it took."""
 FRAME = 3
 """Lines that are not about one paper: the first, and the last two."""
 TELLING = ("dataset", "network", "epochs", "examples")

@@ -64,7 +64,7 @@ class DryRun:
         self.costs.read(job.benchmark for job in jobs)
         seconds = self.costs.together([(job, 0.0) for job in jobs], self.cores)
         if seconds is None:
-            return "how long is not known, as nothing has run yet"
+            return "no time recorded yet"
         guessed = sum(not self.costs.is_recorded(job.benchmark) for job in jobs)
         rest = f" ({guessed} of them never timed)" if guessed else ""
         return f"about {duration_in_words(seconds)} on {plural(self.cores, 'core')}{rest}"
