@@ -68,7 +68,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_scorecard_and_the_metrics_have_both_papers(made: Path) -> None:
     with (made / RESULTS / "scorecard.csv").open(newline="") as stream:
         assert [row["paper"] for row in csv.DictReader(stream)] == ["second", "first"]
-    metrics = json.loads((made / RESULTS / "metrics.json").read_text())
+    metrics = json.loads((made / "results/metrics/quick.json").read_text())
     assert metrics["first"]["accuracy"]["erm"]["clean"] > 0
     assert metrics.keys() == {"first", "second"}
 
