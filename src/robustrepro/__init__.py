@@ -11,13 +11,7 @@ Of use outside the papers, as ``import robustrepro as rr``:
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from robustrepro.api.attacking import attack
-    from robustrepro.api.auditing import Audit, audit
-    from robustrepro.api.finished import Loaded, load, measurements
-    from robustrepro.errors import UserError
+from typing import Any
 
 _OFFERED = {
     "Audit": "robustrepro.api.auditing",
@@ -28,7 +22,11 @@ _OFFERED = {
     "load": "robustrepro.api.finished",
     "measurements": "robustrepro.api.finished",
 }
-"""By name, the module that has it; it is imported when it is first asked for, since PyTorch takes seconds."""
+"""By name, the module that has it; it is imported when it is first asked for, since PyTorch takes seconds.
+
+What type checkers are to know of them stands in the stub beside this file: an import here, even one for type checkers
+alone, would bring every module that a name needs into the digest of every job.
+"""
 
 __all__ = ["Audit", "Loaded", "UserError", "attack", "audit", "load", "measurements"]
 

@@ -64,8 +64,8 @@ PACKAGE = Path(robustrepro.__file__).parent
 CACHE = Path(".snakemake/robustrepro/modules.json")
 """Digests of source files by the checksum of their bytes: reading them word by word takes half a second."""
 
-NO_DATA = {".py", ".pyc", ".typed"}
-"""Suffixes of files in a package's folder that its code does not read: sources, and the mark of a typed package."""
+NO_DATA = {".py", ".pyc", ".pyi", ".typed"}
+"""Suffixes of files in a package's folder that its code does not read: sources, stubs, the mark of a typed package."""
 
 COMPOSED = CACHE.with_name("composed.json")
 """Of which modules the digests of jobs are made, the latest ones last."""
