@@ -135,11 +135,11 @@ def test_a_scale_of_ones_own_is_planned_from_its_file_alone(colleague):
 
 
 def test_the_scorecard_is_printed_only_by_a_run_that_was_asked_for_it(colleague):
-    printed = "Scorecard, scale quick"
+    printed = "Scale quick: 1 claim of 1 paper"
     assert printed not in colleague.snakemake("--forcerun", "table", "--", "small_accuracy")
     assert printed in colleague.snakemake("--forcerun", "summary")
-    show = colleague.folder / "src/robustrepro/scorecard/show.py"
-    show.write_text("raise RuntimeError('the scorecard cannot be shown')\n", encoding="utf-8")
+    answer = colleague.folder / "src/robustrepro/scorecard/brief.py"
+    answer.write_text("raise RuntimeError('the scorecard cannot be shown')\n", encoding="utf-8")
     assert "the scorecard cannot be shown" in colleague.snakemake("--forcerun", "summary")  # and the run is well
 
 
