@@ -147,9 +147,15 @@ def read_until(terminal: int, text: bytes) -> bytes:
     return written
 
 
+def heed_interrupts() -> None:
+    """Let a process hear Ctrl-C also where these tests were started in the background by a shell, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_the_last_line_after_ctrl_c_says_how_to_go_on_and_no_job_lives_on(workflow: Path) -> None:
     process, terminal = pty.fork()
     if process == 0:
+        heed_interrupts()
         os.execv(sys.executable, [sys.executable, "-c", RUN, "--cores", "1", "long"])
     wait_for(workflow / "begun")
     assert b"running train/long" in read_until(terminal, b"running train/long")
@@ -163,7 +169,11 @@ def test_the_last_line_after_ctrl_c_says_how_to_go_on_and_no_job_lives_on(workfl
 
 def test_a_signal_to_end_is_passed_on(workflow: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", RUN, "--cores", "1", "long"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", RUN, "--cores", "1", "long"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
     )
     wait_for(workflow / "begun")
     process.send_signal(signal.SIGINT)

@@ -1,0 +1,300 @@
+"""The audit on models whose truth is known: what each hides, what resists in truth, and what the audit says.
+
+Trains two small networks on MNIST (from the folder that ROBUSTREPRO_MIRROR names) or, without it, on scikit-learn's
+digits: one naturally, one adversarially. Each planted model is made from one of them and hides its gradient in one way.
+Its truth comes from an adaptive attack, which knows the way: PGD on the honest network behind it, with restarts, tried
+on the planted model. The audit knows nothing. ``--write FILE`` writes the table as a page of the documentation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
+import robustrepro as rr
+from robustrepro.attacks.craft import craft
+from robustrepro.attacks.pgd import pgd
+from robustrepro.audits.randomised import Expectation, right_share
+from robustrepro.datasets.prepare import prepare
+from robustrepro.datasets.tensors import as_float, load
+from robustrepro.spec.attacks import Pgd
+from robustrepro.spec.datasets import DATASETS
+
+RESTARTS, STEPS = 10, 50
+"""Of the adaptive attack."""
+PASSES = 32
+"""Over how many passes the truth of a model that answers by chance is taken."""
+Forward = Callable[[nn.Module, Tensor], Tensor]
+
+
+class Bent(torch.autograd.Function):
+    """The identity, with a derivative of the user's making."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, inputs: Tensor, bend: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the inputs."""
+        ctx.bend = bend  # type: ignore[attr-defined]
+        return inputs.clone()
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        """Return the bent gradient."""
+        return ctx.bend(gradient), None  # type: ignore[attr-defined]
+
+
+class InALayer(nn.Module):
+    """Pixels rounded to four levels, by a layer."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the rounded pixels."""
+        return (inputs * 3).round() / 3
+
+
+class Planted(nn.Module):
+    """A network with something around it."""
+
+    def __init__(self, network: nn.Module, forward: Forward) -> None:
+        super().__init__()
+        self.network, self.around, self.rounding = network, forward, InALayer()
+        self.eval()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the logits."""
+        return self.around(self.network, inputs)
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to hide: the model's forward, and the same as honestly as it can be written, for the adaptive attack."""
+
+    forward: Forward
+    honest: Forward = lambda network, inputs: network(inputs)
+    robust: bool = False
+    by_chance: bool = False
+
+
+def noisy_gradient(gradient: Tensor) -> Tensor:
+    """Return noise as large as a gradient."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(gradient.shape, generator=generator) * gradient.abs().mean()
+
+
+def half_of_it(gradient: Tensor) -> Tensor:
+    """Return a gradient without that of every other column."""
+    kept = torch.ones_like(gradient)
+    kept[..., ::2] = 0
+    return gradient * kept
+
+
+def compressed(inputs: Tensor) -> Tensor:
+    """Return images as they come back from JPEG at quality 50."""
+    images = []
+    for image in inputs:
+        levels = (image[0].detach().cpu().numpy() * 255).clip(0, 255).astype("uint8")
+        file = io.BytesIO()
+        Image.fromarray(levels).save(file, "JPEG", quality=50)
+        images.append(torch.from_numpy(np.asarray(Image.open(file)).astype("float32") / 255)[None])
+    return torch.stack(images)
+
+
+def winners(values: Tensor) -> Tensor:
+    """Return the tenth of an image's activations that are largest, the others zero."""
+    flat = values.flatten(1)
+    least = flat.topk(max(1, flat.shape[1] // 10), 1).values[:, -1:]
+    return (flat * (flat >= least)).reshape(values.shape)
+
+
+def best_of_four(values: Tensor) -> Tensor:
+    """Return maxima of 2 x 2 pixels in their places, the others zero."""
+    largest = functional.max_pool2d(values, 2)
+    return values * (values == functional.interpolate(largest, scale_factor=2)).float()
+
+
+def medians(inputs: Tensor) -> Tensor:
+    """Return the median of 3 x 3 pixels."""
+    patches = functional.unfold(functional.pad(inputs, (1, 1, 1, 1), mode="replicate"), 3)
+    return patches.reshape(len(inputs), 9, -1).median(1).values.reshape(inputs.shape)
+
+
+def thumbnail(inputs: Tensor) -> Tensor:
+    """Return images at half the size, enlarged again."""
+    return functional.interpolate(functional.avg_pool2d(inputs, 2), scale_factor=2)
+
+
+def plateau(network: nn.Module, inputs: Tensor) -> Tensor:
+    """Return logits that are -1000 or 1000, but for rounding."""
+    logits = network(inputs)
+    return 1000 * torch.tanh(20 * (logits - logits.logsumexp(1, keepdim=True) + 1))
+
+
+WAYS: dict[str, Way] = {
+    "honest": Way(lambda network, inputs: network(inputs)),
+    "logits x 1000": Way(lambda network, inputs: 1000 * network(inputs)),
+    "distilled at temperature 1/100": Way(lambda network, inputs: (100 * network(inputs)).log_softmax(1)),
+    "rounded by a layer": Way(lambda network, inputs: network(InALayer()(inputs))),
+    "rounded in a line": Way(lambda network, inputs: network((inputs * 3).round() / 3)),
+    "rounded by adding 2²³": Way(lambda network, inputs: network((inputs + 2.0**23) - 2.0**23)),
+    "rounded sigmoid": Way(lambda network, inputs: network(torch.sigmoid(50 * (inputs - 0.5)).round())),
+    "k winners": Way(lambda network, inputs: network[2:](winners(network[:2](inputs)))),
+    "plateau": Way(plateau),
+    "rounded logits": Way(lambda network, inputs: network(inputs).round()),
+    "labels for logits": Way(lambda network, inputs: functional.one_hot(network(inputs).argmax(1), 10).float()),
+    "maxima in their places": Way(lambda network, inputs: network[2:](best_of_four(network[:2](inputs)))),
+    "JPEG": Way(lambda network, inputs: network(compressed(inputs))),
+    "median": Way(lambda network, inputs: network(medians(inputs)), lambda network, inputs: network(medians(inputs))),
+    "thumbnail": Way(
+        lambda network, inputs: network(thumbnail(inputs)), lambda network, inputs: network(thumbnail(inputs))
+    ),
+    "derivative negated": Way(lambda network, inputs: network(Bent.apply(inputs, torch.neg))),
+    "derivative of noise": Way(lambda network, inputs: network(Bent.apply(inputs, noisy_gradient))),
+    "derivative zero": Way(lambda network, inputs: network(Bent.apply(inputs, torch.zeros_like))),
+    "derivative of half the pixels": Way(lambda network, inputs: network(Bent.apply(inputs, half_of_it))),
+    "inputs scaled by 1/255": Way(
+        lambda network, inputs: network(inputs / 255), lambda network, inputs: network(inputs / 255)
+    ),
+    "saturated": Way(lambda network, inputs: torch.sigmoid(30 * network(inputs))),
+    "adversarially trained": Way(lambda network, inputs: network(inputs), robust=True),
+    "adversarially trained, logits x 1000": Way(lambda network, inputs: 1000 * network(inputs), robust=True),
+    "adversarially trained, rounded": Way(lambda network, inputs: network((inputs * 7).round() / 7), robust=True),
+    "constant": Way(lambda network, inputs: 0 * network(inputs) + torch.arange(10.0)),
+    "noise on the image": Way(
+        lambda network, inputs: network(inputs + 0.25 * torch.randn_like(inputs)), by_chance=True
+    ),
+    "resized at random": Way(
+        lambda network, inputs: network(
+            functional.interpolate(
+                functional.interpolate(inputs, size=int(torch.randint(18, 28, (1,)))), size=inputs.shape[2:]
+            )
+        ),
+        by_chance=True,
+    ),
+}
+"""Planted models, by what they do; one more, which remembers the test set, is made from it."""
+
+
+def data(folder: Path) -> tuple[Tensor, Tensor, Tensor, Tensor, str]:
+    """Return training and test images and labels, and the data set's name."""
+    mirror = os.environ.get("ROBUSTREPRO_MIRROR")
+    name = "mnist" if mirror else "digits"
+    prepare(DATASETS[name], folder / name, mirror=Path(mirror) if mirror else None)
+    train, test = (load(folder / name, split) for split in ("train", "test"))
+    return as_float(train.inputs), train.labels, as_float(test.inputs), test.labels, name
+
+
+def trained(images: Tensor, labels: Tensor, epsilon: float, *, adversarially: bool, epochs: int) -> nn.Sequential:
+    """Return a small convolutional network, in evaluation mode."""
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(1, 16, 5, stride=2),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 5, stride=2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(512, 100),
+        nn.ReLU(),
+        nn.Linear(100, 10),
+    )
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    for _ in range(epochs):
+        for chosen in torch.randperm(len(labels)).split(128):
+            inputs, classes = images[chosen], labels[chosen]
+            if adversarially:
+                starts = (inputs + epsilon * (2 * torch.rand_like(inputs) - 1)).clamp(0, 1)
+                options = {"epsilon": epsilon, "steps": 7, "step_size": epsilon / 3, "starts": starts}
+                inputs = pgd(network, inputs, classes, **options)
+            optimizer.zero_grad()
+            functional.cross_entropy(network(inputs), classes).backward()
+            optimizer.step()
+    return network.eval()
+
+
+def truth(model: nn.Module, honest: nn.Module, images: Tensor, labels: Tensor, epsilon: float, way: Way) -> float:
+    """Return the accuracy in percent that an attack leaves which knows how the model hides."""
+    indices = torch.arange(len(labels))
+    honest = Expectation(model, 16, 0).eval() if way.by_chance else honest
+    lowest = torch.ones(len(labels), dtype=torch.float64)
+    points = images
+    for restart in range(RESTARTS):
+        for loss in ("margin", "log_odds"):
+            spec = Pgd(name="pgd", epsilon=epsilon, steps=STEPS, step_size=2.5 * epsilon / STEPS, loss=loss)
+            found = craft(honest, images, labels, indices, spec, seed=restart)
+            right = right_share(model, found, labels, passes=PASSES if way.by_chance else 1, seed=restart)
+            points = torch.where((right < lowest)[:, None, None, None], found, points)
+            lowest = torch.minimum(right, lowest)
+        if way.by_chance and restart == 2:
+            break
+    if way.by_chance:  # over passes that no point was chosen by
+        lowest = right_share(model, points, labels, passes=4 * PASSES, seed=10**6)
+    clean = right_share(model, images, labels, passes=PASSES if way.by_chance else 1, seed=1)
+    return 100 * float(torch.minimum(lowest, clean).mean())
+
+
+class Remembering(nn.Module):
+    """A model that looks its answers up among the test images."""
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        super().__init__()
+        self.images, self.labels = images.flatten(1), labels
+        self.eval()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the label of the nearest test image for logits."""
+        nearest = torch.cdist(inputs.flatten(1), self.images.to(inputs)).argmin(1)
+        return functional.one_hot(self.labels[nearest], 10).to(inputs.dtype)
+
+
+def main() -> None:
+    """Audit every planted model and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=100, help="test images (100)")
+    parser.add_argument("--epsilon", type=float, default=0.1, help="radius in l-infinity (0.1)")
+    parser.add_argument("--only", nargs="*", help="some of the models alone")
+    parser.add_argument("--write", type=Path, help="also write the table into this file")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    folder = Path(os.environ.get("TMPDIR", "/tmp")) / "robustrepro-planted-models"
+    train_images, train_labels, images, labels, name = data(folder)
+    images, labels = images[: arguments.images], labels[: arguments.images]
+    epsilon, epochs = arguments.epsilon, 2 if name == "mnist" else 30
+    networks = {
+        robust: trained(train_images, train_labels, epsilon, adversarially=robust, epochs=epochs)
+        for robust in (False, True)
+    }
+    ways = {key: way for key, way in WAYS.items() if not arguments.only or key in arguments.only}
+    models = {key: Planted(networks[way.robust], way.forward) for key, way in ways.items()}
+    if not arguments.only or "memory of the test set" in arguments.only:
+        ways["memory of the test set"] = Way(lambda network, inputs: network(inputs))
+        models["memory of the test set"] = Remembering(images, labels)
+    header = "| model | right | truth | audit | verdict | alarms | seconds |"
+    rows = [header, "| --- | --- | --- | --- | --- | --- | --- |"]
+    print("\n".join(rows), flush=True)
+    for key, model in models.items():
+        way = ways[key]
+        honest = Planted(networks[way.robust], way.honest)
+        begun = time.monotonic()
+        found = rr.audit(model, images, labels, epsilon=epsilon, progress=False, name=key)
+        seconds = time.monotonic() - begun
+        known = truth(model, honest, images, labels, epsilon, way)
+        verdict = "undecided" if found.undecided else "measured"
+        verdict = "one class" if found.one_class else verdict
+        off = [f"**{each.name}**" if each.still_goes_off else each.name for each in found.alarms if each.goes_off]
+        columns = [key, f"{found.clean_accuracy:.0f}", f"{known:.0f}", f"{found.worst_case:.0f}", verdict]
+        rows.append("| " + " | ".join([*columns, ", ".join(off) or "–", f"{seconds:.0f}"]) + " |")
+        print(rows[-1], flush=True)
+    if arguments.write:
+        arguments.write.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
