@@ -170,6 +170,8 @@ def test_what_is_not_clipped_is_audited_in_a_ball_of_its_own_by_attacks_that_do_
     declarations: Declarations,
 ) -> None:
     declarations.paper["measures"]["free"] = {**declarations.paper["measures"]["pgd"], "clipped": False}
+    by_labels = {"rays": {"name": "rays"}, "hop": {"name": "hop_skip_jump"}}
+    declarations.audit["without_gradients"] = by_labels
     table = declarations.paper["tables"]["accuracy"]
     del table["published"]
     table["columns"]["free"] = {"label": "Unclipped", "measure": "free"}
@@ -189,6 +191,9 @@ def test_what_is_not_clipped_is_audited_in_a_ball_of_its_own_by_attacks_that_do_
             subject = "image-hrm" if kind == "battery" else "image-erm"
             job = json.loads(plan.job("measure", measure=cell[kind], subject=subject, seed=0).spec)
             assert job["measure"]["clipped"] == cell["clipped"]
+            if kind == "battery":  # the library of one of them clips
+                added = job["measure"]["ball"]["without_gradients"].keys()
+                assert added == (by_labels.keys() if cell["clipped"] else {"rays"})
 
 
 def test_a_model_is_audited_on_the_data_that_its_measure_is_on_and_not_by_transfer(declarations: Declarations) -> None:

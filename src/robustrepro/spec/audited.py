@@ -84,14 +84,15 @@ class PaperAudit:
 
     def _battery(self, ball: Ball, model: str) -> AuditOfBall:
         """Return the measure of a model under every attack in a ball."""
-        audit = self._declarations.audit(self.paper)
+        audit, inputs = self._declarations.audit(self.paper), self._inputs(model)
         try:
-            attacks = ball_of(audit, ball.norm, ball.epsilon, self._inputs(model))
+            fitting = inputs._replace(in_range=inputs.in_range and ball.clipped)
+            attacks = ball_of(audit, ball.norm, ball.epsilon, fitting)
             transfer = attack_at(audit.transfer, ball.norm, ball.epsilon) if "step_size" in audit.transfer else None
         except ValidationError as error:
             raise self._not_in(ball, error) from None
         if ball.clipped:
-            self._require_lengths(attacks, transfer, self._inputs(model).shape)
+            self._require_lengths(attacks, transfer, inputs.shape)
         return AuditOfBall(
             kind="audit", ball=attacks, clipped=ball.clipped, data=ball.data or None, examples=audit.examples
         )
