@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from robustrepro.api.classifier import checked
+from robustrepro.api.classifier import PASSES, checked, inputs_of
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.minimal_distance import MinimalDistanceOutcome, measure_distances
 from robustrepro.attacks.outcome import AttackOutcome
@@ -23,16 +23,12 @@ from robustrepro.spec.attacks import (
     AttackSpec,
     BallAttack,
     Clean,
-    Inputs,
     MinimalDistanceAttack,
     PerceptualAttack,
     attack_adapter,
 )
 from robustrepro.spec.audit import OVERSHOOT
 from robustrepro.spec.messages import explain
-
-PASSES = 16
-"""Over how many passes a model that answers by chance is attacked, and its answers are counted."""
 
 
 def attack(
@@ -86,13 +82,11 @@ def attack(
     """
     classifier, images, labels = checked(model, x, y)
     declared = _declared(name, options)
-    with torch.no_grad():
-        classes = classifier(images[:1].to(_device(model, images))).shape[1]
     if getattr(declared, "loss", None) == "training":
         raise UserError("loss is 'training', which is for models of a paper; expected a loss that every model has")
     if declared.reads_models():
         raise UserError("features.model names a model of a paper; expected the attacked model's own layers alone")
-    unfit = declared.unfit(Inputs(tuple(images.shape[1:]), classes))
+    unfit = declared.unfit(inputs_of(classifier, images))
     if unfit is not None:
         raise UserError(unfit)
     by_chance = varying_share(classifier, images, seed) > 0
@@ -117,10 +111,6 @@ def attack(
     if keep_adversarial and points is not None:
         frame.attrs["adversarial"] = torch.from_numpy(points)
     return frame
-
-
-def _device(model: nn.Module, images: Tensor) -> torch.device:
-    return next((weight.device for weight in model.parameters()), images.device)
 
 
 def _declared(name: str, options: dict[str, Any]) -> Attack:

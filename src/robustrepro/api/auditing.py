@@ -10,28 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
-from robustrepro.api.classifier import Classifier, checked
+from robustrepro.api.classifier import PASSES, Classifier, checked, inputs_of
 from robustrepro.api.kept import Kept, fingerprint
 from robustrepro.attacks.craft import craft
 from robustrepro.attacks.threat_models import UNIT_BOX
 from robustrepro.audits.alarms import Alarm
 from robustrepro.audits.battery import BallOutcome, Battery
 from robustrepro.audits.randomised import varying_share
-from robustrepro.audits.worst_case import NEARLY_ALL, attacks_of_ball
+from robustrepro.audits.worst_case import TRANSFER, one_class, words_of_ball
 from robustrepro.errors import UserError
 from robustrepro.spec.attacks import Inputs, Norm
 from robustrepro.spec.audit import Audit as DeclaredAudit
 from robustrepro.spec.audit import AuditBall, attack_at, ball_of, built_in_audit
 from robustrepro.tables.statistics import accuracy_interval
-from robustrepro.words import NORM_SYMBOLS, attack_in_words, epsilon_in_words
+from robustrepro.words import NORM_SYMBOLS, epsilon_in_words
 
-PASSES = 16
-"""Over how many passes a model that answers by chance is attacked."""
 CHANCE = "answers by chance"
-TRANSFER = "transfer from "
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,10 +97,7 @@ class Audit:
     @cached_property
     def one_class(self) -> tuple[int, float] | None:
         """The class that all images get, or nearly all, with their share; None for any other model."""
-        shares = self.frame["clean_prediction"].value_counts(normalize=True)
-        predicted, share = int(shares.index[0]), float(shares.iloc[0])
-        labelled = float(self.frame["label"].value_counts(normalize=True).iloc[0])
-        return (predicted, share) if share >= NEARLY_ALL and (share == 1 or share > labelled) else None
+        return one_class(self.frame)
 
     @property
     def undecided(self) -> bool:
@@ -236,7 +229,7 @@ def audit(
         frame,
         _by_attack(outcome, labels, ball),
         tuple(alarms),
-        _left_out(declared, norm, epsilon, _inputs(classifier, images)),
+        _left_out(declared, norm, epsilon, inputs_of(classifier, images)),
         images,
         battery.found,
         by_chance > 0,
@@ -258,14 +251,7 @@ def _ball(
         from robustrepro.spec.config import validated
 
         declared = validated(DeclaredAudit, {**declared.model_dump(), **changes}, "attacks")
-    return declared, ball_of(declared, norm, float(epsilon), _inputs(classifier, images))
-
-
-def _inputs(classifier: Classifier, images: Tensor) -> Inputs:
-    device = next((weight.device for weight in classifier.parameters()), images.device)
-    with torch.no_grad():
-        classes = classifier(images[:1].to(device)).shape[1]
-    return Inputs(tuple(images.shape[1:]), classes)
+    return declared, ball_of(declared, norm, float(epsilon), inputs_of(classifier, images))
 
 
 def _left_out(declared: DeclaredAudit, norm: Norm, epsilon: float, inputs: Inputs) -> dict[str, str]:
@@ -295,13 +281,8 @@ def _transfer(
 
 def _by_attack(outcome: BallOutcome, labels: Tensor, ball: AuditBall) -> pd.DataFrame:
     """Return one row per attack, the most harmful first."""
-    plain = ball.model_dump(mode="json", exclude_none=True)
-    words = {
-        attack: attack_in_words(spec, with_epsilon=False) + (f", on a {copied}" if copied else "")
-        for attack, spec, copied in attacks_of_ball(
-            [each for each in outcome.predictions if not each.startswith(TRANSFER)], plain
-        )
-    }
+    of_ball = [attack for attack in outcome.predictions if not attack.startswith(TRANSFER)]
+    words = words_of_ball(of_ball, ball.model_dump(mode="json", exclude_none=True))
     resisted = {attack: predicted == labels for attack, predicted in outcome.predictions.items()}
     rows = [
         {

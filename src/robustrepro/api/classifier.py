@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from robustrepro.attacks.subject import on_device
 from robustrepro.errors import UserError
 from robustrepro.precision import true_float32
+from robustrepro.spec.attacks import Inputs
 
 FEWEST_CLASSES = 2
-FLOATS = (torch.float32, torch.float64)
+PASSES = 16
+"""Over how many passes a model that answers by chance is attacked, and its answers are counted."""
 
 
 class Classifier(nn.Module):
@@ -73,6 +75,14 @@ def checked(model: nn.Module, images: Any, labels: Any) -> tuple[Classifier, Ten
     classifier = Classifier(model).eval()
     _require_logits(classifier, inputs[:2], classes)
     return classifier, inputs, classes
+
+
+def inputs_of(classifier: Classifier, images: Tensor) -> Inputs:
+    """Return what an attack on a classifier is to change."""
+    device = next((weight.device for weight in classifier.parameters()), images.device)
+    with torch.no_grad():
+        classes = classifier(images[:1].to(device)).shape[1]
+    return Inputs(tuple(images.shape[1:]), classes)
 
 
 def _images(images: Any) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from robustrepro.attacks.active_set import Progress
 from robustrepro.attacks.outcome import AttackOutcome
-from robustrepro.attacks.recorded import global_state_kept, record
+from robustrepro.attacks.recorded import global_state_kept, record, standing_images
 from robustrepro.attacks.subject import Subject, on_device
 from robustrepro.attacks.threat_models import ThreatModel
 from robustrepro.errors import UserError
@@ -143,9 +143,7 @@ def autoattack(subject: Subject, spec: AutoAttack, outcome: AttackOutcome, progr
     OutsideThreatModelError
         If a returned point is not in the threat model.
     """
-    standing = (outcome.clean_prediction == outcome.label).nonzero().flatten()
-    if progress is not None:
-        progress(len(outcome.label) - len(standing))
+    standing = standing_images(outcome, progress)
     if len(standing) == 0:
         return
     classes = _classes(subject, spec)

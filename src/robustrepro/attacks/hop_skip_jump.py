@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from robustrepro.attacks.active_set import Progress
 from robustrepro.attacks.norms import NORMS
 from robustrepro.attacks.outcome import AttackOutcome
-from robustrepro.attacks.recorded import global_state_kept, record
+from robustrepro.attacks.recorded import global_state_kept, record, standing_images
 from robustrepro.attacks.subject import Subject
 from robustrepro.attacks.threat_models import UNIT_BOX, ThreatModel
 from robustrepro.errors import UserError
@@ -52,12 +52,10 @@ def hop_skip_jump(subject: Subject, spec: HopSkipJump, outcome: AttackOutcome, p
     assert spec.norm != "l1"  # which a spec says of itself
     if subject.box != UNIT_BOX:
         raise UserError(f"attack '{spec.name}' needs pixels in [0, 1], to which its library clips; found {subject.box}")
-    standing = (outcome.clean_prediction == outcome.label).nonzero().flatten()
-    if bool((outcome.clean_prediction == outcome.clean_prediction[0]).all()):
-        standing = standing[:0]
-    if progress is not None:
-        progress(len(outcome.label) - len(standing))
-    if not len(standing):
+    standing = standing_images(outcome, progress)
+    if not len(standing) or bool((outcome.clean_prediction == outcome.clean_prediction[0]).all()):
+        if progress is not None:
+            progress(len(standing))
         return
     counted = _Counted(subject.model)
     attack = HopSkipJumpAttack(steps=spec.steps, max_gradient_eval_steps=spec.samples, constraint=spec.norm)

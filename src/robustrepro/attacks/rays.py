@@ -10,7 +10,7 @@ from torch import Tensor
 from robustrepro.attacks.active_set import Progress
 from robustrepro.attacks.norms import per_example
 from robustrepro.attacks.outcome import AttackOutcome
-from robustrepro.attacks.recorded import record
+from robustrepro.attacks.recorded import record, standing_images
 from robustrepro.attacks.subject import Subject
 from robustrepro.attacks.threat_models import ThreatModel
 from robustrepro.precision import true_float32
@@ -48,9 +48,7 @@ def rays(subject: Subject, spec: Rays, outcome: AttackOutcome, progress: Progres
     ----------
     Chen & Gu, "RayS: A Ray Searching Method for Hard-label Adversarial Attack", 2020, Algorithms 1 and 3.
     """
-    standing = (outcome.clean_prediction == outcome.label).nonzero().flatten()
-    if progress is not None:
-        progress(len(outcome.label) - len(standing))
+    standing = standing_images(outcome, progress)
     if not len(standing):
         return
     threat = ThreatModel(spec.norm, spec.epsilon, subject.box)

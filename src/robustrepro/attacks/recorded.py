@@ -9,11 +9,20 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from robustrepro.attacks.active_set import Progress
 from robustrepro.attacks.losses import classification_margin
 from robustrepro.attacks.norms import NORMS
 from robustrepro.attacks.outcome import AttackOutcome
 from robustrepro.attacks.subject import Subject, on_device, require_finite
 from robustrepro.attacks.threat_models import ThreatModel
+
+
+def standing_images(outcome: AttackOutcome, progress: Progress | None) -> Tensor:
+    """Return the positions of the images that the model gets right, int64; the others count as decided."""
+    standing = (outcome.clean_prediction == outcome.label).nonzero().flatten()
+    if progress is not None:
+        progress(len(outcome.label) - len(standing))
+    return standing
 
 
 def record(

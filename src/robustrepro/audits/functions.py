@@ -49,6 +49,10 @@ SCALARS = frozenset({"item", "__float__", "__int__", "__bool__", "__index__"})
 COMING_BACK = frozenset({"from_numpy", "tensor", "as_tensor", "asarray"})
 
 
+Function = Callable[[Tensor], Tensor]
+"""A call as a function of its first tensor alone."""
+
+
 class Replacement(Enum):
     """What takes the place of a function that lets no gradient pass; the value names the copy of the model."""
 
@@ -191,17 +195,9 @@ class _Calls(TorchFunctionMode):
         if any(argument is output for argument in args):  # done in place
             return output
         self._place += 1
-        return self.passed(Suspect(self._place, name), func, args, kwargs, inputs, output)
+        return self.passed(Suspect(self._place, name), _applied(func, args, kwargs, inputs), inputs, output)
 
-    def passed(
-        self,
-        call: Suspect,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        inputs: Tensor,
-        output: Tensor,
-    ) -> Tensor:
+    def passed(self, call: Suspect, function: Function, inputs: Tensor, output: Tensor) -> Tensor:
         """Return what takes the place of the output of a function that keeps its input's shape."""
         raise NotImplementedError
 
@@ -250,17 +246,9 @@ class _Watch(_Calls):
         super().__init__()
         self._found = found
 
-    def passed(
-        self,
-        call: Suspect,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        inputs: Tensor,
-        output: Tensor,
-    ) -> Tensor:
+    def passed(self, call: Suspect, function: Function, inputs: Tensor, output: Tensor) -> Tensor:
         """Note the call when its derivative is zero or wrong; later functions are looked at as if it were none."""
-        if not _is_suspect(_applied(func, args, kwargs, inputs), inputs, output, call.name):
+        if not _is_suspect(function, inputs, output, call.name):
             return output
         self._found.suspects.append(call)
         return _straight_through(inputs, output)
@@ -285,20 +273,12 @@ class _Replace(_Calls):
         super().__init__()
         self._suspects, self._replacement = frozenset(found.suspects), replacement
 
-    def passed(
-        self,
-        call: Suspect,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        inputs: Tensor,
-        output: Tensor,
-    ) -> Tensor:
+    def passed(self, call: Suspect, function: Function, inputs: Tensor, output: Tensor) -> Tensor:
         """Return what the replacement makes of a suspect call; others are as they are."""
         if call not in self._suspects:
             return output
         if self._replacement is Replacement.SMOOTHED:
-            slope = _mean_slope(_applied(func, args, kwargs, inputs), inputs, call.place)
+            slope = _mean_slope(function, inputs, call.place)
             return output.detach() + slope * (inputs - inputs.detach())
         return self._restored(output, inputs)
 
@@ -348,9 +328,7 @@ def _name(func: Callable[..., Any]) -> str:
     return getattr(getattr(func, "__self__", None), "__name__", name) if name == "__get__" else name
 
 
-def _applied(
-    func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], inputs: Tensor
-) -> Callable[[Tensor], Tensor]:
+def _applied(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], inputs: Tensor) -> Function:
     """Return the call as a function of its first tensor alone."""
 
     def applied(values: Tensor) -> Tensor:
@@ -371,7 +349,7 @@ def _straight_through(inputs: Tensor, output: Tensor) -> Tensor:
     return output.detach() + (through - through.detach())
 
 
-def _is_suspect(function: Callable[[Tensor], Tensor], inputs: Tensor, output: Tensor, name: str) -> bool:
+def _is_suspect(function: Function, inputs: Tensor, output: Tensor, name: str) -> bool:
     """Return whether a function's derivative is zero for many images or inputs, or contradicted by differences."""
     if not output.requires_grad:
         return True
@@ -411,7 +389,7 @@ def _is_suspect(function: Callable[[Tensor], Tensor], inputs: Tensor, output: Te
     )
 
 
-def _mean_slope(function: Callable[[Tensor], Tensor], inputs: Tensor, place: int) -> Tensor:
+def _mean_slope(function: Function, inputs: Tensor, place: int) -> Tensor:
     """Return mean differences per input: (f(x + hs) − f(x − hs)) s / 2h for signs s, over `STEPS`; shape of the inputs.
 
     It is the diagonal of the derivative of the function smoothed at that width; what one input does to another's output

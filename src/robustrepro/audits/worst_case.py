@@ -192,31 +192,36 @@ def read_worst_case(
     notes = battery_origin["notes"]
     of_battery = [name.removeprefix(BATTERY) for name in resisted if name.startswith(BATTERY)]
     battery_attacks = list(attacks_of_ball(of_battery, notes["ball"]))
+    found = one_class(battery)
+    share_of_one = None if found is None else found[1]
     of_tables = {measure: attack for measure, (_, attack) in tables.items()}
     return WorstCase(
         pd.DataFrame(resisted),
         pd.DataFrame(smaller),
         cell["measure"],
-        _one_class(battery),
+        share_of_one,
         notes["alarms"],
         {
             **{measure: attack_in_words(attack, with_epsilon=False) for measure, attack in of_tables.items()},
-            **{
-                f"{BATTERY}{name}": attack_in_words(attack, with_epsilon=False) + (f", on a {copied}" if copied else "")
-                for name, attack, copied in battery_attacks
-            },
+            **{f"{BATTERY}{name}": words for name, words in words_of_ball(of_battery, notes["ball"]).items()},
         },
         frozenset(f"{BATTERY}{name}" for name, attack, _ in battery_attacks if attack["name"] in LAST),
     )
 
 
-def _one_class(battery: pd.DataFrame) -> float | None:
-    """Return the share of the images that get one class, where that makes the model a constant or nearly one."""
-    first = battery.drop_duplicates("index")
-    predicted, labelled = (
-        float(first[column].value_counts(normalize=True).iloc[0]) for column in ("clean_prediction", "label")
-    )
-    return predicted if predicted >= NEARLY_ALL and (predicted == 1.0 or predicted > labelled) else None
+def one_class(rows: pd.DataFrame) -> tuple[int, float] | None:
+    """Return the class that all images get, or nearly all, with their share; None for any other model.
+
+    Parameters
+    ----------
+    rows
+        One or more per image: ``index``, ``label`` and ``clean_prediction``.
+    """
+    first = rows.drop_duplicates("index")
+    shares = first["clean_prediction"].value_counts(normalize=True)
+    predicted, share = int(shares.index[0]), float(shares.iloc[0])
+    labelled = float(first["label"].value_counts(normalize=True).iloc[0])
+    return (predicted, share) if share >= NEARLY_ALL and (share == 1.0 or share > labelled) else None
 
 
 def _in_ball(rows: pd.DataFrame, origin: Mapping[str, Any], epsilon: float) -> tuple[pd.DataFrame, Mapping[str, Any]]:
@@ -236,6 +241,14 @@ def attacks_of_ball(names: Iterable[str], ball: Mapping[str, Any]) -> Iterator[t
     for name in names:
         key, _, copied = name.partition(", ")
         yield name, attacks[key], copied
+
+
+def words_of_ball(names: Iterable[str], ball: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the battery's attacks are called in a sentence, by name."""
+    return {
+        name: attack_in_words(attack, with_epsilon=False) + (f", on a {copied}" if copied else "")
+        for name, attack, copied in attacks_of_ball(names, ball)
+    }
 
 
 def _resisted(rows: pd.DataFrame, count: int, path: Path) -> npt.NDArray[np.bool_]:
