@@ -1,4 +1,4 @@
-"""What the README says of the published results is what they say."""
+"""What the README and the findings say of the published results is what they say."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from robustrepro.verdicts import Verdict
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = ROOT / "docs/results"
+FINDINGS = (ROOT / "docs/findings.md").read_text(encoding="utf-8")
 
 
 def test_the_verdicts_of_the_readme_and_of_the_page_are_those_of_the_published_scales(tmp_path: Path) -> None:
@@ -32,7 +33,7 @@ def test_every_published_claim_that_differs_from_the_paper_is_indicative() -> No
             assert Verdict.of_word(row["verdict"]).is_indicative == (measured and bool(row["differs"]))
 
 
-def test_the_tables_of_the_readme_are_the_published_ones() -> None:
+def test_the_tables_of_the_findings_are_the_published_ones() -> None:
     shown = [("paper", "hrm", "table2"), ("paper", "hrm", "table2@clipped-12"), ("reduced", "hrm", "table3")]
     shown += [("paper", "robust_optimization", "table1"), ("reduced", "robust_optimization", "table2")]
     shown += [("paper", "decision_surface", "table1@l1-of-levels")]
@@ -40,4 +41,4 @@ def test_the_tables_of_the_readme_are_the_published_ones() -> None:
         markdown = (RESULTS / scale / f"papers/{paper}/tables/{table}.md").read_text(encoding="utf-8")
         rows = [line for line in markdown.splitlines() if line.startswith("|")]
         assert len(rows) > 3
-        assert [row for row in rows if row not in README.splitlines()] == []
+        assert [row for row in rows if row not in FINDINGS.splitlines()] == []

@@ -1,4 +1,4 @@
-"""The verdicts over all published scales, as a page beside them and as a block of the README."""
+"""The verdicts over all published scales: each on a page beside them, counted by paper in a block of the README."""
 
 from __future__ import annotations
 
@@ -50,8 +50,20 @@ def write_overview(results: Path, readme: Path, scales: Sequence[str]) -> list[P
 
 
 def block(claims: Sequence[ClaimOverScales]) -> str:
-    """Return the block of the README: how many claims have which verdict, and every claim."""
-    return f"{in_short(claims)}\n\n{as_markdown(claims)}"
+    """Return the block of the README: of each paper, how many claims have which verdict, and how many survive."""
+    occurring = {claim.verdict for claim in claims}
+    verdicts = [verdict for verdict in Verdict if verdict in occurring]
+    lines = [
+        f"| paper | {' | '.join(verdicts)} | survive the audit |",
+        f"| --- |{' ---: |' * (len(verdicts) + 1)}",
+    ]
+    for paper in dict.fromkeys(claim.paper for claim in claims):
+        of_paper = [claim for claim in claims if claim.paper == paper]
+        counts = Counter(claim.verdict for claim in of_paper)
+        audits = [claim.audit for claim in of_paper if claim.audit.is_measured]
+        surviving = f"{sum(audit.survives for audit in audits)} of {len(audits)}" if audits else "–"
+        lines.append(f"| {paper} | {' | '.join(str(counts[each] or '–') for each in verdicts)} | {surviving} |")
+    return "\n".join(lines) + "\n"
 
 
 def page(claims: Sequence[ClaimOverScales], published: Sequence[str]) -> str:
