@@ -35,6 +35,8 @@ RESTARTS, STEPS = 10, 50
 """Of the adaptive attack."""
 PASSES = 32
 """Over how many passes the truth of a model that answers by chance is taken."""
+BEGIN = "<!-- what stands up to the next mark is written by benchmarks/planted_models.py -->"
+END = "<!-- end of the planted models -->"
 Forward = Callable[[nn.Module, Tensor], Tensor]
 
 
@@ -260,8 +262,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100, help="test images (100)")
     parser.add_argument("--epsilon", type=float, default=0.1, help="radius in l-infinity (0.1)")
     parser.add_argument("--only", nargs="*", help="some of the models alone")
-    parser.add_argument("--write", type=Path, help="also write the table into this file")
+    parser.add_argument("--write", type=Path, help="also write the table into this page, between its two marks")
     arguments = parser.parse_args()
+    if arguments.write:
+        replace_table(arguments.write, None)
     torch.set_num_threads(1)
     folder = Path(os.environ.get("TMPDIR", "/tmp")) / "robustrepro-planted-models"
     train_images, train_labels, images, labels, name = data(folder)
@@ -293,7 +297,19 @@ def main() -> None:
         rows.append("| " + " | ".join([*columns, ", ".join(off) or "–", f"{seconds:.0f}"]) + " |")
         print(rows[-1], flush=True)
     if arguments.write:
-        arguments.write.write_text("\n".join(rows) + "\n", encoding="utf-8")
+        how = f"{len(labels)} test images of {name}, within {epsilon:g} of each in ℓ∞."
+        replace_table(arguments.write, "\n".join([how, "", *rows]))
+
+
+def replace_table(page: Path, table: str | None) -> None:
+    """Put the table between the marks of a page; with none, only look whether they are there."""
+    text = page.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(f"{BEGIN}\n")
+    _, end, after = rest.partition(f"{END}\n")
+    if not begin or not end:
+        raise SystemExit(f"{page}: the table goes between two lines that are not there: '{BEGIN}' and '{END}'")
+    if table is not None:
+        page.write_text(f"{before}{begin}{table}\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
