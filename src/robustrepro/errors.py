@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """A mistake that the user can mend.
+    """A mistake that the user can mend; everything that the package offers raises it, and one line says what to do.
 
     The message names the key or file, what was found and what is expected. The command line prints it
     as it is, without a traceback, and exits with status 2.
