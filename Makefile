@@ -22,7 +22,7 @@ NAMED := $(or $(SCALE),$(patsubst scale=%,%,$(filter scale=%,$(CONFIG))))
 NAMED_SCALE := $(if $(NAMED),$(call QUOTED,$(NAMED)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce dry-run table show verdicts compare publish test lint format bench lock
+.PHONY: help setup reproduce dry-run table show verdicts compare publish test lint format docs bench lock
 
 help: ## list the targets
 	@echo "make reproduce [SCALE=quick|reduced|paper] [PAPERS=hrm,...] [CONFIG='KEY=VALUE ...'] [JOBS=2]"
@@ -80,6 +80,10 @@ format: $(READY) ## format sources and rules
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
+
+# One notebook looks into results/quick.
+docs: $(READY) ## write docs/api.md from the docstrings and run the notebooks, after `make reproduce SCALE=quick`
+	@$(BIN)/python docs/write.py
 
 # Beside the environment, not in it: torchattacks pins a requests that the environment's own packages have left behind.
 $(PEERS): $(READY)

@@ -5,11 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from comparison_cases import write_results
 from conftest import REPOSITORY
 from typer.testing import CliRunner
 
 from robustrepro.command_line import app
 from robustrepro.errors import UserError
+
+OUTSIDE = {
+    "show": "config.yaml",
+    "show quick": "workflow/scales",
+    "brief": "config.yaml",
+    "verdicts": "workflow/scales",
+    "verdicts docs/results": "workflow/scales",
+    "reproduce --cores 1": "Snakefile",
+    "dry-run --config scale=paper": "Snakefile",
+    "table hrm/table2": "Snakefile",
+    "adopt": "config.yaml",
+    "publish": "config.yaml",
+    "publish quick": "workflow/scales",
+    "compare": "config.yaml",
+    "compare docs now": "config.yaml",
+}
+"""What each command misses first in a folder that is no clone of the project."""
 
 
 @pytest.fixture
@@ -96,3 +114,28 @@ def test_a_config_yaml_that_cannot_be_read_is_named(asked: list[str]) -> None:
     with pytest.raises(UserError, match=r"^config.yaml, line 2: .*the key 'scale' is there twice"):
         CliRunner().invoke(app, ["show"], catch_exceptions=False)
     assert asked == []
+
+
+@pytest.mark.parametrize("command", OUTSIDE)
+def test_outside_a_clone_a_command_says_in_one_line_where_to_run_it(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_results(tmp_path / "docs/quick", erm=[3.0], hrm=[50.0])
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as error:
+        CliRunner().invoke(app, command.split(), catch_exceptions=False)
+    missing = f"there is no {OUTSIDE[command]} in {tmp_path}"
+    assert str(error.value) == f"{missing}: run this command in the folder of a clone of the project"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("elsewhere", ["--help", "--snakefile=there/Snakefile", "-d"])
+def test_snakemake_is_asked_where_no_snakefile_is_needed_here(
+    elsewhere: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr("robustrepro.terminal.reproduce.reproduce", lambda arguments, _: asked.append(arguments) or 0)
+    monkeypatch.chdir(tmp_path)
+    CliRunner().invoke(app, ["reproduce", elsewhere, "there"], catch_exceptions=False)
+    assert asked == [[elsewhere, "there"]]

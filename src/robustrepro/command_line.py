@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from robustrepro.errors import UserError, require_workflow, unknown_name
+from robustrepro.errors import UserError, require_clone, require_workflow, unknown_name
 from robustrepro.implementations import resolve
 from robustrepro.mirror_setting import use_configured_mirror
 from robustrepro.spec.names import KEY_IN_WORDS, is_key
@@ -115,8 +115,9 @@ def _taken(step: str, work: Work) -> bool:
 def _results_of(scale: str | None) -> Path:
     """Return the folder of the scale that was named, or the one that config.yaml asks for."""
     if scale is None:
-        from robustrepro.spec.config import configured
+        from robustrepro.spec.config import CONFIG_FILE, configured
 
+        require_clone(CONFIG_FILE)
         config = configured()
         return Path("results") / (config.folder or config.scale)
     return Path("results") / _scale_or_configured(scale)
@@ -125,15 +126,17 @@ def _results_of(scale: str | None) -> Path:
 def _scale_or_configured(scale: str | None) -> str:
     """Return the scale that was named, or that of config.yaml."""
     if scale is None:
-        from robustrepro.spec.config import configured
+        from robustrepro.spec.config import CONFIG_FILE, configured
 
+        require_clone(CONFIG_FILE)
         return configured().scale
     if not is_key(scale):
         raise UserError(f"the scale '{scale}' cannot be part of a path; {KEY_IN_WORDS}")
-    from robustrepro.spec.config import scale_files
+    from robustrepro.spec.config import SCALES, scale_files
 
     scales = scale_files(Path())
     if scale not in scales and not (Path("results") / scale).is_dir():
+        require_clone(SCALES)
         raise unknown_name("scale", scale, scales)
     return scale
 
@@ -170,10 +173,11 @@ def verdicts(
     """Print every claim once, with the verdict of the scale that says most about the paper."""
     from robustrepro.scorecard.combined import combined
     from robustrepro.scorecard.show import show_sentences, show_verdicts
-    from robustrepro.spec.config import scales_by_faithfulness
+    from robustrepro.spec.config import SCALES, scales_by_faithfulness
 
     claims = combined(results, [scale] if scale else scales_by_faithfulness(Path()))
     if not claims:
+        require_clone(SCALES)
         where = results / scale if scale else results
         raise UserError(f"{where}: no scale has a scorecard there; `make reproduce` makes one")
     if paper is None:
@@ -182,6 +186,16 @@ def verdicts(
     if paper not in (papers := {claim.paper for claim in claims}):
         raise unknown_name(f"paper in the scorecards under {results}", paper, papers)
     show_sentences(results, [claim for claim in claims if claim.paper == paper])
+
+
+ELSEWHERE = {"-s", "--snakefile", "-d", "--directory", "-h", "--help", "-v", "--version"}
+"""The options of Snakemake with which it needs no Snakefile in this folder."""
+
+
+def _require_snakefile(arguments: list[str]) -> None:
+    """Stop, before Snakemake is started, where it would find nothing to run."""
+    if not any(argument.partition("=")[0] in ELSEWHERE for argument in arguments):
+        require_clone("Snakefile")
 
 
 FOR_SNAKEMAKE = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -194,6 +208,7 @@ def reproduce(context: typer.Context) -> None:
     from robustrepro.terminal.reproduce import reproduce as run_snakemake
     from robustrepro.warm.link import end_as
 
+    _require_snakefile(context.args)
     status = run_snakemake(context.args, typer.echo)
     if status < 0:
         end_as(status)
@@ -208,6 +223,7 @@ def dry_run(
     """Print in ten lines what a run of Snakemake with these arguments would do, why, and how long it would take."""
     from robustrepro.terminal.dry_run import dry_run as told_by_snakemake
 
+    _require_snakefile(context.args)
     status, lines = told_by_snakemake(context.args, cores)
     for line in lines:
         typer.echo(line, err=status != 0)
@@ -227,6 +243,7 @@ def table(
     """
     from robustrepro.terminal.table import make_table
 
+    _require_snakefile(context.args)
     raise typer.Exit(make_table(name, seeds, epochs, context.args, typer.echo))
 
 
@@ -242,9 +259,10 @@ def adopt(
     """
     require_workflow("adopt", ["snakemake", "grimp"])
     from robustrepro.adoption import adopt as adopt_results
-    from robustrepro.spec.config import read_config
+    from robustrepro.spec.config import CONFIG_FILE, read_config
     from robustrepro.spec.plan import Plan
 
+    require_clone(CONFIG_FILE)
     files = adopt_results(Plan(read_config({"scale": scale} if scale else {})))
     typer.echo(f"adopted {len(files)} file(s)" if files else "nothing to adopt: every result has a record")
     for file in files:

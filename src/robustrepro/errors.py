@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from importlib.util import find_spec
+from pathlib import Path
 
 
 class UserError(Exception):
-    """A mistake that the user can mend.
+    """A mistake that the user can mend; everything that the package offers raises it, and one line says what to do.
 
     The message names the key or file, what was found and what is expected. The command line prints it
     as it is, without a traceback, and exits with status 2.
@@ -54,3 +55,20 @@ def require_workflow(command: str, packages: Iterable[str]) -> None:
             f"`robustrepro {command}` needs packages that are not installed: {', '.join(absent)}. "
             "Run `make setup` in a checkout, or `pip install 'robustrepro[workflow]'`"
         )
+
+
+def require_clone(file: str) -> None:
+    """Stop where a command for the papers is not run in the folder of a clone of the project.
+
+    Parameters
+    ----------
+    file
+        What the command reads there first; the message names it.
+
+    Raises
+    ------
+    UserError
+        If there is no such file or folder.
+    """
+    if not Path(file).exists():
+        raise UserError(f"there is no {file} in {Path.cwd()}: run this command in the folder of a clone of the project")

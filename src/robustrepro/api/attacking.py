@@ -44,7 +44,7 @@ def attack(
 ) -> pd.DataFrame:
     """Attack a classifier and return what became of every image.
 
-    >>> rr.attack(model, x, y, "pgd", epsilon=8/255, steps=20, restarts=10)  # doctest: +SKIP
+    >>> rr.attack(model, x, y, "pgd", epsilon=8 / 255, steps=20, restarts=10)  # doctest: +SKIP
 
     Parameters
     ----------
@@ -56,24 +56,24 @@ def attack(
         Classes, whole numbers from 0 on, shape (N,).
     name
         The attack: ``fgsm``, ``bim``, ``mi_fgsm``, ``pgd``, ``noise``, ``autoattack``, ``rays``, ``hop_skip_jump``,
-        ``deepfool``, ``stadv`` and the others of `robustrepro.spec.attacks.ATTACKS`.
+        ``deepfool``, ``stadv`` and the others of `robustrepro.spec.attacks.ATTACKS`, where each has its source.
     seed
-        Of random starts.
+        Of random starts, and of the chance by which a model answers.
     batch_size
         Most images that go through the model at once.
     keep_adversarial
         Whether to give the points that the attack ends with, as ``result.attrs["adversarial"]``, a tensor.
     **options
-        The attack's own, as its class in `robustrepro.spec.attacks` has them: ``epsilon`` and ``norm`` (``linf``,
-        ``l2``, ``l1``), ``steps``, ``step_size`` (when not said, all steps together reach 2.5 ε), ``restarts``,
-        ``loss``.
+        The attack's own, as its class in `robustrepro.spec.attacks` has them: ``epsilon``, in units of the pixel range,
+        and ``norm`` (``linf``, ``l2``, ``l1``), ``steps``, ``step_size`` (when not said, all steps together reach
+        2.5 ε), ``restarts``, ``loss``.
 
     Returns
     -------
     One row per image: ``index``, ``label``, ``clean_prediction``, ``prediction`` under attack, ``robust`` (right both
-    times), the distances ``linf`` and ``l2``, ``queries``; of an attack within ε ``clean_margin`` and ``margin``, the
-    logit of the label minus the largest other one. A model that answers by chance is attacked in expectation, and has
-    ``accuracy``, the share of passes in which it is right at the point.
+    times), the distances ``linf`` and ``l2`` in units of the pixel range, ``queries``; of an attack within ε
+    ``clean_margin`` and ``margin``, the logit of the label minus the largest other one. A model that answers by chance
+    is attacked in expectation, and has ``accuracy``, the share of passes in which it is right at the point.
 
     Raises
     ------

@@ -34,29 +34,36 @@ CHANCE = "answers by chance"
 class Audit:
     """What an audit has found; in a notebook it shows itself, and `to_html` writes it as a page.
 
+    Accuracies are in percent, distances in units of the pixel range.
+
     Attributes
     ----------
     name
         The model's, as it was given.
-    norm, epsilon
-        The ball.
+    norm
+        That of the ball: ``linf``, ``l2`` or ``l1``.
+    epsilon
+        The ball's radius ε.
     frame
         One row per image: ``index``, ``label``, ``clean_prediction``, one column per attack with the prediction under
         it, and ``right``, the share of passes in which the model is right at the worst point found: 0 or 1, or between
         for a model that answers by chance.
     attacks
-        One row per attack: ``attack``, ``words``, ``accuracy`` in percent under it, and ``alone``, how many images it
-        alone has broken.
+        One row per attack, the most harmful first: ``attack``, its key; ``words``, what it is; ``accuracy``, in percent
+        under it; and ``alone``, how many images it alone has broken.
     alarms
         Every alarm, whether it went off or not.
     left_out
-        Attacks that cannot run here, with the reason.
-    images, adversarial
-        The images and, for each, the worst point found; float32, shape (N, ...).
+        By attack that cannot run on such images, the reason.
+    images
+        The images that were attacked: float32 on the CPU, shape (N, channels, height, width), or points, shape (N,
+        features).
+    adversarial
+        The worst point found for each image, of the same shape and type.
     by_chance
         Whether the model answers by chance: then accuracies are expectations.
     seconds
-        How long it took.
+        How long it took, by the clock.
     about
         What else the page says of it, such as the data set.
     """
@@ -86,12 +93,12 @@ class Audit:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95% interval of `worst_case` over so many images, in percent."""
+        """The exact 95% interval (Clopper & Pearson 1934) of `worst_case` over the images: low, high, in percent."""
         return accuracy_interval(self.worst_case, len(self.frame))
 
     @property
     def still_going_off(self) -> list[str]:
-        """The alarms that still go off after everything that they have added: what resists may only be hidden."""
+        """The names of alarms that still go off after everything that they have added: what resists may be hidden."""
         return [alarm.name for alarm in self.alarms if alarm.still_goes_off]
 
     @cached_property
@@ -137,7 +144,17 @@ class Audit:
         return shown_in_notebook(self)
 
     def to_html(self, path: str | Path | None = None) -> str:
-        """Return the audit as a page that needs nothing beside it, and write it where a path is given."""
+        """Return the audit as a page that needs nothing beside it, and write it where a path is given.
+
+        Parameters
+        ----------
+        path
+            The file to write, in a folder that exists; what it held is replaced. None writes none.
+
+        Returns
+        -------
+        The page, as HTML: verdict, attacks, alarms and, of images in grey or colour, the first that broke.
+        """
         from robustrepro.api.page import page
         from robustrepro.files import write_text
 
@@ -168,14 +185,20 @@ def audit(
     attacks, copies of the model that let a gradient pass, attacks that see labels alone, and a network distilled from
     the model's answers. A model that answers by chance is attacked in expectation.
 
+    >>> found = rr.audit(model, x, y, norm="linf", epsilon=8 / 255)  # doctest: +SKIP
+
     Parameters
     ----------
     model
         From images in [0, 1] to logits (N, classes): any module, in evaluation mode, on any device, in any precision.
-    x, y
-        Images, shape (N, channels, height, width), or points, shape (N, features); and their classes, shape (N,).
-    norm, epsilon
-        The ball, in units of the pixel range: ``linf``, ``l2`` or ``l1``, and ε > 0.
+    x
+        Images in [0, 1], shape (N, channels, height, width), or points, shape (N, features); bytes stand for 255ths.
+    y
+        Classes, whole numbers from 0 on, shape (N,).
+    norm
+        That of the ball: ``linf``, ``l2`` or ``l1``.
+    epsilon
+        The ball's radius, in units of the pixel range, such as 8/255; above 0.
     others
         Models whose adversarial examples are tried on this one, by name: the same network without its defence above
         all.
@@ -190,12 +213,22 @@ def audit(
     keep
         A folder for what has been found: an audit that was interrupted goes on where it was.
     about
-        What else the page is to say, such as the data set.
+        What else the page is to say, by its heading, such as ``{"data set": "CIFAR-10"}``.
+
+    Returns
+    -------
+    The verdict, every attack and alarm, and the worst point for each image.
 
     Raises
     ------
     UserError
-        If model, images and labels do not fit, or the ball or the attacks are none.
+        If model, images and labels do not fit, or norm, ε or the changed attacks are not valid.
+
+    References
+    ----------
+    Athalye et al. 2018, "Obfuscated Gradients Give a False Sense of Security"; Carlini et al. 2019, "On Evaluating
+    Adversarial Robustness"; Croce & Hein 2020, "Reliable Evaluation of Adversarial Robustness with an Ensemble of
+    Diverse Parameter-free Attacks".
     """
     begun = time.monotonic()
     classifier, images, labels = checked(model, x, y)

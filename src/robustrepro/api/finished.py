@@ -34,11 +34,12 @@ class Loaded:
     model
         In evaluation mode, on the CPU: from images in [0, 1] to logits.
     images
-        Those of the test set, float32, shape (N, channels, height, width), or points, shape (N, 2).
+        Those of the test set, float32 in [0, 1], shape (N, channels, height, width), or points, shape (N, 2).
     labels
-        int64, shape (N,).
+        Their classes, int64, shape (N,).
     card
-        What is known of it: how it was trained, on what, from which code, with which accuracy.
+        What ``card.json`` says of it: ``spec`` (how it was trained, and on what), ``final`` (accuracies, shares of 1),
+        ``seed``, ``code`` (a digest of the sources), ``commit``, ``versions``, ``device`` and ``seconds``.
     """
 
     model: nn.Module
@@ -53,14 +54,18 @@ def load(folder: str | Path, *, data: str | Path | None = None) -> Loaded:
     Parameters
     ----------
     folder
-        The model's, with one seed.
+        The model's, with one seed: ``results/SCALE/models/MODEL/seedK``.
     data
-        The folder of its data set; when not said, that of the project that the model lies in.
+        The folder of its data set; when not said, ``data/DATASET`` of the project that the model lies in.
+
+    Returns
+    -------
+    The model in evaluation mode, the test set and the card.
 
     Raises
     ------
     UserError
-        If there is no such model, or its data set is missing.
+        If there is no such model (the message names those that there are), or its data set is missing.
     """
     folder = Path(folder)
     try:
@@ -106,7 +111,7 @@ def measurements(results: str | Path, *, measure: str | None = None) -> pd.DataF
     results
         The scale's folder.
     measure
-        One measure alone; all when not said.
+        One measure alone, by its name in ``paper.yaml``, such as ``pgd40-0.3``; all when not said.
 
     Returns
     -------
@@ -116,7 +121,7 @@ def measurements(results: str | Path, *, measure: str | None = None) -> pd.DataF
     Raises
     ------
     UserError
-        If there are none, or a file is none.
+        If there are no measurements in the folder, or a file of one cannot be read.
     """
     folder = Path(results)
     frames = []

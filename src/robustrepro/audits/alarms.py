@@ -46,8 +46,10 @@ class Alarm:
     ----------
     name
         Which check.
-    value, bound
-        The alarm goes off where the value is above the bound; both are shares of the images.
+    value
+        A share of the images, between 0 and 1.
+    bound
+        The alarm goes off where the value is above it.
     says
         What is compared, in words.
     after

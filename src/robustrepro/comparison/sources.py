@@ -12,7 +12,8 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from robustrepro.comparison.last_run import COMPARED, KEPT, archive_of, compared_files
-from robustrepro.errors import UserError
+from robustrepro.errors import UserError, require_clone
+from robustrepro.spec.config import CONFIG_FILE
 
 RESULTS, PUBLISHED = Path("results"), Path("docs/results")
 LAST, NOW = "last", "now"
@@ -61,6 +62,7 @@ def side_of(named: str, scale: str | None = None) -> Side:
         return _last(scale)
     if named == NOW:
         if not (scales := _scales_below(RESULTS)):
+            require_clone(CONFIG_FILE)
             raise UserError(f"{RESULTS}: nothing has run here yet; `make reproduce` runs it")
         return Side(f"now, in {RESULTS}", scales)
     folder = Path(named)
@@ -80,6 +82,7 @@ def _last(scale: str | None) -> Side:
     """Return what stood in a scale's folder before its last run."""
     kept = [archive_of(RESULTS / scale)] if scale else sorted((RESULTS / KEPT).glob("*.zip"), key=_written)
     if not kept or not kept[-1].exists():
+        require_clone(CONFIG_FILE)
         of_scale = f" of scale {scale}" if scale else ""
         raise UserError(
             f"no run{of_scale} has replaced results yet, so there is no last one to compare with; expected {EXPECTED}"

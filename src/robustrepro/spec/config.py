@@ -18,6 +18,7 @@ from robustrepro.spec.strict_yaml import Tree, as_in_yaml, mapping_in, read_yaml
 
 Model = TypeVar("Model", bound=BaseModel)
 CONFIG_FILE = "config.yaml"
+SCALES = "workflow/scales"
 OPTIONS = {"--config": "--config(?:=|$)|-C", "--configfile": "--configfiles?(?:=|$)"}
 """How each option of Snakemake may be written, as regular expressions."""
 Fitting = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]
@@ -164,7 +165,7 @@ def _following(option: str, arguments: Iterable[str]) -> list[list[str]]:
 
 def scale_files(root: Path) -> dict[str, Path]:
     """Return the file of every scale, by its name."""
-    return {path.stem: path for path in sorted((root / "workflow/scales").glob("*.yaml"))}
+    return {path.stem: path for path in sorted((root / SCALES).glob("*.yaml"))}
 
 
 def scales_by_faithfulness(root: Path) -> list[str]:
