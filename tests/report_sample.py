@@ -94,7 +94,7 @@ DESCRIBED: dict[str, dict[str, Any]] = {
 }
 """What the papers of the sample declare."""
 
-LISTED = ("id", "title", "authors")
+LISTED = ("id", "title", "authors", "summary")
 PUBLISHED = ("taken_down_by", "measured", "differs", "audit_differs")
 """Columns of a scorecard that are published and that no page reads."""
 SPEC = {

@@ -236,7 +236,7 @@ AUDITED = [
     {
         "paper": "hrm",
         "claim": "hrm-raises-pgd-accuracy",
-        "why": "1 of 1 comparison fails with its whole 95% interval over 3 seeds",
+        "why": "1 of 1 comparison fails: the whole 95% interval over 3 seeds misses the bound",
         "conditions": [_gap(3.4, 0.0, "fails")],
         "taken_down": {
             "by": "audit: pgd-margin",
@@ -274,7 +274,7 @@ AUDITED = [
         "claim": "verified",
         "why": "one class for all images: table2[hrm, pgd] in 1 of 3 seeds",
         "conditions": [],
-        "taken_down": {"by": "it did not hold before", "left": None},
+        "taken_down": {"by": "already fails under the paper's own attack", "left": None},
         "smaller": [],
         "cells": [attacked("table9[ours, pgd]", "cifar10-small", "pgd10", {"pgd10": 10.0}, 10.0, {})],
     },

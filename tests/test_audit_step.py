@@ -368,9 +368,12 @@ def test_a_claim_is_judged_on_the_worst_case_over_own_attack_battery_and_transfe
         assert (named["paper"], named["claim"], named["reading"]) == ("small", "robust", "")
     # Both seeds come to the same, and ten images leave the comparison open.
     assert row["verdict"] == "inconclusive"
-    assert "robust[defended, pgd] = 10.0, robust[plain, pgd] = 10.0; margin -20.0" in row["measured"]
+    assert (
+        "robust[defended, pgd] = 10.0, robust[plain, pgd] = 10.0; difference 0.0, at least 20 needed: margin -20.0"
+        in row["measured"]
+    )
     assert [cell["worst_case"] for cell in details["cells"]] == [10.0, 10.0]
-    assert row["taken_down_by"].startswith("it was undecided before: on the audit's 10 images")
+    assert row["taken_down_by"].startswith("undecided under the paper's own attack, on the audit's 10 images")
     (worst,) = details["conditions"]
     assert (worst["condition"], worst["outcome"], worst["margin"]) == (HOLDS_IF, "crosses", -20.0)
     assert [number["value"] for number in worst["compared"]] == [10.0, 10.0]
@@ -441,8 +444,14 @@ def test_every_reading_of_a_claim_is_audited_on_its_own_cells(tmp_path: Path) ->
     assert [row["verdict"] for row in rows] == ["inconclusive", "indicative: undecided"]
     assert [row["differs"] for row in rows] == ["", "; ".join(DIFFERS)]
     # Transfer takes the images 0 to 2 of the clipped model's nine, and no attack on it takes another.
-    assert "robust[defended, pgd] = 10.0, robust[plain, pgd] = 10.0; margin -20.0" in rows[0]["measured"]
-    assert "robust@clipped[defended, pgd] = 60.0, robust[plain, pgd] = 10.0; margin +30.0" in rows[1]["measured"]
+    assert (
+        "robust[defended, pgd] = 10.0, robust[plain, pgd] = 10.0; difference 0.0, at least 20 needed: margin -20.0"
+        in rows[0]["measured"]
+    )
+    assert (
+        "robust@clipped[defended, pgd] = 60.0, robust[plain, pgd] = 10.0; "
+        "difference 50.0, at least 20 needed: margin +30.0" in rows[1]["measured"]
+    )
     assert [[cell["cell"] for cell in entry["cells"]] for entry in details] == [
         ["robust[defended, pgd]", "robust[plain, pgd]"],
         ["robust@clipped[defended, pgd]", "robust[plain, pgd]"],

@@ -99,7 +99,9 @@ def test_a_claim_says_what_each_side_measured(comparison: Comparison) -> None:
     assert claim.is_changed
     assert (claim.before.verdict, claim.after.verdict) == ("reproduced", "not reproduced")
     (measured,) = claim.before.comparisons.values()
-    assert measured.startswith("table2[hrm, pgd] = 56.00, table2[erm, pgd] = 3.03; margin +32.97 [95%: ")
+    assert measured.startswith(
+        "table2[hrm, pgd] = 56.00, table2[erm, pgd] = 3.03; difference 52.97, at least 20 needed: margin +32.97 [95%: "
+    )
 
 
 def test_only_what_changed_is_shown_unless_all_is_asked_for(

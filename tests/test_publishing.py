@@ -299,7 +299,7 @@ def test_a_scale_without_its_report_is_not_published(page: str, scale: Path, tmp
 def test_the_scorecard_says_the_reading_beside_its_verdict(tmp_path: Path) -> None:
     scorecard = tmp_path / "scorecard.csv"
     scorecard.write_text(
-        f"{COLUMNS},reading,tried\np,s,w,reproduced,survives,,m,,,clipped,6\np,t,w,inconclusive,,,,,,,1\n"
+        f"{COLUMNS},reading,tried\np,s,w,reproduced,survives,,m,,,clipped,6\np,t,w,inconclusive,inconclusive,,,,,,1\n"
     )
     first, second = scorecard_markdown(scorecard).splitlines()[2:]
     assert "| **reproduced** (clipped, 1 of 6) |" in first

@@ -198,6 +198,24 @@ def test_no_horizontal_page_scroll_on_a_phone(name: str, browser: Browser, addre
     page.close()
 
 
+@pytest.mark.parametrize("name", [*PAGES, "unsaid"])
+def test_what_became_of_a_claim_is_on_the_screen_of_a_phone(
+    name: str, browser: Browser, addresses: dict[str, str]
+) -> None:
+    page = browser.new_page(viewport={"width": 400, "height": 844})
+    page.goto(addresses[name])
+    open_all_folds(page)
+    deciding = page.locator(
+        ".claims .verdict:visible, .badge:visible, .margin:visible, .declared-readings .numeric:visible"
+    )
+    assert deciding.count() > 4
+    beyond = deciding.evaluate_all("cells => cells.filter(cell => cell.getBoundingClientRect().right > 400)")
+    assert beyond == []
+    scrolled = page.locator(".scroller:has(> .claims), .scroller:has(> .declared-readings)")
+    assert scrolled.evaluate_all("boxes => boxes.every(box => box.scrollWidth <= box.clientWidth)")
+    page.close()
+
+
 def test_wide_tables_scroll_inside_on_a_phone(browser: Browser, addresses: dict[str, str]) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844})
     page.goto(addresses["hamming"])
@@ -271,6 +289,14 @@ def test_the_words_of_the_page_and_of_the_paper_are_explained(hrm: Page) -> None
     expect(hrm.locator("#words")).to_contain_text("Without the pairs of an example with itself.")
 
 
+def test_what_a_paper_is_about_stands_before_its_verdicts(index: Page, hrm: Page) -> None:
+    for about in (index.locator(".papers li").first, hrm.locator("main")):
+        text = about.inner_text()
+        places = [text.index(part) for part in ("Hollow Risk Minimization", "Anonymous authors", "Replaces the mean")]
+        assert places == sorted(places)
+        assert places[-1] < text.index("Of 3 claims")
+
+
 def test_in_short_stands_before_the_claims(hrm: Page) -> None:
     expect(hrm.locator(".in-short h3")).to_have_text("In short")
     expect(hrm.locator(".in-short li").first).to_contain_text("Of 3 claims, 1 holds here")
@@ -336,7 +362,7 @@ def test_what_config_changes_is_said_at_its_row_its_claim_and_the_departures(hrm
     expect(hrm.locator(".claims .changed")).to_have_text([f"Changed: {CHANGE} (mnist-lenet5-hrm)"])
     expect(hrm.locator("#claim-hrm-hrm-raises-pgd-accuracy .changed")).to_be_visible()
     expect(hrm.locator("#hrm-departures .changed")).to_contain_text(
-        "This run differs from what is written here, since config.yaml changes it: optimizer.learning_rate: 0.002"
+        "This run differs from what is written here, because config.yaml changes it: optimizer.learning_rate: 0.002"
     )
 
 

@@ -26,6 +26,7 @@ from robustrepro.report.summary import in_short
 from robustrepro.report.table import Cell
 from robustrepro.spec.kept import spec_in
 from robustrepro.steps import Work
+from robustrepro.verdicts import HERE
 
 
 def paper_of(name: str, scale_folder: Path) -> Paper:
@@ -131,8 +132,8 @@ def test_a_paper_that_declares_no_claims_says_so(tmp_path: Path) -> None:
     path.write_text(path.read_text("utf-8").splitlines()[0] + "\n", "utf-8")
     for name in ("scorecard", "audit"):
         path.with_name(f"{name}.json").write_text("[]", "utf-8")
-    assert "It was judged, but declares no claims." in build_report(SPEC, tmp_path)
-    assert "The paper was judged, but declares no claims." in build_page(page_spec("hamming"), tmp_path)
+    assert "No claims are declared for this paper." in build_report(SPEC, tmp_path)
+    assert "No claims are declared for this paper." in build_page(page_spec("hamming"), tmp_path)
 
 
 def test_an_audited_claim_that_was_not_measured_is_counted(tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_an_audited_claim_that_was_not_measured_is_counted(tmp_path: Path) -> No
     path = tmp_path / "papers/hrm/scorecard.csv"
     path.write_text(path.read_text("utf-8").replace("indicative: does not survive", "not measured"), "utf-8")
     hrm = paper_of("hrm", tmp_path)
-    assert "1 claim rests on robustness: 1 was not measured." in in_short(hrm)
+    assert "1 claim is about robustness: 1 was not measured." in in_short(hrm)
 
 
 def test_an_audited_claim_without_an_attacked_cell_has_no_audit_to_show(tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_an_audited_claim_without_an_attacked_cell_has_no_audit_to_show(tmp_path
     path.write_text(json.dumps([entry | {"cells": []}]), "utf-8")
     html = build_page(page_spec("hrm"), tmp_path)
     assert 'id="hrm-audit-hrm-raises-pgd-accuracy"' not in html
-    assert "No claim of this paper that was measured at this scale rests on an attack." in html
+    assert "None of the claims measured at this scale rests on an attack." in html
 
 
 def test_both_steps_write_their_page_of_the_folder(tmp_path: Path) -> None:
@@ -278,22 +279,19 @@ def test_in_short_counts_both_verdicts_and_says_how_robust_the_best_model_is(tmp
     hrm, hamming = paper_of("hrm", tmp_path), paper_of("hamming", tmp_path)
     assert in_short(hrm) == [
         "Of 3 claims, 1 holds here, 1 does not hold here and 1 was not measured.",
-        "“Here” is with other data, networks or budgets than the paper's, so that it is no verdict on the paper.",
-        "1 claim rests on robustness: 1 does not survive here.",
+        HERE,
+        "1 claim is about robustness: 1 does not survive here.",
         "Of those that held under the paper's own attack, the audit took down 1.",
-        "What the most robust of the audited models keeps under all attacks together: 3.4% of the images in ℓ∞, "
-        "ε = 0.3 (mnist-lenet5-hrm).",
+        "Highest accuracy of any audited model under all attacks together: 3.4% in ℓ∞, ε = 0.3 (mnist-lenet5-hrm).",
     ]
     sentences = in_short(hamming)
     assert sentences[0] == (
         "Of 4 claims, 1 was reproduced, 1 was not reproduced, 1 is inconclusive and 1 cannot be asked here."
     )
-    assert sentences[1].startswith("In 1 of the 4 every accuracy that decides is next to nothing")
+    assert sentences[1].startswith("In 1 of the 4, every accuracy that decides is below 5%: no model there is robust")
     assert sentences[2].endswith("1 survives every attack of the audit and 1 is about a constant predictor.")
     assert sentences[3] == "Of those that held under the paper's own attack, the audit took down none."
-    assert sentences[4].endswith(
-        "40.1% of the images in ℓ2, ε = 1, unclipped (cifar10-ours); 39.5% of the images in ℓ∞, ε = 0.3 (cifar10-ours)."
-    )
+    assert sentences[4].endswith("40.1% in ℓ2, ε = 1, unclipped (cifar10-ours); 39.5% in ℓ∞, ε = 0.3 (cifar10-ours).")
 
 
 def test_a_claim_says_why_its_bounds_are_what_they_are(tmp_path: Path) -> None:
@@ -361,7 +359,7 @@ def test_a_table_that_the_paper_lacks_explains_no_differences(tmp_path: Path) ->
             cell |= {"printed": None, "printed_value": None, "difference": None}
         path.write_text(json.dumps(table), "utf-8")
     lacking = build_page(page_spec("hamming"), tmp_path)
-    assert (printed.count("Ours less printed"), lacking.count("Ours less printed")) == (3, 0)
+    assert (printed.count("Ours minus printed"), lacking.count("Ours minus printed")) == (3, 0)
     assert lacking.count("The paper prints no such numbers.") == 2
 
 

@@ -31,7 +31,7 @@ def query(page: Page) -> list[tuple[str, str]]:
 
 def test_every_claim_has_one_line_of_the_scale_that_says_most(index: Page) -> None:
     assert [[paper, verdict, audit, scale] for paper, _, verdict, audit, scale in lines(index)] == [
-        ["hrm", "not reproduced", "does not survive", "reduced"],
+        ["hrm", "not reproduced", "already fails", "reduced"],
         ["hrm", "not measured", "not measured", "quick"],
         ["hrm", "indicative: does not hold", "not applicable", "quick"],
         ["hamming", "reproduced", "survives", "quick"],
@@ -42,7 +42,9 @@ def test_every_claim_has_one_line_of_the_scale_that_says_most(index: Page) -> No
     expect(index.locator(".papers li").first).to_contain_text(
         "Of 3 claims, 1 was not reproduced, 1 does not hold here and 1 was not measured."
     )
-    expect(index.locator(".facts")).to_contain_text("7, each from the scale that says most about the paper")
+    expect(index.locator(".facts")).to_contain_text(
+        "7, each with the verdict of the scale that says most about the paper"
+    )
 
 
 def test_a_line_opens_by_keyboard_with_all_that_is_behind_it(index: Page) -> None:
@@ -68,7 +70,7 @@ def test_a_line_opens_by_keyboard_with_all_that_is_behind_it(index: Page) -> Non
         "2 differences from the paper",
         f"Changed: {CHANGE} (mnist-lenet5-hrm)",
         "Table\u00a02, worst case",
-        "1 of 1 comparison fails with its whole 95% interval",
+        "1 of 1 comparison fails: the whole 95% interval",
         "Taken down by: audit: pgd-margin",
         "1 alarm went off.",
     ):
@@ -80,7 +82,7 @@ def test_a_line_opens_by_keyboard_with_all_that_is_behind_it(index: Page) -> Non
 def test_a_line_says_what_every_other_scale_says(index: Page) -> None:
     index.locator("#claim-hrm-hrm-raises-pgd-accuracy .unfold").click()
     there = index.locator("#claim-hrm-hrm-raises-pgd-accuracy-unfolded .at-scale").first
-    expect(there.locator(".badge")).to_have_text(["not reproduced", "does not survive"])
+    expect(there.locator(".badge")).to_have_text(["not reproduced", "already fails"])
     expect(there.locator(".elsewhere").first).to_contain_text("HRM ≥ ERM (Baseline) + 20: HRM = 2.33 (printed 56.22%)")
     expect(there).to_contain_text("the first comparison fails with its whole interval")
     expect(there).to_contain_text("PGD on the margin")
@@ -200,7 +202,7 @@ def test_lines_sort_with_what_is_behind_them(index: Page) -> None:
     index.get_by_role("columnheader", name="Scale").get_by_role("button").click()
     assert [line[4] for line in lines(index)] == ["reduced"] + ["quick"] * 6
     index.get_by_role("columnheader", name="Survives the audit?").get_by_role("button").click()
-    assert [line[3] for line in lines(index)][:3] == ["survives", "does not survive", "vacuous"]
+    assert [line[3] for line in lines(index)][:3] == ["survives", "already fails", "vacuous"]
     index.locator(".unfold").first.click()
     bodies = index.locator(".claims tbody").first.locator("tr")
     expect(bodies).to_have_count(2)

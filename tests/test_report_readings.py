@@ -111,13 +111,16 @@ def test_the_curve_of_a_claim_is_no_figure_of_the_paper(tmp_path: Path) -> None:
 def test_a_curve_that_was_not_drawn_is_said_to_be_missing(tmp_path: Path) -> None:
     write_readings(tmp_path, curve=False)
     html = build_page(PAGE, tmp_path)
-    assert "was not drawn: there is no <code>papers/unsaid/figures/specification-gain.png</code>" in html
+    assert (
+        "The specification curve is missing: there is no <code>papers/unsaid/figures/specification-gain.png</code>"
+        in html
+    )
 
 
 def test_a_claim_that_was_measured_under_fewer_than_two_readings_says_why_it_has_no_curve(tmp_path: Path) -> None:
     write_readings(tmp_path)
     html = build_page(PAGE | {"paper": DECLARED | {"figures": []}}, tmp_path)
-    assert "There is no specification curve: it takes two readings under which the claim was measured." in html
+    assert "There is no specification curve: the claim was measured under fewer than two readings." in html
     assert "3 readings</span></summary>" in html
     assert "the specification curve</span>" not in html
 
@@ -212,12 +215,12 @@ def test_in_short_says_where_the_printed_numbers_return_and_what_the_audit_leave
     write_readings(tmp_path)
     returned, left = in_short(paper_in(tmp_path))[1:3]
     assert returned == (
-        "The printed numbers are nearest in Table 2 under clipped (12.34 points away on average, 34.20 points under "
+        "Closest to the printed numbers: Table 2 under clipped (12.34 points away on average, 34.20 points under "
         "plain)."
     )
     assert left.replace("\u00a0", " ") == (
-        "The most robust of the audited cells there falls under all attacks together: Table 2 (clipped), PGD "
-        "(ε = 0.3), HRM from 40.5% to 0.2%."
+        "What all attacks together leave of the most robust audited cell there: Table 2 (clipped), PGD (ε = 0.3), HRM "
+        "from 40.5% to 0.2%."
     )
 
 
@@ -231,7 +234,7 @@ def test_a_table_that_no_attack_of_the_audit_was_run_on_falls_nowhere(tmp_path: 
     write_readings(tmp_path)
     changed(tmp_path, lambda entries: entries.clear(), "audit.json", AUDIT)
     sentences = in_short(paper_in(tmp_path))
-    assert "nearest in Table 2 under clipped" in sentences[1]
+    assert "Closest to the printed numbers: Table 2 under clipped" in sentences[1]
     assert not any("falls" in sentence for sentence in sentences)
 
 
@@ -325,7 +328,7 @@ def test_every_reading_of_a_claim_unfolds_by_keyboard(unsaid: Page) -> None:
     expect(row.locator(".curve img")).to_be_visible()
     lines = row.locator(".reading-list > li > details > summary")
     expect(lines).to_have_count(3)
-    for text in ("plain", "default", "not reproduced", "does not survive", "margin −19.97", "+0.80", "from logits"):
+    for text in ("plain", "default", "not reproduced", "already fails", "margin −19.97", "+0.80", "from logits"):
         expect(lines.first).to_contain_text(text)
     expect(lines.nth(1)).to_contain_text("headline")
     details = row.locator(".reading-list > li").first.locator(".both-sides")
@@ -351,7 +354,13 @@ def test_the_readings_stand_in_a_table_of_their_own(unsaid: Page) -> None:
     expect(section.locator(".caption")).to_contain_text("a multiverse analysis (Steegen et al. 2016)")
     rows = section.locator("tbody tr")
     expect(rows).to_have_count(3)
-    for text in ("plain", "default", "How the cross-entropy is computed.", "Section 3.1", "nothing in it was tuned"):
+    for text in (
+        "plain",
+        "default",
+        "How the cross-entropy is computed.",
+        "Section 3.1",
+        "Nothing in this reading was tuned",
+    ):
         expect(rows.first).to_contain_text(text)
     for text in ("Searched: on 1000 images held out", "indicative: steps: 41 instead of 40", "0 of 1"):
         expect(rows.nth(2)).to_contain_text(text)
@@ -403,7 +412,7 @@ def test_the_first_page_says_the_reading_and_how_many_were_tried(tmp_path: Path,
     write_readings(tmp_path)
     page = browser.new_page()
     page.set_content(build_report(INDEX, tmp_path))
-    expect(page.locator(".papers li")).to_contain_text("of the 3 readings that were tried of a claim")
+    expect(page.locator(".papers li")).to_contain_text("3 readings of a claim were tried")
     expect(page.locator("#claim-unsaid-gain .which-reading")).to_have_text("clipped, 1 of 3")
     expect(page.locator("#claim-unsaid-alone .which-reading")).to_have_count(0)
     page.close()

@@ -114,7 +114,7 @@ def test_the_legend_explains_the_colours_of_every_unit_in_the_table(hamming: Pag
     expect(mixed.nth(1)).to_contain_text("−50%")
     single = hamming.locator("#hamming-table1 .legend .steps")
     expect(single).to_have_count(1)
-    expect(single).to_contain_text("Ours less printed, in percentage points;")
+    expect(single).to_contain_text("Ours minus printed, in percentage points;")
 
 
 def test_a_number_that_was_not_measured_says_why_beside_the_rest_of_the_table(hamming: Page, table: Locator) -> None:
@@ -137,7 +137,7 @@ def test_a_row_of_printed_numbers_shows_these_alone(hamming: Page, table: Locato
     expect(row.locator(".printed")).to_have_text(
         ["printed 84.9", "printed 56.6", "printed 53.1", "nothing printed", "nothing printed", "printed 10,200"]
     )
-    expect(hamming.locator("#hamming-table2 .legend")).to_contain_text("has the paper’s numbers alone")
+    expect(hamming.locator("#hamming-table2 .legend")).to_contain_text("has only the paper’s numbers")
     expect(hamming.locator("#hamming-table1 .legend")).not_to_contain_text("the paper’s numbers alone")
 
 

@@ -97,7 +97,8 @@ def test_two_readings_are_told_with_the_one_that_favours_the_paper_first() -> No
         under("clipped", "reproduced", "does not survive"),
     ]
     assert in_words(readings) == (
-        "reproduced under `clipped`, not reproduced under `plain` (2 readings tried); does not survive under either"
+        "reproduced under `clipped`, not reproduced under `plain` (2 readings tried); "
+        "does not survive under `clipped`, already fails under `plain`"
     )
     assert tried(readings) == 2
 
@@ -120,6 +121,11 @@ def test_what_is_said_under_all_readings_is_said_once(verdicts: list[str], sente
     assert in_words(readings_with(*verdicts)) == sentence
 
 
+def test_the_audit_has_nothing_to_say_of_a_claim_that_fails_under_every_reading() -> None:
+    fails = ("not reproduced", "does not survive")
+    assert in_words(readings_with(fails, fails)) == "not reproduced under either of 2 readings"
+
+
 def test_readings_of_one_verdict_are_named_together() -> None:
     assert in_words(readings_with("not reproduced", "reproduced", "not reproduced")) == (
         "reproduced under `b`, not reproduced under `a` and `c` (3 readings tried)"
@@ -133,11 +139,11 @@ def test_of_many_readings_it_is_said_under_how_many_of_them_a_claim_holds() -> N
     fails, holds = ("not reproduced", "does not survive"), ("reproduced", "does not survive")
     assert in_words(readings_with(fails, holds, fails, holds, fails, fails, fails, fails)) == (
         "reproduced under 2 of 8 readings tried (`b` and `d`), not reproduced under 6 others; "
-        "does not survive under any"
+        "does not survive under 2 of 8 (`b` and `d`), already fails under 6 others"
     )
     assert in_words(readings_with(holds, holds, holds, fails)) == (
         "reproduced under 3 of 4 readings tried (`a`, `b` and `c`), not reproduced under `d`; "
-        "does not survive under any"
+        "does not survive under 3 of 4 (`a`, `b` and `c`), already fails under `d`"
     )
 
 
@@ -145,16 +151,15 @@ def test_the_audit_is_told_by_reading_where_it_differs_and_once_where_it_does_no
     fails, lost = ("not reproduced", "does not survive"), ("reproduced", "does not survive")
     survives = ("reproduced", "survives")
     assert in_words(readings_with(fails, survives)) == (
-        "reproduced under `b`, not reproduced under `a` (2 readings tried); "
-        "survives under `b`, does not survive under `a`"
+        "reproduced under `b`, not reproduced under `a` (2 readings tried); survives under `b`, already fails under `a`"
     )
     assert in_words(readings_with(survives, survives)) == "reproduced under each of 2 readings; survives under each"
     assert in_words(readings_with(fails, survives, lost, *[fails] * 5)) == (
         "reproduced under 2 of 8 readings tried (`b` and `c`), not reproduced under 6 others; "
-        "survives under 1 of 8 (`b`), does not survive under 7 others"
+        "survives under 1 of 8 (`b`), does not survive under `c`, already fails under 6 others"
     )
     vacuous = ("reproduced", "vacuous")
-    assert in_words(readings_with(vacuous, fails)).endswith("; vacuous under `a`, does not survive under `b`")
+    assert in_words(readings_with(vacuous, fails)).endswith("; vacuous under `a`, already fails under `b`")
 
 
 def test_that_all_is_indicative_is_said_once_in_each_part() -> None:
@@ -164,10 +169,10 @@ def test_that_all_is_indicative_is_said_once_in_each_part() -> None:
     )
     assert in_words(readings_with(fails, holds)) == (
         "indicative: holds under `b`, does not hold under `a` (2 readings tried); "
-        "indicative: does not survive under either"
+        "indicative: does not survive under `b`, already fails under `a`"
     )
     assert in_words(readings_with(fails, ("indicative: holds", "indicative: survives"))).endswith(
-        "; indicative: survives under `b`, does not survive under `a`"
+        "; indicative: survives under `b`, already fails under `a`"
     )
     # Of what is a verdict on the paper nothing may seem to be indicative, nor the other way round.
     assert in_words(readings_with("not reproduced", "indicative: holds", "indicative: does not hold")) == (
@@ -244,7 +249,7 @@ CLAIMS = [
 ]
 AUDITS = "".join(
     [
-        "hrm,gain,plain,does not survive,it did not hold before,,\n",
+        "hrm,gain,plain,does not survive,already fails,,\n",
         f"hrm,gain,clipped,does not survive,margin: 3.00,{BESIDE},\n",
         f"hrm,gain,short,not measured,,{EPOCHS}; {BESIDE},left out\n",
     ]
@@ -272,7 +277,7 @@ def test_a_row_of_the_scorecard_is_of_the_headline_and_says_what_became_of_the_o
     )
     assert gain["under"] == (
         "reproduced under `clipped`, not reproduced under `plain` (2 readings tried), not measured under `short`; "
-        "does not survive under either"
+        "does not survive under `clipped`, already fails under `plain`"
     )
     assert (gain["differs"], gain["audit_differs"]) == ("", BESIDE)
     assert gain["measured"].startswith(f"{of('clipped', CLAIM)}: table2@clipped[hrm, pgd] = 56.00")
@@ -297,7 +302,7 @@ def test_every_reading_of_every_claim_has_a_row(folder: Path) -> None:
         ("modest", "clipped", "not reproduced", "not applicable"),
         ("alone", "plain", "reproduced", "not applicable"),
     ]
-    assert [row["taken_down_by"] for row in rows[:3]] == ["it did not hold before", "margin: 3.00", ""]
+    assert [row["taken_down_by"] for row in rows[:3]] == ["already fails", "margin: 3.00", ""]
     assert (rows[2]["differs"], rows[2]["audit_differs"]) == (EPOCHS, BESIDE)
     assert rows[2]["why"] == "table2@short[hrm, pgd] is not measured: left out"
     assert {row["paper"] for row in rows} == {"hrm"}

@@ -393,7 +393,6 @@ def test_the_first_page_is_made_of_the_verdicts_alone_and_a_papers_page_of_all_t
     assert plan.targets()["small"] == [*plan.job("page", paper="small").files, "results/quick/report/small.html"]
     described = spec(plan, "page")
     assert set(described["paper"]) - set(spec(plan, "report")["papers"][0]) == {
-        "summary",
         "terms",
         "departures",
         "readings",

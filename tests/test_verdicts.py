@@ -51,6 +51,15 @@ def test_the_audit_says_of_every_verdict_on_a_claim_what_is_left_of_it() -> None
     assert Verdict.DOES_NOT_HOLD.of_audit is Verdict.NO_LONGER_HOLDS
 
 
+def test_the_audit_takes_nothing_from_a_claim_that_already_fails() -> None:
+    assert Verdict.DOES_NOT_SURVIVE.beside(Verdict.NOT_REPRODUCED) is Verdict.ALREADY_FAILS
+    assert Verdict.NO_LONGER_HOLDS.beside(Verdict.DOES_NOT_HOLD) is Verdict.ALREADY_FAILS_HERE
+    for verdict in OF_CLAIMS:
+        assert Verdict.SURVIVES.beside(verdict) is Verdict.SURVIVES
+        if not verdict.fails:
+            assert Verdict.DOES_NOT_SURVIVE.beside(verdict) is Verdict.DOES_NOT_SURVIVE
+
+
 def test_only_comparisons_that_all_hold_hold() -> None:
     assert {verdict for verdict in OF_CLAIMS if verdict.holds} == {Verdict.REPRODUCED, Verdict.HOLDS}
     assert all(verdict.tone is Tone.GOOD for verdict in OF_CLAIMS if verdict.holds)

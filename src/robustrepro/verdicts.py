@@ -29,8 +29,9 @@ class Tone(Enum):
 class Verdict(StrEnum):
     """A verdict on a claim, or of its audit, in the order in which they are sorted and counted.
 
-    The value is the word that files and pages have. ``reproduced``, ``not reproduced`` and ``inconclusive`` are for the
-    paper's own data, network and budget; whatever differs from them makes a verdict indicative.
+    The value is the word that files and pages have, but for ``already fails``, which is shown alone (see ``beside``).
+    ``reproduced``, ``not reproduced`` and ``inconclusive`` are for the paper's own data, network and budget; whatever
+    differs from them makes a verdict indicative.
 
     Attributes
     ----------
@@ -52,6 +53,13 @@ class Verdict(StrEnum):
     )
     NOT_REPRODUCED = ("not reproduced", Tone.BAD, "cross", "was not reproduced", "were not reproduced")
     DOES_NOT_SURVIVE = ("does not survive", Tone.BAD, "cross", "does not survive", "do not survive")
+    ALREADY_FAILS = (
+        "already fails",
+        Tone.BAD,
+        "cross",
+        "already fails under the paper's own attack",
+        "already fail under the paper's own attack",
+    )
     INCONCLUSIVE = ("inconclusive", Tone.OPEN, "wave", "is inconclusive", "are inconclusive")
     VACUOUS = ("vacuous", Tone.OPEN, "void", "is about a constant predictor", "are about constant predictors")
     HOLDS = ("indicative: holds", Tone.GOOD, "check", "holds here", "hold here")
@@ -63,6 +71,13 @@ class Verdict(StrEnum):
         "cross",
         "does not survive here",
         "do not survive here",
+    )
+    ALREADY_FAILS_HERE = (
+        "indicative: already fails",
+        Tone.BAD,
+        "cross",
+        "already fails here under the paper's own attack",
+        "already fail here under the paper's own attack",
     )
     UNDECIDED = ("indicative: undecided", Tone.OPEN, "wave", "is undecided here", "are undecided here")
     VACUOUS_HERE = (
@@ -137,6 +152,10 @@ class Verdict(StrEnum):
         """What the audit says of a claim whose comparisons come to this verdict on the worst case."""
         return _OF_AUDIT.get(self, self)
 
+    def beside(self, verdict: Verdict) -> Verdict:
+        """Return this verdict of the audit as shown beside the claim's: one that fails has nothing left to survive."""
+        return _ALREADY.get(self, self) if verdict.fails else self
+
     @property
     def holds(self) -> bool:
         """Whether every comparison of the claim holds."""
@@ -174,6 +193,12 @@ _OF_AUDIT: Mapping[Verdict, Verdict] = MappingProxyType(
         Verdict.DOES_NOT_HOLD: Verdict.NO_LONGER_HOLDS,
     }
 )
+_ALREADY: Mapping[Verdict, Verdict] = MappingProxyType(
+    {
+        Verdict.DOES_NOT_SURVIVE: Verdict.ALREADY_FAILS,
+        Verdict.NO_LONGER_HOLDS: Verdict.ALREADY_FAILS_HERE,
+    }
+)
 
 _BY_FAVOUR = (
     Verdict.REPRODUCED,
@@ -188,6 +213,8 @@ _BY_FAVOUR = (
     Verdict.DOES_NOT_SURVIVE,
     Verdict.DOES_NOT_HOLD,
     Verdict.NO_LONGER_HOLDS,
+    Verdict.ALREADY_FAILS,
+    Verdict.ALREADY_FAILS_HERE,
     Verdict.CANNOT_BE_ASKED,
     Verdict.NOT_MEASURED,
     Verdict.NOT_APPLICABLE,
@@ -199,14 +226,15 @@ A reading under which a claim cannot be asked says less of it than one under whi
 OF_CLAIMS = tuple(
     verdict
     for verdict in Verdict
-    if verdict not in {*_OF_AUDIT.values(), Verdict.VACUOUS, Verdict.VACUOUS_HERE, Verdict.NOT_APPLICABLE}
+    if verdict
+    not in {*_OF_AUDIT.values(), *_ALREADY.values(), Verdict.VACUOUS, Verdict.VACUOUS_HERE, Verdict.NOT_APPLICABLE}
 )
 """What may be said of a claim under the paper's own attacks."""
 
-OF_AUDITS = tuple(verdict for verdict in Verdict if verdict not in _OF_AUDIT)
-"""What the audit may say of a claim."""
+OF_AUDITS = tuple(verdict for verdict in Verdict if verdict not in {*_OF_AUDIT, *_ALREADY.values()})
+"""What the audit may say of a claim, as files have it."""
 
-HERE = "“Here” is with other data, networks or budgets than the paper's, so that it is no verdict on the paper."
+HERE = "“Here” means with data, networks or budgets other than the paper's: an indication, not a verdict on the paper."
 """What has to be said beside sentences about indicative verdicts."""
 
 

@@ -141,7 +141,7 @@ def _hidden(ringing: Sequence[Cell], worst_cases: WorstCases) -> str:
         return f"{cell} ({', '.join(names)})"
 
     named = "; ".join(map(of_cell, ringing))
-    return f"alarms still go off after every attack, so that the truth lies between 0 and what was measured: {named}"
+    return f"alarms still go off after every attack, so the true accuracy lies between 0 and what was measured: {named}"
 
 
 def with_accuracies(tables: TableCells, worst_cases: WorstCases, accuracy: Accuracy) -> TableCells:
@@ -179,12 +179,12 @@ def _taken_down(
         return None
     before = judged(lambda case: case.accuracy(case.own))
     if not before.verdict.holds:
-        images = f"on the audit's {min(case.images for case in cases)} images, under the paper's own attack alone"
+        already = f"under the paper's own attack, on the audit's {min(case.images for case in cases)} images"
         if before.verdict is Verdict.CANNOT_BE_ASKED:
-            return TakenDown(f"it could not be asked before: {images}, no accuracy can meet the bound")
+            return TakenDown(f"cannot be asked {already}: no accuracy can meet the bound")
         if before.verdict.tone is Tone.OPEN:
-            return TakenDown(f"it was undecided before: {images}, the interval crosses the bound")
-        return TakenDown(f"it did not hold before: {images}, the comparison is false")
+            return TakenDown(f"undecided {already}: the interval crosses the bound")
+        return TakenDown(f"already fails {already}")
 
     def left_by(attack: str, case: WorstCase) -> float:
         """Return what resists the paper's own attack and this one, if it was run on this model."""

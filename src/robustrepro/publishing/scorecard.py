@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from robustrepro.scorecard.combined import on_one_line, reading_in_words
+from robustrepro.scorecard.combined import audit_of, on_one_line, reading_in_words
 from robustrepro.scorecard.rows import read_rows
 
 
@@ -13,7 +13,7 @@ def scorecard_markdown(scorecard: Path) -> str:
     """Return the scorecard as Markdown: each claim, both verdicts, what was measured, and what is not the paper's."""
     rows = [
         f"| {claim.paper} | “{on_one_line(claim.says)}” ({on_one_line(claim.where)}) | {_verdict(claim._asdict())} "
-        f"| **{claim.audit}** {on_one_line(claim.taken_down_by)} | {_in_lines(claim.measured)} "
+        f"| **{audit_of(claim._asdict())}** {on_one_line(claim.taken_down_by)} | {_in_lines(claim.measured)} "
         f"| {_in_lines('; '.join(filter(None, (claim.differs, claim.audit_differs))))} |"
         for claim in read_rows(scorecard).itertuples()
     ]

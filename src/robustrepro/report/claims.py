@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from pydantic import Field, RootModel, model_validator
+from pydantic import Field, RootModel, ValidationInfo, field_validator, model_validator
 
 from robustrepro.report.base import Content
 from robustrepro.report.displays import DeclaredFigure
@@ -111,6 +111,11 @@ class JudgedReading(Content):
     on_the_floor: bool
     conditions: tuple[Judged, ...]
     differs: tuple[str, ...] = ()
+
+    @field_validator("audit")
+    @classmethod
+    def _as_shown(cls, audit: Verdict, info: ValidationInfo) -> Verdict:
+        return audit.beside(info.data["verdict"]) if "verdict" in info.data else audit
 
 
 class JudgedClaim(Content):

@@ -42,6 +42,8 @@ class Comparison:
         What has to hold, with the cells named by what they do not share: ``HRM ≥ ERM + 20``.
     values
         The number in each cell.
+    difference
+        By how much its cells differ, and what is asked of that; empty where the margin is this difference.
     margin
         By how much it holds (or, below 0, fails), with its interval.
     outcome
@@ -53,6 +55,7 @@ class Comparison:
     where: str
     statement: str
     values: tuple[Value, ...]
+    difference: str
     margin: str
     outcome: Outcome
     more_seeds: str
@@ -81,6 +84,8 @@ def comparison(condition: Judged, paper: Paper, attack: str = "", attacked: Coll
         )
         for compared in condition.compared
     )
+    apart = condition.difference
+    difference = f"{number(apart.value, condition.decimals)}, {_with_signs(apart.asked)}" if apart else ""
     margin = signed(condition.margin, condition.decimals)
     if condition.interval:
         low, high = (signed(end, condition.decimals) for end in condition.interval)
@@ -88,7 +93,7 @@ def comparison(condition: Judged, paper: Paper, attack: str = "", attacked: Coll
     needed = condition.seeds_to_decide
     more_seeds = f"about {plural(needed, 'seed')} would decide" if needed is not None else ""
     statement = _statement(condition.condition, names)
-    return Comparison(where, statement, values, margin, condition.outcome, more_seeds)
+    return Comparison(where, statement, values, difference, margin, condition.outcome, more_seeds)
 
 
 def measured_elsewhere(measured: str, paper: Paper) -> list[tuple[str, str]]:
@@ -105,7 +110,7 @@ def measured_elsewhere(measured: str, paper: Paper) -> list[tuple[str, str]]:
     -------
     Of each comparison, what was measured, with names for cells, and what these cells share.
     """
-    comparisons = re.split(r"; (?!margin )", measured) if measured else []
+    comparisons = re.split(r"; (?!margin |difference )", measured) if measured else []
     shown = []
     for text in comparisons:
         cells = [str(cell_of(match[0])) for match in CELL.finditer(text)]

@@ -190,6 +190,7 @@ def _read_scorecard(path: Path) -> list[dict[str, Any]] | None:
             if row[column] not in known:
                 raise unknown_name(f"{column} of the claim '{row['claim']}' in {path}", row[column], map(str, known))
             row[column] = Verdict.of_word(row[column])
+        row["audit"] = row["audit"].beside(row["verdict"])
         row["tried"] = tried_of(row, path)
     return rows
 

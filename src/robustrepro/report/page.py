@@ -18,7 +18,7 @@ from robustrepro.report.comparison import cell_names, comparison, measured_elsew
 from robustrepro.report.content import Asked, PaperName, commits_of, known_machines, machines_of
 from robustrepro.report.loading import read_contents, read_page
 from robustrepro.report.summary import in_short, outcome_of
-from robustrepro.scorecard.combined import reading_in_words, tried_in_words
+from robustrepro.scorecard.combined import audit_of, reading_in_words, tried_in_words
 from robustrepro.scorecard.judged import Judged
 from robustrepro.verdicts import Verdict
 from robustrepro.words import epsilon_in_words
@@ -166,6 +166,7 @@ def _environment() -> Environment:
         "tried_in_words": tried_in_words,
     }
     environment.filters |= {
+        "audit_of": audit_of,
         "epsilon_in_words": epsilon_in_words,
         "named": _named,
         "verdict": Verdict.of_word,

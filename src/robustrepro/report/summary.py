@@ -12,6 +12,7 @@ from robustrepro.report.content import Paper
 from robustrepro.report.displays import DeclaredTable
 from robustrepro.report.presentation import distance, number
 from robustrepro.scorecard.combined import tried_in_words
+from robustrepro.scorecard.judged import FLOOR
 from robustrepro.verdicts import HERE, Verdict, counted
 from robustrepro.words import ball_in_words, plural
 
@@ -29,18 +30,18 @@ def in_short(paper: Paper) -> list[str]:
     cells = [cell for survival in survivals for cell in survival.cells]
     audited = Counter(claim.audit for claim in paper.claims if claim.survival)
     if audited:
-        rest = f"{plural(audited.total(), 'claim')} {'rests' if audited.total() == 1 else 'rest'} on robustness"
-        sentences.append(f"{rest}: {counted(audited)}.")
+        about = f"{plural(audited.total(), 'claim')} {'is' if audited.total() == 1 else 'are'} about robustness"
+        sentences.append(f"{about}: {counted(audited)}.")
         downs = [claim.survival.taken_down for claim in paper.claims if claim.survival]
         taken = sum(bool(down and down.conditions) for down in downs)
         held = sum(claim.verdict.holds for claim in paper.claims if claim.survival)
         if taken or held:
             sentences.append(f"Of those that held under the paper's own attack, the audit took down {taken or 'none'}.")
         else:
-            sentences.append("None of them held under the paper's own attack, so that there was nothing to take down.")
+            sentences.append("None of them held under the paper's own attack, so the audit had nothing left to test.")
     if cells:
         best = "; ".join(_most_robust(cells))
-        sentences.append(f"What the most robust of the audited models keeps under all attacks together: {best}.")
+        sentences.append(f"Highest accuracy of any audited model under all attacks together: {best}.")
     return sentences
 
 
@@ -60,8 +61,8 @@ def _reproduced(paper: Paper) -> Iterator[str]:
     floor = sum(claim.on_the_floor for claim in paper.claims)
     if floor:
         yield (
-            f"In {floor} of the {len(paper.claims)} every accuracy that decides is next to nothing: there no model is "
-            "robust, and a claim that fails says nothing of which is more so."
+            f"In {floor} of the {len(paper.claims)}, every accuracy that decides is below {FLOOR:g}%: no model "
+            "there is robust, so a claim that fails does not show that another model is better."
         )
 
 
@@ -104,10 +105,10 @@ def _returned(paper: Paper) -> Iterator[str]:
         if version is not declared and declared.table and declared.distance is not None:
             away += f", {distance(declared.table)} under {declared.under}"
         places.append(f"{declared.label} under {version.under} ({away})")
-    yield f"The printed numbers are nearest in {'; '.join(places)}."
+    yield f"Closest to the printed numbers: {'; '.join(places)}."
     left = [text for _, version in nearest if (text := _left_of(version, paper))]
     if left:
-        yield f"The most robust of the audited cells there falls under all attacks together: {'; '.join(left)}."
+        yield f"What all attacks together leave of the most robust audited cell there: {'; '.join(left)}."
 
 
 def _left_of(version: DeclaredTable, paper: Paper) -> str:
@@ -136,4 +137,4 @@ def _most_robust(cells: list[AuditedCell]) -> Iterator[str]:
         best = max(inside, key=lambda cell: cell.worst_case)
         kept = number(best.worst_case, 1, "%")
         whose = f" ({best.model})" if best.worst_case > 0 else ""
-        yield f"{kept} of the images in {ball_in_words(norm, epsilon, clipped=clipped)}{whose}"
+        yield f"{kept} in {ball_in_words(norm, epsilon, clipped=clipped)}{whose}"

@@ -62,7 +62,7 @@ class ClaimOverScales:
     @property
     def audit(self) -> Verdict:
         """Whether it survives the audit there."""
-        return Verdict.of_word(self.row["audit"])
+        return audit_of(self.row)
 
 
 def combined(folder: Path, scales: Sequence[str]) -> list[ClaimOverScales]:
@@ -118,6 +118,11 @@ def read_scorecard(path: Path) -> list[Row]:
                 raise UserError(f"{path}: {row.get('claim')}: {error}. Make it again.") from None
         tried_of(row, path)
     return rows
+
+
+def audit_of(row: Row) -> Verdict:
+    """Return the audit's verdict on a claim, as it is shown beside the claim's own."""
+    return Verdict.of_word(row["audit"]).beside(Verdict.of_word(row["verdict"]))
 
 
 def reading_in_words(row: Row) -> str:

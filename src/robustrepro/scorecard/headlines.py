@@ -11,7 +11,7 @@ from typing import Any
 
 from robustrepro.errors import UserError
 from robustrepro.layout import Layout
-from robustrepro.scorecard.combined import Row
+from robustrepro.scorecard.combined import Row, audit_of
 from robustrepro.scorecard.judged import Compared, Judged
 from robustrepro.verdicts import Verdict
 
@@ -44,7 +44,7 @@ class Headline:
     @property
     def audit(self) -> Verdict:
         """Whether it survives the audit."""
-        return Verdict.of_word(self.row["audit"])
+        return audit_of(self.row)
 
     @property
     def differences(self) -> list[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from robustrepro.grammar import parse_condition
 from robustrepro.verdicts import Verdict
 
 Outcome = Literal["holds", "fails", "crosses", "beyond"]
@@ -20,6 +21,19 @@ class Compared:
     cell: str
     value: float
     printed: str | None
+
+
+class Difference(NamedTuple):
+    """By how much the cells of a comparison differ, and the least or the most that the comparison asks of that."""
+
+    value: float
+    bound: float
+    at_least: bool
+
+    @property
+    def asked(self) -> str:
+        """What is asked, in words."""
+        return f"at least {self.bound:g} needed" if self.at_least else f"at most {self.bound:g} allowed"
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,17 @@ class Judged:
         return self.outcome == "holds" and self.on_the_floor and len(self.compared) > 1
 
     @property
+    def difference(self) -> Difference | None:
+        """How far apart its cells are, beside how far that is from the bound; None where no number is added to them."""
+        condition = parse_condition(self.condition)
+        added, taken = condition.margin.parted()
+        asked = condition.margin.constant
+        if not (added.terms and taken.terms and asked):
+            return None
+        sign = 1 if condition.at_least else -1
+        return Difference(sign * (self.margin - asked) + 0.0, -sign * asked, condition.at_least)
+
+    @property
     def text(self) -> str:
         """What was measured, in one line."""
         values = ", ".join(
@@ -87,7 +112,9 @@ class Judged:
         if self.interval:
             low, high = self.interval
             spread = f" [95%: {low:+.{self.decimals}f}, {high:+.{self.decimals}f}]"
-        return f"{self.condition}: {values}; margin {self.margin:+.{self.decimals}f}{spread}"
+        apart = self.difference
+        difference = f"difference {apart.value:.{self.decimals}f}, {apart.asked}: " if apart else ""
+        return f"{self.condition}: {values}; {difference}margin {self.margin:+.{self.decimals}f}{spread}"
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,12 @@ Samples = Mapping[Cell, pd.DataFrame]
 """The samples of cells, indexed by seed."""
 
 ON_THE_FLOOR = (
-    f"every accuracy that decides is below {FLOOR:g}%: no model here is robust, and which of them is more so cannot be "
-    "told"
+    f"every accuracy that decides is below {FLOOR:g}%: no model here is robust, so none can be called more robust than "
+    "another"
 )
 ROUNDING = 1e-9
 """What is nearer to 0 than this is 0: sums of percentages are off by as much as floats are."""
-NOT_THE_PAPERS = "no verdict, since not all is as in the paper"
+NOT_THE_PAPERS = "no verdict, because something differs from the paper"
 
 
 def judge_claim(conditions: Sequence[str], tables: TableCells, differs: Sequence[str] = ()) -> Judgement:
@@ -70,13 +70,13 @@ def _combined(judged: tuple[Judged, ...]) -> Judgement:
         by_outcome.setdefault(condition.outcome, []).append(condition)
     comparisons = plural(len(judged), "comparison")
     if failed := by_outcome.get("fails"):
-        fail = "fails with its" if len(failed) == 1 else "fail with their"
-        why = f"{len(failed)} of {comparisons} {fail} whole 95% interval {_over(failed)}"
+        fail = "fails" if len(failed) == 1 else "fail"
+        why = f"{len(failed)} of {comparisons} {fail}: the whole 95% interval {_over(failed)} misses the bound"
         return Judgement(Verdict.NOT_REPRODUCED, why, judged)
     if beyond := by_outcome.get("beyond"):
         asked = ", ".join(
-            f"'{condition.condition}' asks for {condition.bound:.2f}%, which accuracies cannot come to: "
-            f"{condition.limit:.2f}% is as far as they go"
+            f"'{condition.condition}' asks for {condition.bound:.2f}%, which no accuracy can reach: the limit is "
+            f"{condition.limit:.2f}%"
             for condition in beyond
         )
         return Judgement(Verdict.CANNOT_BE_ASKED, asked, judged)
@@ -86,9 +86,11 @@ def _combined(judged: tuple[Judged, ...]) -> Judgement:
     if any(condition.ranks_what_is_broken for condition in judged):
         return Judgement(Verdict.INCONCLUSIVE, f"every comparison holds, but {ON_THE_FLOOR}", judged)
     if any(condition.seeds == 1 and not condition.given for condition in judged):
-        why = "every comparison holds, but one seed cannot carry a claim about training"
+        why = "every comparison holds, but one seed is not enough for a claim about training"
         return Judgement(Verdict.INCONCLUSIVE, why, judged)
-    return Judgement(Verdict.REPRODUCED, f"every comparison holds with its whole 95% interval {_over(judged)}", judged)
+    return Judgement(
+        Verdict.REPRODUCED, f"every comparison holds: the whole 95% interval {_over(judged)} meets the bound", judged
+    )
 
 
 def _over(judged: Sequence[Judged]) -> str:
@@ -102,12 +104,12 @@ def _over(judged: Sequence[Judged]) -> str:
 def _what_would_decide(crossing: Sequence[Judged]) -> str:
     """Return how many seeds would decide, at the same means and spreads."""
     if any(condition.seeds == 1 and not condition.given for condition in crossing):
-        return "how many seeds would decide, two or more would tell"
+        return "one seed does not tell how many would decide"
     if any(condition.over_images for condition in crossing):
-        return "more images would decide, and not more seeds"
+        return "more test images would decide, more seeds would not"
     needed = [condition.seeds_to_decide for condition in crossing]
     if any(seeds is None for seeds in needed):
-        return f"more than {MOST_SEEDS:,} seeds would have to decide at this mean and spread"
+        return f"at this mean and spread it would take more than {MOST_SEEDS:,} seeds"
     return f"at this mean and spread {max(seeds for seeds in needed if seeds is not None):,} seeds would decide"
 
 

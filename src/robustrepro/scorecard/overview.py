@@ -86,11 +86,11 @@ def page(claims: Sequence[ClaimOverScales], published: Sequence[str]) -> str:
     sections = [
         "# Verdicts over all scales",
         in_short(claims),
-        "A claim stands here once, as the scale has it that says most about the paper. What was measured, and with "
-        f"which bounds, stands in each scale's own scorecard: {links}.",
+        "Each claim is listed once, with the verdict of the scale that says most about the paper. What was measured, "
+        f"and with which bounds, is in each scale's own scorecard: {links}.",
         as_markdown(claims).rstrip(),
-        *(["## What becomes of each claim under every reading", "\n".join(read_otherwise)] if read_otherwise else []),
-        "## What an indicative verdict has other than the paper",
+        *(["## Each claim under every reading", "\n".join(read_otherwise)] if read_otherwise else []),
+        "## Where indicative verdicts differ from the paper",
         "\n".join(differing) or "Nothing.",
     ]
     return "\n\n".join(sections) + "\n"
@@ -106,9 +106,9 @@ def in_short(claims: Sequence[ClaimOverScales]) -> str:
     several = [claim.tried for claim in claims if claim.tried > 1]
     if several:
         sentences.append(
-            f"{plural(len(several), 'claim')} rest{'s' if len(several) == 1 else ''} on what the paper leaves unsaid: "
-            "beside the verdict stands the reading that favours the paper most, of "
-            f"{tried_in_words(several)} that were tried."
+            f"{plural(len(several), 'claim')} depend{'s' if len(several) == 1 else ''} on what the paper leaves "
+            "unsaid: the verdict is that of the reading most favourable to the paper, of "
+            f"{tried_in_words(several)} tried."
         )
     if any(verdict.is_indicative for claim in claims for verdict in (claim.verdict, claim.audit)):
         sentences.append(HERE)

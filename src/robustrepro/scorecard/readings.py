@@ -10,7 +10,10 @@ from robustrepro.words import plural
 
 MOST_NAMED = 3
 """Up to this many readings are named one by one; of more it is said how many they are of how many."""
-WITHOUT_AUDIT = frozenset({Verdict.NOT_APPLICABLE, Verdict.NOT_MEASURED})
+WITHOUT_AUDIT = frozenset(
+    {Verdict.NOT_APPLICABLE, Verdict.NOT_MEASURED, Verdict.ALREADY_FAILS, Verdict.ALREADY_FAILS_HERE}
+)
+"""What leaves nothing to be said of an audit, where it is so under every reading."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,9 @@ def in_words(readings: Sequence[UnderReading]) -> str:
     """Return what became of a claim under all readings, and how many were tried.
 
     Such as ``reproduced under `clipped`, not reproduced under `plain` (2 readings tried); does not survive under
-    either``, the verdict most favourable to the paper first. Of more than three readings it is said how many of how
-    many. What is behind the semicolon is the audit's; a claim that rests on no attack has nothing there.
+    `clipped`, already fails under `plain```, the verdict most favourable to the paper first. Of more than three
+    readings it is said how many of how many. What is behind the semicolon is the audit's; a claim that rests on no
+    attack, or fails without one, has nothing there.
 
     Parameters
     ----------
@@ -72,8 +76,8 @@ def in_words(readings: Sequence[UnderReading]) -> str:
     words = _verdicts_in_words(measured)
     if unmeasured:
         words += f", {Verdict.NOT_MEASURED} under {_few(unmeasured)}"
-    audited = any(each.audit not in WITHOUT_AUDIT for each in measured)
-    return f"{words}; {_audits_in_words(measured)}" if audited else words
+    audits = {each.audit.beside(each.verdict) for each in measured}
+    return words if audits <= WITHOUT_AUDIT else f"{words}; {_audits_in_words(measured)}"
 
 
 def _verdicts_in_words(those_tried: Sequence[UnderReading]) -> str:
@@ -91,7 +95,7 @@ def _verdicts_in_words(those_tried: Sequence[UnderReading]) -> str:
 def _audits_in_words(those_tried: Sequence[UnderReading]) -> str:
     """Return under which of the readings tried a claim survives the audit, or rests on no attack at all."""
     count = len(those_tried)
-    groups = _groups((each.audit, each.reading) for each in those_tried)
+    groups = _groups((each.audit.beside(each.verdict), each.reading) for each in those_tried)
     if len(groups) == 1 < count:
         (audit,) = groups
         return f"{audit} under {_every(audit, count)}"

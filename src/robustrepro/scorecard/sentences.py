@@ -87,4 +87,4 @@ def _audited(claim: Headline) -> str:
     if not claim.audit.is_measured:
         return ""
     by = f" ({claim.taken_down_by})" if claim.taken_down_by else ""
-    return f"; under every attack of the audit: {claim.audit.bare}{by}"
+    return f"; audit: {claim.audit.bare}{by}"

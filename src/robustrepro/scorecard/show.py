@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from robustrepro.scorecard.combined import ClaimOverScales, Row, read_scorecard, reading_in_words
+from robustrepro.scorecard.combined import ClaimOverScales, Row, audit_of, read_scorecard, reading_in_words
 from robustrepro.scorecard.sentences import sentences
 from robustrepro.verdicts import Verdict
 
@@ -17,8 +17,8 @@ MARK = "~"
 """What stands before an indicative verdict, instead of the word."""
 CHANGED = " (config.yaml)"
 """What stands behind the user's own changes, before the models that they are of."""
-LEGEND = f"{MARK} indicative: not all is as in the paper, so that it is no verdict on the paper"
-READINGS = "reading r/n: of n readings of the claim, r, which favours the paper most"
+LEGEND = f"{MARK} indicative: something differs from the paper, so this is no verdict on the paper"
+READINGS = "reading r/n: n readings were tried; r, the most favourable to the paper, is shown"
 WIDEST_READING = 12
 WIDEST_SCALE = 8
 NARROWEST_CLAIM = 8
@@ -85,7 +85,7 @@ def _columns(rows: Sequence[Row], scales: Sequence[str]) -> dict[str, list[Text]
         "claim": [Text(row["claim"]) for row in rows],
         "reproduced?": [_short(Verdict.of_word(row["verdict"])) for row in rows],
         **({"reading": readings} if any(readings) else {}),
-        "survives?": [_short(Verdict.of_word(row["audit"])) for row in rows],
+        "survives?": [_short(audit_of(row)) for row in rows],
         **({"scale": [_cut(scale, WIDEST_SCALE) for scale in scales]} if scales else {}),
     }
 

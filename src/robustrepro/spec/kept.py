@@ -21,7 +21,7 @@ from robustrepro.spec.strict_yaml import Tree
 
 SPEC = re.compile(r'<script type="application/json" id="spec">(.*?)</script>')
 """What a page of the report was made from, inside it."""
-LISTED = ("id", "title", "authors")
+LISTED = ("id", "title", "authors", "summary")
 PLACE = ("id", "of", "reading", "where")
 """What the report's first page says of a table or figure, where a paper's own page says more."""
 

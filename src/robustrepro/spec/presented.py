@@ -320,12 +320,13 @@ class PresentedJobs(JobMaker):
         return json.dumps(content, sort_keys=True, ensure_ascii=False)
 
     def _listed(self, paper: str) -> Tree:
-        """Return what the report's first page says of a paper: its name, and what its tables and figures are called."""
+        """Return what the report's first page says of a paper: its name and summary, its tables and figures by name."""
         declared = self._papers[paper]
         return {
             "id": paper,
             "title": declared.title,
             "authors": declared.authors,
+            "summary": declared.summary,
             "tables": [self._place_of(paper, table) for table in self._tables_of(paper)],
             "figures": [{"id": key, "where": figure.where} for key, figure in declared.figures.items()],
         }
@@ -334,7 +335,6 @@ class PresentedJobs(JobMaker):
         """Return what the report says of a paper on the paper's own page."""
         declared = self._papers[paper]
         return {
-            "summary": declared.summary,
             "terms": [{"term": term, "meaning": meaning} for term, meaning in declared.terms.items()],
             "departures": [departure.model_dump(mode="json") for departure in declared.departures],
             "readings": self._under[paper].described(),
