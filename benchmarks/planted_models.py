@@ -37,6 +37,10 @@ PASSES = 32
 """Over how many passes the truth of a model that answers by chance is taken."""
 BEGIN = "<!-- what stands up to the next mark is written by benchmarks/planted_models.py -->"
 END = "<!-- end of the planted models -->"
+HEADER = """| model | right | truth | audit | verdict | alarms | seconds |
+| --- | ---: | ---: | ---: | --- | --- | ---: |"""
+MEMORY = "memory of the test set"
+"""The model that looks its answers up."""
 Forward = Callable[[nn.Module, Tensor], Tensor]
 
 
@@ -264,8 +268,6 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="some of the models alone")
     parser.add_argument("--write", type=Path, help="also write the table into this page, between its two marks")
     arguments = parser.parse_args()
-    if arguments.write:
-        replace_table(arguments.write, None)
     torch.set_num_threads(1)
     folder = Path(os.environ.get("TMPDIR", "/tmp")) / "robustrepro-planted-models"
     train_images, train_labels, images, labels, name = data(folder)
@@ -277,12 +279,12 @@ def main() -> None:
     }
     ways = {key: way for key, way in WAYS.items() if not arguments.only or key in arguments.only}
     models = {key: Planted(networks[way.robust], way.forward) for key, way in ways.items()}
-    if not arguments.only or "memory of the test set" in arguments.only:
-        ways["memory of the test set"] = Way(lambda network, inputs: network(inputs))
-        models["memory of the test set"] = Remembering(images, labels)
-    header = "| model | right | truth | audit | verdict | alarms | seconds |"
-    rows = [header, "| --- | --- | --- | --- | --- | --- | --- |"]
-    print("\n".join(rows), flush=True)
+    if not arguments.only or MEMORY in arguments.only:
+        ways[MEMORY] = Way(lambda network, inputs: network(inputs))
+        models[MEMORY] = Remembering(images, labels)
+    how = f"{len(labels)} test images of {name}, within {epsilon:g} of each in ℓ∞."
+    page = Page(arguments.write, how)
+    print(HEADER, flush=True)
     for key, model in models.items():
         way = ways[key]
         honest = Planted(networks[way.robust], way.honest)
@@ -294,22 +296,33 @@ def main() -> None:
         verdict = "one class" if found.one_class else verdict
         off = [f"**{each.name}**" if each.still_goes_off else each.name for each in found.alarms if each.goes_off]
         columns = [key, f"{found.clean_accuracy:.0f}", f"{known:.0f}", f"{found.worst_case:.0f}", verdict]
-        rows.append("| " + " | ".join([*columns, ", ".join(off) or "–", f"{seconds:.0f}"]) + " |")
-        print(rows[-1], flush=True)
-    if arguments.write:
-        how = f"{len(labels)} test images of {name}, within {epsilon:g} of each in ℓ∞."
-        replace_table(arguments.write, "\n".join([how, "", *rows]))
+        row = "| " + " | ".join([*columns, ", ".join(off) or "–", f"{seconds:.0f}"]) + " |"
+        print(row, flush=True)
+        page.write(key, row)
 
 
-def replace_table(page: Path, table: str | None) -> None:
-    """Put the table between the marks of a page; with none, only look whether they are there."""
-    text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(f"{BEGIN}\n")
-    _, end, after = rest.partition(f"{END}\n")
-    if not begin or not end:
-        raise SystemExit(f"{page}: the table goes between two lines that are not there: '{BEGIN}' and '{END}'")
-    if table is not None:
-        page.write_text(f"{before}{begin}{table}\n{end}{after}", encoding="utf-8")
+class Page:
+    """The table in a page of the documentation; what it has of other models, measured alike, stays."""
+
+    def __init__(self, path: Path | None, how: str) -> None:
+        self._path, self._how, self._rows = path, how, dict[str, str]()
+        if path is None:
+            return
+        self._before, begin, rest = path.read_text(encoding="utf-8").partition(f"{BEGIN}\n")
+        table, end, self._after = rest.partition(f"{END}\n")
+        if not begin or not end:
+            raise SystemExit(f"{path}: the table goes between two lines that are not there: '{BEGIN}' and '{END}'")
+        if table.startswith(how):
+            self._rows = {line.split(" | ")[0].removeprefix("| "): line for line in table.splitlines()[4:] if line}
+
+    def write(self, key: str, row: str) -> None:
+        """Put a model's row in its place."""
+        if self._path is None:
+            return
+        self._rows[key] = row
+        rows = [self._rows[each] for each in (*WAYS, MEMORY) if each in self._rows]
+        table = "\n".join([self._how, "", HEADER, *rows])
+        self._path.write_text(f"{self._before}{BEGIN}\n{table}\n{END}\n{self._after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

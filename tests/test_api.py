@@ -299,6 +299,17 @@ def test_points_of_two_classes_are_audited_with_what_can_attack_them(norm: Any) 
     assert found.worst_case <= found.clean_accuracy
 
 
+def test_a_model_that_computes_in_float32_alone_is_spared_float64(case: tuple[nn.Module, Tensor, Tensor]) -> None:
+    model, images, labels = case
+    through_arrays = answering(lambda x: torch.from_numpy(x.detach().numpy().astype("float32")))
+    model = nn.Sequential(through_arrays, model).eval()
+    found = quietly(model, images, labels)
+    why = "pgd in float64 needs a model that computes in it; this one does not"
+    assert found.left_out["pgd-float64"] == why
+    with pytest.raises(rr.UserError, match=why):
+        rr.attack(model, images, labels, "pgd", epsilon=0.1, steps=2, precision="float64")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

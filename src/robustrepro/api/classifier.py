@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from robustrepro.attacks.precision import in_float64
 from robustrepro.attacks.subject import on_device
 from robustrepro.errors import UserError
 from robustrepro.precision import true_float32
@@ -82,7 +83,8 @@ def inputs_of(classifier: Classifier, images: Tensor) -> Inputs:
     device = next((weight.device for weight in classifier.parameters()), images.device)
     with torch.no_grad():
         classes = classifier(images[:1].to(device)).shape[1]
-    return Inputs(tuple(images.shape[1:]), classes)
+    wide = in_float64(classifier, images[:1].to(device))
+    return Inputs(tuple(images.shape[1:]), classes, in_float64=wide is not None)
 
 
 def _images(images: Any) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from robustrepro.attacks.ascent import input_gradient
 from robustrepro.attacks.losses import margin
+from robustrepro.attacks.precision import in_float64
 from robustrepro.losses import cross_entropy
 from robustrepro.precision import true_float32
 
@@ -113,7 +114,8 @@ def wrong_gradient_share(model: nn.Module, images: Tensor, labels: Tensor, batch
     batch_size
         Most images at once.
     """
-    model, precision = _in_float64(model, images[:1])
+    wide = in_float64(model, images[:1])
+    model, precision = (wide, torch.float64) if wide else (copy.deepcopy(model).float(), torch.float32)
     step, wrong = STEP[precision], 0
     generator = torch.Generator().manual_seed(0)
     for batch, batch_labels in _batches(images.to(precision), labels, batch_size):
@@ -132,18 +134,6 @@ def wrong_gradient_share(model: nn.Module, images: Tensor, labels: Tensor, batch
             apart.append((found - claimed).abs() / larger)
         wrong += int((torch.stack(apart).median(0).values > DISAGREEMENT).sum())
     return wrong / len(labels)
-
-
-def _in_float64(model: nn.Module, images: Tensor) -> tuple[nn.Module, torch.dtype]:
-    """Return a copy in float64 and that precision; the model itself and float32 where it computes in no other."""
-    try:
-        wide = copy.deepcopy(model).double()
-        with torch.no_grad():
-            if wide(images.double()).dtype == torch.float64:
-                return wide, torch.float64
-    except RuntimeError:  # as of a line that makes a tensor of another precision
-        pass
-    return copy.deepcopy(model).float(), torch.float32
 
 
 def _batches(images: Tensor, labels: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -27,11 +27,24 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Inputs(NamedTuple):
-    """What an attack is to change: the shape of an example, the classes, and whether pixels are in [0, 1]."""
+    """What an attack is to change, and of what model.
+
+    Attributes
+    ----------
+    shape
+        That of an example.
+    classes
+        How many the model tells apart.
+    in_range
+        Whether pixels are in [0, 1].
+    in_float64
+        Whether the model can compute in float64, too.
+    """
 
     shape: tuple[int, ...]
     classes: int
     in_range: bool = True
+    in_float64: bool = True
 
 
 class Attack(Implemented):
@@ -41,8 +54,10 @@ class Attack(Implemented):
 
     name: str
 
-    def unfit(self, inputs: Inputs) -> str | None:  # noqa: ARG002 (for subclasses to ask)
+    def unfit(self, inputs: Inputs) -> str | None:
         """Return why this attack cannot run on such inputs; None where it can."""
+        if getattr(self, "precision", "float32") == "float64" and not inputs.in_float64:
+            return f"{self.name} in float64 needs a model that computes in it; this one does not"
         return None
 
     def reads_models(self) -> list[str]:
