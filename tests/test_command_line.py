@@ -96,6 +96,24 @@ def test_verdicts_before_any_run_say_how_to_make_some(asked: list[str]) -> None:
     assert asked == []
 
 
+def test_before_any_run_verdicts_are_the_published_ones(asked: list[str], tmp_path: Path) -> None:
+    published = tmp_path / "docs/results/reduced/scorecard.csv"
+    published.parent.mkdir(parents=True)
+    columns = "paper,claim,says,where,verdict,audit,differs"
+    published.write_text(f"{columns}\nhrm,published,It gains.,Table 2,reproduced,survives,\n")
+    done = CliRunner().invoke(app, ["verdicts"], catch_exceptions=False)
+    assert done.stderr.startswith("Nothing has run here yet: these are the published verdicts, of docs/results.")
+    assert "published" in done.stdout
+    own = tmp_path / "results/reduced/scorecard.csv"
+    own.parent.mkdir(parents=True)
+    own.write_text(f"{columns}\nhrm,own,It gains.,Table 2,inconclusive,survives,\n")
+    done = CliRunner().invoke(app, ["verdicts"], catch_exceptions=False)
+    assert not done.stderr
+    assert "inconclusive" in done.stdout
+    assert "published" not in done.stdout
+    assert asked == []
+
+
 @pytest.mark.parametrize("command", ["show", "publish"])
 def test_a_scale_that_is_no_name_of_a_folder_is_refused(command: str, asked: list[str]) -> None:
     with pytest.raises(UserError, match=r"^the scale 'results/quick' cannot be part of a path; expected at most 100"):

@@ -125,7 +125,7 @@ def test_a_claim_is_a_sentence_with_what_is_printed_measured_and_decided(tmp_pat
     audit = "indicative: does not survive"
     write(tmp_path / "quick", hrm=[claim(verdict="indicative: holds", differs=differs, audit=audit, down=down)])
     assert said(tmp_path) == [
-        "gain: the paper says “HRM gains 20 points.” (Table 2); table[hrm, pgd] measured 55.83% (printed 56.22%), "
+        "gain: The paper says “HRM gains 20 points.” (Table 2); table[hrm, pgd] measured 55.83% (printed 56.22%), "
         "table[erm, pgd] measured 5.50%, 30.30 above the bound [+20.10, +40.50]: indicative: holds at scale quick, "
         "with epochs: 3 instead of 100; audit: does not survive (autoattack)."
     ]

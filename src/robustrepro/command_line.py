@@ -35,6 +35,8 @@ STEP = "For the rules of workflow/rules"
 PEOPLE = "For people"
 CONFIGURED = "config.yaml's when not said"
 INTERRUPTED = 130
+RESULTS, PUBLISHED = Path("results"), Path("docs/results")
+"""Where scales are, one's own and the published ones."""
 READS_A_MIRROR = {"data", "derive"}
 """The steps that take a file from the user's own folder."""
 
@@ -119,8 +121,8 @@ def _results_of(scale: str | None) -> Path:
 
         require_clone(CONFIG_FILE)
         config = configured()
-        return Path("results") / (config.folder or config.scale)
-    return Path("results") / _scale_or_configured(scale)
+        return RESULTS / (config.folder or config.scale)
+    return RESULTS / _scale_or_configured(scale)
 
 
 def _scale_or_configured(scale: str | None) -> str:
@@ -135,7 +137,7 @@ def _scale_or_configured(scale: str | None) -> str:
     from robustrepro.spec.config import SCALES, scale_files
 
     scales = scale_files(Path())
-    if scale not in scales and not (Path("results") / scale).is_dir():
+    if scale not in scales and not (RESULTS / scale).is_dir():
         require_clone(SCALES)
         raise unknown_name("scale", scale, scales)
     return scale
@@ -165,8 +167,9 @@ def brief(
 @app.command(rich_help_panel=PEOPLE)
 def verdicts(
     results: Annotated[
-        Path, typer.Argument(help="Folder of the scales: your own results, or docs/results for the published ones.")
-    ] = Path("results"),
+        Path | None,
+        typer.Argument(help="Folder of the scales; results when not said or, before any run, the published ones."),
+    ] = None,
     paper: Annotated[str | None, typer.Option(help="A paper: each of its claims in a sentence, with numbers.")] = None,
     scale: Annotated[str | None, typer.Option(help="What this scale says, instead of the most faithful ones.")] = None,
 ) -> None:
@@ -175,7 +178,13 @@ def verdicts(
     from robustrepro.scorecard.show import show_sentences, show_verdicts
     from robustrepro.spec.config import SCALES, scales_by_faithfulness
 
-    claims = combined(results, [scale] if scale else scales_by_faithfulness(Path()))
+    scales = [scale] if scale else scales_by_faithfulness(Path())
+    own = results is None
+    results = results or RESULTS
+    claims = combined(results, scales)
+    if own and not claims and (claims := combined(PUBLISHED, scales)):
+        results = PUBLISHED
+        typer.echo(f"Nothing has run here yet: these are the published verdicts, of {PUBLISHED}.\n", err=True)
     if not claims:
         require_clone(SCALES)
         where = results / scale if scale else results
@@ -287,14 +296,14 @@ def publish(
     from robustrepro.spec.sources import require_own_sources
 
     require_own_sources()
-    name, published = _scale_or_configured(scale), Path("docs/results")
+    name = _scale_or_configured(scale)
 
     def behind(paper: str) -> set[Path]:
         return results_behind(Plan(read_config({"scale": name, "papers": [paper]})), paper)
 
-    files = publish_results(Path("results") / name, published / name, behind)
-    typer.echo(f"published {len(files)} files under {published / name}")
-    for file in write_overview(published, Path("README.md"), scales_by_faithfulness(Path())):
+    files = publish_results(RESULTS / name, PUBLISHED / name, behind)
+    typer.echo(f"published {len(files)} files under {PUBLISHED / name}")
+    for file in write_overview(PUBLISHED, Path("README.md"), scales_by_faithfulness(Path())):
         typer.echo(f"wrote the verdicts over all scales to {file}")
 
 

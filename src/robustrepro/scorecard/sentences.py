@@ -42,7 +42,7 @@ def sentences(results: Path, claims: Sequence[ClaimOverScales]) -> list[str]:
 
 def _sentence(claim: Headline, scale: str) -> str:
     row = claim.row
-    begin = f"{row['claim']}: the paper says “{' '.join(row['says'].split())}” ({row['where']})"
+    begin = f"{row['claim']}: The paper says “{' '.join(row['says'].split())}” ({row['where']})"
     reading = reading_in_words(row)
     under = f", read as {reading}" if reading else ""
     if claim.verdict is Verdict.NOT_MEASURED:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -48,11 +49,15 @@ def show_verdicts(claims: Sequence[ClaimOverScales]) -> None:
 
 
 def show_sentences(results: Path, claims: Sequence[ClaimOverScales]) -> None:
-    """Print a sentence about each claim, as wide as the terminal; the claim's name stands out."""
+    """Print a sentence about each claim, as wide as the terminal, below a line with its name and its verdicts."""
     console = Console()
-    for sentence in sentences(results, claims):
-        name, colon, rest = sentence.partition(":")
-        console.print(Text.assemble((name, "bold"), colon, rest), end="\n\n")
+    for claim, sentence in zip(claims, sentences(results, claims), strict=True):
+        heading = Text.assemble((claim.claim, "bold"), "  ", (str(claim.verdict), claim.verdict.tone.colour))
+        if claim.audit.is_measured:
+            audit = claim.audit.beside(claim.verdict)
+            heading.append_text(Text.assemble("  audit: ", (audit.bare, audit.tone.colour)))
+        console.print(heading)
+        console.print(Padding(Text(sentence.partition(": ")[2]), (0, 0, 1, 2)))
 
 
 def _print(console: Console, title: str, rows: Sequence[Row], scales: Sequence[str] = ()) -> None:
