@@ -245,7 +245,7 @@ def test_a_page_shows_the_reported_number_with_its_range_and_marks_its_seed(scal
     else:
         assert '>2 <span class="own">reported</span></td>' in panel
         assert panel.count(">reported<") == 1
-    assert "of each row the one whose PGD (ε = 0.3) is the median. Claims rest on the mean over all seeds" in html
+    assert "in each row, the seed whose PGD (ε = 0.3) is the median. Claims rest on the mean over all seeds" in html
 
 
 def test_a_column_is_sorted_by_the_reported_numbers(scale_folder: Path) -> None:
