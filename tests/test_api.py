@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -377,6 +378,24 @@ def test_what_was_kept_of_another_model_is_not_taken(case: tuple[nn.Module, Tens
     quietly(other, images, labels, keep=tmp_path)
     (second,) = tmp_path.iterdir()
     assert first != second
+
+
+def test_what_was_kept_before_the_code_of_a_model_changed_is_not_taken(
+    case: tuple[nn.Module, Tensor, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, images, labels = case
+    monkeypatch.syspath_prepend(tmp_path)
+    digests = []
+    for shift in (0.01, 0.01, 0.02):
+        forward = f"    def forward(self, x):\n        return x + {shift}\n"
+        code = f"from torch import nn\n\nclass Shifted(nn.Linear):\n{forward}"
+        (tmp_path / "edited_model.py").write_text(code, encoding="utf-8")
+        sys.modules.pop("edited_model", None)
+        model = importlib.import_module("edited_model").Shifted(2, 2)
+        nn.init.zeros_(model.weight)
+        nn.init.zeros_(model.bias)
+        digests.append(fingerprint(model, images, labels, {}))
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_progress_is_a_line_per_attack(

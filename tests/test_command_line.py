@@ -96,7 +96,9 @@ def test_verdicts_before_any_run_say_how_to_make_some(asked: list[str]) -> None:
     assert asked == []
 
 
-def test_before_any_run_verdicts_are_the_published_ones(asked: list[str], tmp_path: Path) -> None:
+def test_before_any_run_verdicts_are_the_published_ones(
+    asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     published = tmp_path / "docs/results/reduced/scorecard.csv"
     published.parent.mkdir(parents=True)
     columns = "paper,claim,says,where,verdict,audit,differs"
@@ -108,9 +110,17 @@ def test_before_any_run_verdicts_are_the_published_ones(asked: list[str], tmp_pa
     own.parent.mkdir(parents=True)
     own.write_text(f"{columns}\nhrm,own,It gains.,Table 2,inconclusive,survives,\n")
     done = CliRunner().invoke(app, ["verdicts"], catch_exceptions=False)
-    assert not done.stderr
+    assert done.stderr == "Your own results. The published ones: robustrepro verdicts docs/results\n\n"
     assert "inconclusive" in done.stdout
     assert "published" not in done.stdout
+    published.write_text(f"{columns}\nother,published,It gains.,Table 2,reproduced,survives,\n")
+    shown: list[tuple[Path, int]] = []
+    monkeypatch.setattr(
+        "robustrepro.scorecard.show.show_sentences", lambda folder, claims: shown.append((folder, len(claims)))
+    )
+    done = CliRunner().invoke(app, ["verdicts", "--paper", "other"], catch_exceptions=False)
+    assert done.stderr.startswith("Of other nothing has run here yet: these are the published verdicts")
+    assert shown == [(Path("docs/results"), 1)]
     assert asked == []
 
 

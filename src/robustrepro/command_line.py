@@ -22,6 +22,7 @@ from robustrepro.spec.sources import STEPS
 from robustrepro.threads import use_threads
 
 if TYPE_CHECKING:
+    from robustrepro.scorecard.combined import ClaimOverScales
     from robustrepro.steps import Work
 
 app = typer.Typer(
@@ -179,12 +180,19 @@ def verdicts(
     from robustrepro.spec.config import SCALES, scales_by_faithfulness
 
     scales = [scale] if scale else scales_by_faithfulness(Path())
-    own = results is None
+    published = combined(PUBLISHED, scales) if results is None else []
     results = results or RESULTS
     claims = combined(results, scales)
-    if own and not claims and (claims := combined(PUBLISHED, scales)):
-        results = PUBLISHED
-        typer.echo(f"Nothing has run here yet: these are the published verdicts, of {PUBLISHED}.\n", err=True)
+
+    def has_it(found: list[ClaimOverScales]) -> bool:
+        return any(paper in {None, claim.paper} for claim in found)
+
+    if has_it(published) and not has_it(claims):
+        results, claims = PUBLISHED, published
+        what = f"Of {paper} nothing" if paper else "Nothing"
+        typer.echo(f"{what} has run here yet: these are the published verdicts, of {PUBLISHED}.\n", err=True)
+    elif published and claims:
+        typer.echo(f"Your own results. The published ones: robustrepro verdicts {PUBLISHED}\n", err=True)
     if not claims:
         require_clone(SCALES)
         where = results / scale if scale else results

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import inspect
 import shutil
 import time
 from collections.abc import Mapping
@@ -27,19 +29,34 @@ def fingerprint(model: nn.Module, images: Tensor, labels: Tensor, described: Map
     Parameters
     ----------
     model
-        Its class, its structure in words and its weights count; of its code, only what the structure shows.
+        Its structure in words, its weights, and the files that its classes are written in count.
     images, labels
         Shapes (N, ...) and (N,), on the CPU.
     described
         The attacks and the seed, as plain data.
     """
     digest = hashlib.sha256(f"{type(model).__qualname__}\n{model}\n{canonical_json(described)}".encode())
+    for source in _sources(model):
+        digest.update(source)
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
         if isinstance(value, Tensor):
             digest.update(save({"value": value.detach().cpu().contiguous()}))
     digest.update(save({"images": images.contiguous(), "labels": labels.contiguous()}))
     return digest.hexdigest()
+
+
+def _sources(model: nn.Module) -> list[bytes]:
+    """Return what is written in the files of a model's own classes; of a class of a notebook, the class alone."""
+    own = {type(module) for module in model.modules() if not type(module).__module__.startswith("torch.")}
+    sources = set()
+    for each in own:
+        try:
+            sources.add(Path(inspect.getfile(each)).read_bytes())
+        except (OSError, TypeError):
+            with contextlib.suppress(OSError, TypeError):
+                sources.add(inspect.getsource(each).encode())
+    return sorted(sources)
 
 
 class Kept(Watcher):
