@@ -41,7 +41,8 @@ rule broken:
 rule long:
     output: "long"
     benchmark: "benchmarks/train/long.tsv"
-    shell: "touch begun; sleep 60"
+    # One process, which hears an interrupt from before it says that it has begun.
+    shell: f"{sys.executable} -c 'import time; open(\\"begun\\", \\"w\\").close(); time.sleep(60)'"
 """
 RUN = "import sys; from robustrepro.terminal.reproduce import reproduce; sys.exit(reproduce(sys.argv[1:], print))"
 
