@@ -65,10 +65,10 @@ def test_a_notebook_is_small_and_names_no_machine(path: Path) -> None:
     assert not re.search(r"/(home|root|tmp|Users|work)/", json.dumps(json.loads(content), ensure_ascii=False))
 
 
-@pytest.mark.parametrize(
-    "path", [DOCS / "audit-your-model.md", DOCS / "api.md", *NOTEBOOKS], ids=lambda path: path.name
-)
+PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")]
+
+
+@pytest.mark.parametrize("path", [*PAGES, *sorted(DOCS.glob("*.md")), *NOTEBOOKS], ids=lambda path: path.name)
 def test_what_the_pages_link_to_is_there(path: Path) -> None:
-    targets = re.findall(r"\]\(([^)\s#]+)\)", path.read_text(encoding="utf-8").replace("\\n", "\n"))
-    assert targets
+    targets = re.findall(r"\]\((?!https?:)([^)\s#]+)", path.read_text(encoding="utf-8").replace("\\n", "\n"))
     assert [target for target in targets if not (path.parent / target).exists()] == []
