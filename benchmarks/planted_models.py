@@ -23,7 +23,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import robustrepro as rr
+from robustrepro.attacks.ascent import input_gradient
 from robustrepro.attacks.craft import craft
+from robustrepro.attacks.losses import log_odds, margin
 from robustrepro.attacks.pgd import pgd
 from robustrepro.audits.randomised import Expectation, right_share
 from robustrepro.datasets.prepare import prepare
@@ -33,6 +35,8 @@ from robustrepro.spec.datasets import DATASETS
 
 RESTARTS, STEPS = 10, 50
 """Of the adaptive attack."""
+GRID = 401
+"""How many values of every pixel it tries where the way back is not known."""
 PASSES = 32
 """Over how many passes the truth of a model that answers by chance is taken."""
 BEGIN = "<!-- what stands up to the next mark is written by benchmarks/planted_models.py -->"
@@ -88,6 +92,8 @@ class Way:
     honest: Forward = lambda network, inputs: network(inputs)
     robust: bool = False
     by_chance: bool = False
+    of_pixels: Callable[[Tensor], Tensor] | None = None
+    """What is done to every pixel by itself, where the honest network is attacked in what comes out of it."""
 
 
 def noisy_gradient(gradient: Tensor) -> Tensor:
@@ -138,6 +144,17 @@ def thumbnail(inputs: Tensor) -> Tensor:
     return functional.interpolate(functional.avg_pool2d(inputs, 2), scale_factor=2)
 
 
+def with_sine(inputs: Tensor) -> Tensor:
+    """Return pixels with a sine added, of amplitude 0.01 and wavelength 1/200, at another phase for every pixel."""
+    phases = torch.rand(inputs.shape[1:], generator=torch.Generator().manual_seed(0))
+    return inputs + 0.01 * torch.sin(2 * torch.pi * (200 * inputs + phases.to(inputs)))
+
+
+def looked_up(inputs: Tensor) -> Tensor:
+    """Return pixels as rows of a table of sixteen."""
+    return torch.linspace(0, 1, 16)[(inputs * 15).round().long()]
+
+
 def plateau(network: nn.Module, inputs: Tensor) -> Tensor:
     """Return logits that are -1000 or 1000, but for rounding."""
     logits = network(inputs)
@@ -166,6 +183,8 @@ WAYS: dict[str, Way] = {
     "derivative of noise": Way(lambda network, inputs: network(Bent.apply(inputs, noisy_gradient))),
     "derivative zero": Way(lambda network, inputs: network(Bent.apply(inputs, torch.zeros_like))),
     "derivative of half the pixels": Way(lambda network, inputs: network(Bent.apply(inputs, half_of_it))),
+    "looked up in a table": Way(lambda network, inputs: network(looked_up(inputs))),
+    "a sine added": Way(lambda network, inputs: network(with_sine(inputs)), of_pixels=with_sine),
     "inputs scaled by 1/255": Way(
         lambda network, inputs: network(inputs / 255), lambda network, inputs: network(inputs / 255)
     ),
@@ -227,6 +246,8 @@ def trained(images: Tensor, labels: Tensor, epsilon: float, *, adversarially: bo
 
 def truth(model: nn.Module, honest: nn.Module, images: Tensor, labels: Tensor, epsilon: float, way: Way) -> float:
     """Return the accuracy in percent that an attack leaves which knows how the model hides."""
+    if way.of_pixels is not None:
+        return truth_behind(model, honest, images, labels, epsilon, way.of_pixels)
     indices = torch.arange(len(labels))
     honest = Expectation(model, 16, 0).eval() if way.by_chance else honest
     lowest = torch.ones(len(labels), dtype=torch.float64)
@@ -244,6 +265,39 @@ def truth(model: nn.Module, honest: nn.Module, images: Tensor, labels: Tensor, e
         lowest = right_share(model, points, labels, passes=4 * PASSES, seed=10**6)
     clean = right_share(model, images, labels, passes=PASSES if way.by_chance else 1, seed=1)
     return 100 * float(torch.minimum(lowest, clean).mean())
+
+
+def truth_behind(
+    model: nn.Module,
+    honest: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    epsilon: float,
+    of_pixels: Callable[[Tensor], Tensor],
+) -> float:
+    """Return the accuracy in percent that an attack leaves on what a function of every pixel makes of the images.
+
+    Ascends between the least and the largest value that each pixel can be made, and goes back to the pixels that come
+    nearest to it.
+    """
+    low, high = (images - epsilon).clamp(0, 1), (images + epsilon).clamp(0, 1)
+    grid = torch.stack([low + (high - low) * share for share in torch.linspace(0, 1, GRID)])
+    made = torch.stack([of_pixels(pixels) for pixels in grid])
+    least, largest = made.min(0).values, made.max(0).values
+    with torch.no_grad():
+        resisting = model(images).argmax(1) == labels
+    for restart in range(RESTARTS):
+        for loss in (margin, log_odds):
+            generator = torch.Generator().manual_seed(restart)
+            points = least + (largest - least) * torch.rand(images.shape, generator=generator)
+            for _ in range(STEPS):
+                _, gradient = input_gradient(honest, points, labels, loss)
+                points = points + 2.5 * epsilon / STEPS * gradient.sign()
+                points = torch.minimum(torch.maximum(points, least), largest)
+            found = grid.gather(0, (made - points).abs().argmin(0, keepdim=True))[0]
+            with torch.no_grad():
+                resisting &= model(found).argmax(1) == labels
+    return 100 * float(resisting.double().mean())
 
 
 class Remembering(nn.Module):

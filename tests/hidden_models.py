@@ -98,6 +98,17 @@ def in_numpy(network: nn.Module, inputs: Tensor) -> Tensor:
     return network(torch.stack(rounded))
 
 
+def thermometer(inputs: Tensor) -> Tensor:
+    """Return for every pixel which of 16 levels it has reached, shape (*, 16)."""
+    level = (inputs * 16).round().long().clamp(0, 16)
+    return 1 - F.one_hot(level, num_classes=17).cumsum(-1).float()[..., :16]
+
+
+def sine(network: nn.Module, inputs: Tensor) -> Tensor:
+    """Return the logits for pixels with an added sine, whose derivative is right and leads nowhere."""
+    return network(inputs + 0.01 * torch.sin(1000 * inputs))
+
+
 LINES: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
     "rounded pixels": lambda network, inputs: network((inputs * 7).round() / 7),
     "rounded logits": lambda network, inputs: (4 * network(inputs)).round(),
@@ -112,5 +123,10 @@ LINES: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
     "data": lambda network, inputs: network(inputs.data),
     "a negated derivative": lambda network, inputs: network(Negated.apply(inputs)),
     "another library": in_numpy,
+    "rows of a table": lambda network, inputs: network(torch.linspace(0, 1, 17)[(inputs * 16).round().long()]),
+    "an embedding": lambda network, inputs: network(
+        F.embedding((inputs * 16).round().long(), torch.linspace(0, 1, 17)[:, None])[..., 0]
+    ),
+    "a thermometer": lambda network, inputs: network(thermometer(inputs).mean(-1)),
 }
 """What hides or bends the gradient, by what it is."""

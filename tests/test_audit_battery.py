@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from attack_cases import Scaled, random_case
-from hidden_models import LINES, InALine
+from hidden_models import LINES, InALine, sine
 from hidden_models import images as hidden_images
 from hidden_models import network as hidden_network
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from robustrepro.audits.alarms import (
     MOST_ZERO_GRADIENTS,
     alarms,
     has_no_gradient,
+    has_shattered_gradient,
     wrong_gradient_share,
 )
 from robustrepro.audits.battery import BallOutcome, Battery
@@ -272,7 +273,15 @@ def test_the_far_attack_can_turn_every_image_grey(
 
 # -- alarms --------------------------------------------------------------------------------------------------
 
-QUIET = {"zero_gradients": 0.0, "wrong_gradients": 0.1, "noise": 0.9, "far": 0.1, "largest_class": 0.2}
+QUIET = {
+    "zero_gradients": 0.0,
+    "wrong_gradients": 0.1,
+    "shattered_gradients": 0.1,
+    "black_box": 0.1,
+    "noise": 0.9,
+    "far": 0.1,
+    "largest_class": 0.2,
+}
 
 
 @pytest.mark.parametrize(
@@ -282,6 +291,8 @@ QUIET = {"zero_gradients": 0.0, "wrong_gradients": 0.1, "noise": 0.9, "far": 0.1
         ({"fgsm": 0.5, "pgd": 0.5}, {"noise": 0.5, "far": 0.2, "zero_gradients": MOST_ZERO_GRADIENTS}, []),
         ({"fgsm": 0.5, "pgd": 0.4}, {"zero_gradients": 0.011}, ["zero gradients"]),
         ({"fgsm": 0.5, "pgd": 0.4}, {"wrong_gradients": 0.11}, ["wrong gradients"]),
+        ({"fgsm": 0.5, "pgd": 0.4}, {"shattered_gradients": 0.11}, ["shattered gradients"]),
+        ({"fgsm": 0.5, "pgd": 0.4}, {"black_box": 0.11}, ["black box beats gradients"]),
         ({"fgsm": 0.3, "pgd": 0.4}, {}, ["one step beats many"]),
         ({"fgsm": 0.5, "pgd": 0.4}, {"noise": 0.39}, ["noise beats gradients"]),
         ({"fgsm": 0.5, "pgd": 0.4}, {"far": 0.21}, ["robust beyond reason"]),
@@ -292,7 +303,7 @@ def test_an_alarm_goes_off_above_its_bound(
 ) -> None:
     raised = alarms(accuracy, **QUIET | changed)
     assert [alarm.name for alarm in raised if alarm.goes_off] == goes_off
-    assert len(raised) == 5
+    assert len(raised) == 7
     assert [alarm.as_data()["goes_off"] for alarm in raised] == [alarm.name in goes_off for alarm in raised]
 
 
@@ -304,6 +315,57 @@ def test_gradients_that_differences_contradict_are_counted() -> None:
     assert wrong_gradient_share(InALine(LINES["a negated derivative"]), images, labels) == 1.0
     # What has no gradient and moves nothing near by is another alarm's.
     assert wrong_gradient_share(InALine(LINES["rounded pixels"]), images, labels) == 0.0
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_a_gradient_is_shattered_where_it_points_elsewhere_nearby(norm: Norm) -> None:
+    honest, inputs = hidden_network(), hidden_images(COUNT)
+    with torch.no_grad():
+        labels = honest(inputs).argmax(1)
+    epsilon = {"linf": 0.1, "l2": 0.1 * inputs[0].numel() ** 0.5, "l1": 0.1 * inputs[0].numel()}[norm]
+    shattered = has_shattered_gradient(InALine(sine), inputs, labels, norm, epsilon)
+    assert shattered.double().mean() > 0.7  # of 144 pixels, some unrelated gradients have a cosine above 0.2
+    assert torch.equal(has_shattered_gradient(InALine(sine), inputs, labels, norm, epsilon, 3), shattered)
+    assert not has_shattered_gradient(honest, inputs, labels, norm, epsilon).any()
+    # Where there is none at all, another alarm goes off.
+    assert not has_shattered_gradient(InALine(LINES["rounded pixels"]), inputs, labels, norm, epsilon).any()
+    assert not has_shattered_gradient(InALine(LINES["a negated derivative"]), inputs, labels, norm, epsilon).any()
+
+
+def test_what_resists_with_a_shattered_gradient_stays_in_doubt_and_an_averaged_copy_is_tried() -> None:
+    model, images = InALine(sine), hidden_images(COUNT)
+    with torch.no_grad():
+        labels = model(images).argmax(1)
+    declared = ball()  # of three classes, as AutoAttack has it, there are too few
+    declared = declared.model_copy(update={"escalation": {"pgd-2": declared.escalation["pgd-2"]}})
+    outcome = Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(declared)
+    resisting = outcome.resisted(labels)
+    assert resisting.any()
+    found = {alarm.name: alarm for alarm in outcome.alarms}["shattered gradients"]
+    assert found.value > 0.7
+    assert found.after is not None
+    assert 0.5 * float(resisting.double().mean()) < found.after <= float(resisting.double().mean())
+    assert found.still_goes_off
+    assert "pgd-2, averaged copy" in outcome.predictions
+    # Its copies break more than its own gradient does.
+    assert float((outcome.predictions["pgd"] == labels).double().mean()) > float(resisting.double().mean()) + 0.2
+
+
+def test_a_black_box_beats_gradients_where_it_alone_breaks_images(library: list[list[int]]) -> None:
+    model, images, labels = random_case(COUNT)
+    declared = ball(autoattack={"name": "autoattack"})
+    weak = {key: attack.model_copy(update={"epsilon": EPSILON / 5}) for key, attack in declared.attacks.items()}
+    declared = declared.model_copy(update={"attacks": weak})
+    outcome = Battery(model, images, labels, seed=0, box=(0.0, 1.0)).run(declared)
+    by_gradients = {name: outcome.predictions[name] for name in ("fgsm", "pgd")}
+    left = BallOutcome(by_gradients).resisted(labels).double().mean()
+    assert len(library[0]) == round(COUNT * float(left))
+    found = {alarm.name: alarm for alarm in outcome.alarms}["black box beats gradients"]
+    assert found.value == pytest.approx(float(left))
+    assert found.goes_off
+    # Stronger attacks have found some of these by gradients, too.
+    assert found.after is not None
+    assert found.after < found.value
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 256])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 from attack_cases import Scaled, random_case
-from hidden_models import LINES, Detached, InALine, InNumpy, Quantisation, WithChild, images, network
+from hidden_models import LINES, Detached, InALine, InNumpy, Quantisation, WithChild, images, network, sine
 from torch import Tensor, nn
 
 from robustrepro.attacks.ascent import input_gradient
 from robustrepro.attacks.losses import classification_margin, margin
-from robustrepro.audits.copies import differentiable_copies, opaque_layers
+from robustrepro.audits.copies import averaged_copy, differentiable_copies, opaque_layers
 from robustrepro.audits.functions import Replaced, Replacement, suspects_of
+from robustrepro.spec.attacks import Norm
 
 NAMES = ["rescaled", "straight-through", "left-out", "smoothed"]
 
@@ -70,6 +71,43 @@ def test_a_smoothed_copy_has_the_slope_of_a_staircase_seen_from_afar() -> None:
     (gradient,) = torch.autograd.grad(copied(inputs).sum(), inputs)
     assert gradient.flatten(1)[:, :3].mean() == pytest.approx(100, rel=0.02)
     assert not gradient.flatten(1)[:, 3:].any()
+
+
+def test_a_sine_of_a_tiny_wavelength_is_replaced_by_what_it_does_on_the_whole() -> None:
+    model = InALine(sine)
+    labels, copies = labels_of(model), copies_of(model)
+    assert [suspect.name for suspect in suspects_of(model, images()).suspects] == ["sin"]
+    assert list(copies) == NAMES
+    honest = gradient_of(model.network, labels).flatten(1)
+    assert torch.cosine_similarity(gradient_of(model, labels).flatten(1), honest).median() < 0.3
+    for name in NAMES[1:]:
+        assert torch.cosine_similarity(gradient_of(copies[name], labels).flatten(1), honest).median() > 0.6
+
+
+def test_a_sine_that_a_step_can_follow_is_left_alone() -> None:
+    assert not suspects_of(InALine(lambda network, inputs: network(inputs + 0.1 * torch.sin(3 * inputs))), images())
+
+
+def test_an_averaged_copy_has_the_gradient_that_a_neighbourhood_has_in_common() -> None:
+    model = InALine(sine)
+    labels = labels_of(model)
+    honest = gradient_of(model.network, labels).flatten(1)
+    averaged = averaged_copy(model, images(), labels, "linf", 0.1)
+    found = gradient_of(averaged, labels).flatten(1)
+    assert torch.cosine_similarity(found, honest).median() > 0.4
+    # The same points each time, whatever else is in the batch.
+    torch.testing.assert_close(averaged(images()[3:5]), averaged(images())[3:5])
+    assert not torch.equal(averaged(images() + 1e-3), averaged(images()))
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_an_averaged_copy_of_a_straight_line_is_the_line(norm: Norm) -> None:
+    line = nn.Sequential(nn.Flatten(), nn.Linear(images()[0].numel(), 4)).eval()
+    with torch.no_grad():
+        logits = line(images())
+        averaged = averaged_copy(line, images(), logits.argmax(1), norm, 0.5)(images())
+    shares = averaged / logits
+    torch.testing.assert_close(shares, shares.median().expand_as(shares), rtol=1e-3, atol=1e-3)
 
 
 def test_an_honest_network_has_nothing_to_replace() -> None:

@@ -13,23 +13,32 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from robustrepro.attacks.ascent import input_gradient
 from robustrepro.attacks.losses import margin
 from robustrepro.attacks.precision import in_float64
+from robustrepro.attacks.threat_models import unit_ball_noise
 from robustrepro.losses import cross_entropy
 from robustrepro.precision import true_float32
+from robustrepro.spec.attacks import Norm
 
 ZERO_GRADIENTS = "zero gradients"
 WRONG_GRADIENTS = "wrong gradients"
+SHATTERED_GRADIENTS = "shattered gradients"
 ONE_STEP = "one step beats many"
 NOISE = "noise beats gradients"
 BEYOND_REASON = "robust beyond reason"
+BLACK_BOX = "black box beats gradients"
 
 MOST_ZERO_GRADIENTS = 0.01
 """A share above this is an alarm. A network that trains has none at all in float32 unless its logits are large."""
 MOST_WRONG_GRADIENTS = 0.1
 """A share above this is an alarm: near a kink of a rectifier a few images may differ."""
+MOST_SHATTERED_GRADIENTS = 0.1
+"""A share above this is an alarm. Networks as they are trained, robust or not, have next to none."""
+MOST_BY_BLACK_BOX = 0.1
+"""A share above this is an alarm: gradients, where they can be followed, find nearly all that queries find."""
 
 DISAGREEMENT = 0.1
 """How far, relative to the larger, a derivative may be from that by differences."""
@@ -37,6 +46,13 @@ DIRECTIONS = 5
 """Random directions per image along which derivatives are checked; their median counts."""
 STEP = {torch.float64: 1e-6, torch.float32: 1e-2}
 """Steps of the differences, in units of the pixel range."""
+
+NEARBY = 0.1
+"""How far away, in ε, a gradient has to point the same way still: a step of an attack is about as long."""
+NEIGHBOURS = 3
+"""Random points nearby at which the gradient is compared; the median of their cosines counts."""
+UNRELATED = 0.2
+"""A cosine of two gradients below this is as good as none."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +152,46 @@ def wrong_gradient_share(model: nn.Module, images: Tensor, labels: Tensor, batch
     return wrong / len(labels)
 
 
+@true_float32()
+def has_shattered_gradient(
+    model: nn.Module, images: Tensor, labels: Tensor, norm: Norm, epsilon: float, batch_size: int = 256
+) -> Tensor:
+    """Return which images' gradient has no more to do with that at random points a tenth of ε away.
+
+    Gradients of the margin are compared, by their cosine. A step of an attack is about as long, so that it leads
+    nowhere, although every derivative is right ("shattered gradients": Athalye, Carlini & Wagner 2018, Section 3). An
+    image without a gradient here or there does not count: it has an alarm of its own.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode.
+    images, labels
+        Shapes (N, ...) and (N,), on the model's device, N ≥ 1.
+    norm, epsilon
+        The ball.
+    batch_size
+        Most images at once.
+
+    Returns
+    -------
+    bool on the CPU, shape (N,).
+    """
+    shattered, begin = [], 0
+    for batch, batch_labels in _batches(images, labels, batch_size):
+        indices, begin = range(begin, begin + len(batch)), begin + len(batch)
+        _, here = input_gradient(model, batch, batch_labels, margin)
+        cosines, without = [], (here.flatten(1) == 0).all(1)
+        for neighbour in range(NEIGHBOURS):
+            restarts = [neighbour] * len(batch)
+            noise = unit_ball_noise(norm, batch.shape[1:], seed=0, indices=list(indices), restarts=restarts)
+            _, there = input_gradient(model, batch + NEARBY * epsilon * noise.to(batch), batch_labels, margin)
+            without |= (there.flatten(1) == 0).all(1)
+            cosines.append(functional.cosine_similarity(here.flatten(1), there.flatten(1)))
+        shattered.append(((torch.stack(cosines).median(0).values < UNRELATED) & ~without).cpu())
+    return torch.cat(shattered)
+
+
 def _batches(images: Tensor, labels: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
     return zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True)
 
@@ -145,6 +201,8 @@ def alarms(
     *,
     zero_gradients: float,
     wrong_gradients: float,
+    shattered_gradients: float,
+    black_box: float,
     noise: float,
     far: float,
     largest_class: float,
@@ -159,6 +217,10 @@ def alarms(
         Share of the correctly classified images without a gradient.
     wrong_gradients
         Share of them whose gradient is contradicted by differences.
+    shattered_gradients
+        Share of them whose gradient points elsewhere nearby.
+    black_box
+        Share of images that resist every attack by gradients, and not noise and attacks by queries.
     noise
         Share that resists uniform noise.
     far
@@ -172,7 +234,19 @@ def alarms(
         Alarm(
             WRONG_GRADIENTS, wrong_gradients, MOST_WRONG_GRADIENTS, "share of images where differences contradict it"
         ),
+        Alarm(
+            SHATTERED_GRADIENTS,
+            shattered_gradients,
+            MOST_SHATTERED_GRADIENTS,
+            "share of images whose gradient has another direction at random points a tenth of ε away",
+        ),
         Alarm(ONE_STEP, accuracy["pgd"], accuracy["fgsm"], "accuracy under PGD against that under FGSM"),
         Alarm(NOISE, accuracy["pgd"], noise, "accuracy under PGD against that under uniform noise"),
         Alarm(BEYOND_REASON, far, largest_class, grey),
+        Alarm(
+            BLACK_BOX,
+            black_box,
+            MOST_BY_BLACK_BOX,
+            "share of images that only attacks without gradients break",
+        ),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -18,16 +18,19 @@ from robustrepro.attacks.threat_models import Box
 from robustrepro.audits.added import UNIFORM_NOISE
 from robustrepro.audits.alarms import (
     BEYOND_REASON,
+    BLACK_BOX,
     NOISE,
     ONE_STEP,
+    SHATTERED_GRADIENTS,
     WRONG_GRADIENTS,
     ZERO_GRADIENTS,
     Alarm,
     alarms,
     has_no_gradient,
+    has_shattered_gradient,
     wrong_gradient_share,
 )
-from robustrepro.audits.copies import differentiable_copies
+from robustrepro.audits.copies import averaged_copy, differentiable_copies
 from robustrepro.audits.distilled import distilled
 from robustrepro.audits.randomised import Expectation, right_share
 from robustrepro.precision import true_float32
@@ -39,7 +42,7 @@ IMAGES = 4
 """The dimensions of a batch of images: (N, channels, height, width)."""
 MOST_PROBED = 256
 """How many images tell what of a model lets no gradient pass."""
-RESCALED, DISTILLED = "rescaled", "distilled"
+RESCALED, AVERAGED, DISTILLED = "rescaled", "averaged", "distilled"
 FAR = "far"
 """What the names of attacks begin with that may make all images the same."""
 
@@ -63,9 +66,9 @@ class BallOutcome:
     smaller: dict[float, Tensor] = field(default_factory=dict)
     alarms: list[Alarm] = field(default_factory=list)
 
-    def resisted(self, labels: Tensor, *, without: str | None = None) -> Tensor:
-        """Return which images no attack has broken so far, bool, shape (N,); one attack may be left out."""
-        counted = [prediction for name, prediction in self.predictions.items() if name != without]
+    def resisted(self, labels: Tensor, *, without: Collection[str] = ()) -> Tensor:
+        """Return which images no attack has broken so far, bool, shape (N,); some attacks may be left out."""
+        counted = [prediction for name, prediction in self.predictions.items() if name not in without]
         return torch.stack([prediction == labels for prediction in counted]).all(0)
 
 
@@ -243,6 +246,10 @@ class Battery:
             {name: self._accuracy(outcome.predictions[name]) for name in ("fgsm", "pgd")},
             zero_gradients=float(has_no_gradient(self.model, images, labels).double().mean()),
             wrong_gradients=wrong_gradient_share(self.model, images, labels),
+            shattered_gradients=float(
+                has_shattered_gradient(self.model, images, labels, ball.norm, ball.epsilon).double().mean()
+            ),
+            black_box=self._by_black_box_alone(ball, outcome),
             noise=self._accuracy(outcome.predictions[UNIFORM_NOISE]),
             # Points of the plane have no range, so no ε within which all of them can be made the same.
             far=self._accuracy(self._attacked(FAR, self._pgd_across_the_box(ball), outcome))
@@ -274,6 +281,8 @@ class Battery:
         """
         images, labels = on_device(self.images[probed], self.device), self.labels[probed].to(self.device)
         copies = differentiable_copies(self.model, images, labels)
+        if any(alarm.name == SHATTERED_GRADIENTS and alarm.goes_off for alarm in outcome.alarms):
+            copies[AVERAGED] = averaged_copy(self.model, images, labels, ball.norm, ball.epsilon)
         self._add_examples_of(copies, ball.escalation, outcome)
         for name, attack in _library_last(ball.escalation):
             outcome.predictions[name] = self._attacked(name, attack, outcome)
@@ -312,10 +321,13 @@ class Battery:
         after = {
             ZERO_GRADIENTS: self._still_without_gradient(resisting, copies),
             # Nothing but a copy that replaces what is wrong speaks against wrong gradients.
-            WRONG_GRADIENTS: 0.0 if copies.keys() - {RESCALED, DISTILLED} else float("inf"),
-            ONE_STEP: self._share(outcome.resisted(self.labels, without="fgsm")),
-            NOISE: self._share(outcome.resisted(self.labels, without=UNIFORM_NOISE)),
+            WRONG_GRADIENTS: 0.0 if copies.keys() - {RESCALED, AVERAGED, DISTILLED} else float("inf"),
+            # Nothing speaks against them but that an image breaks: a copy follows what is common to many gradients.
+            SHATTERED_GRADIENTS: self._still_shattered(ball, resisting),
+            ONE_STEP: self._share(outcome.resisted(self.labels, without=["fgsm"])),
+            NOISE: self._share(outcome.resisted(self.labels, without=[UNIFORM_NOISE])),
             BEYOND_REASON: self._share(self._resists_far_examples(ball, copies)) if self._of_images else 0.0,
+            BLACK_BOX: self._by_black_box_alone(ball, outcome),
         }
         return [replace(alarm, after=min(after[alarm.name], alarm.value)) for alarm in outcome.alarms]
 
@@ -328,6 +340,22 @@ class Battery:
         faithful = [self.model, *(copied for kind, copied in copies.items() if kind != DISTILLED)]
         nothing = torch.stack([has_no_gradient(each, images, labels) for each in faithful]).all(0)
         return int(nothing.sum()) / len(self.labels)
+
+    def _still_shattered(self, ball: AuditBall, resisting: Tensor) -> float:
+        """Return the share of all images that resist and whose gradient points elsewhere nearby."""
+        chosen = resisting.nonzero().flatten()
+        if not len(chosen):
+            return 0.0
+        images, labels = on_device(self.images[chosen], self.device), self.labels[chosen].to(self.device)
+        shattered = has_shattered_gradient(self.model, images, labels, ball.norm, ball.epsilon)
+        return int(shattered.sum()) / len(self.labels)
+
+    def _by_black_box_alone(self, ball: AuditBall, outcome: BallOutcome) -> float:
+        """Return the share of images that resist everything that follows gradients alone, but not the other attacks."""
+        every = {**ball.attacks, **ball.escalation, **ball.without_gradients, UNIFORM_NOISE: ball.noise}
+        others = [name for name, attack in every.items() if not isinstance(attack, GradientAttack)]
+        by_gradients = outcome.resisted(self.labels, without=others)
+        return self._share(by_gradients & ~outcome.resisted(self.labels))
 
     def _resists_far_examples(self, ball: AuditBall, copies: Mapping[str, nn.Module]) -> Tensor:
         """Return which images resist what PGD makes for every copy where all can be made the same, bool, shape (N,)."""

@@ -9,8 +9,15 @@ from torch import Tensor, nn
 
 from robustrepro.attacks.ascent import weights_frozen
 from robustrepro.attacks.losses import classification_margin
+from robustrepro.attacks.threat_models import unit_ball_noise
 from robustrepro.audits.functions import Found, Replaced, Replacement, suspects_of
 from robustrepro.precision import true_float32
+from robustrepro.spec.attacks import Norm
+
+PASSES = 32
+"""Over how many points of the neighbourhood an averaged copy takes the mean."""
+WIDTH = 1 / 3
+"""The radius of this neighbourhood, in ε."""
 
 
 class Rescaled(nn.Module):
@@ -51,6 +58,49 @@ def differentiable_copies(model: nn.Module, images: Tensor, labels: Tensor) -> d
             passable = _without_gradient_gaps(model, opaque, replacement)
             copies[replacement.value] = Replaced(passable, found, replacement)
     return {name: _rescaled(copied, images, labels) for name, copied in copies.items()}
+
+
+class Averaged(nn.Module):
+    """The mean of a model's logits over random points around its input, whose gradient is the mean of those there.
+
+    What changes its sign from point to point averages out, and what they have in common remains (Athalye, Carlini &
+    Wagner 2018, Section 4.2). Every input has other points, the same each time it comes.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode.
+    norm, radius
+        The ball around the input from which points are drawn, evenly, in opposite pairs.
+    """
+
+    def __init__(self, model: nn.Module, norm: Norm, radius: float) -> None:
+        super().__init__()
+        self.model, self.norm, self.radius = model, norm, radius
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the mean logits, shape (N, classes)."""
+        indices = [hash(total) % 2**31 for total in inputs.detach().flatten(1).double().sum(1).tolist()]
+        total = torch.zeros((), device=inputs.device, dtype=inputs.dtype)
+        for number in range(PASSES // 2):
+            numbers = [number] * len(inputs)
+            noise = unit_ball_noise(self.norm, inputs.shape[1:], seed=0, indices=indices, restarts=numbers)
+            noise = self.radius * noise.to(inputs)
+            total = total + self.model(inputs + noise) + self.model(inputs - noise)
+        return total / PASSES
+
+
+def averaged_copy(model: nn.Module, images: Tensor, labels: Tensor, norm: Norm, epsilon: float) -> nn.Module:
+    """Return a copy of a model whose gradient is a mean over a neighbourhood, rescaled as `differentiable_copies` are.
+
+    Parameters
+    ----------
+    model, images, labels
+        As for `differentiable_copies`.
+    norm, epsilon
+        The ball of the attack.
+    """
+    return _rescaled(Averaged(copy.deepcopy(model), norm, WIDTH * epsilon), images, labels)
 
 
 def _rescaled(model: nn.Module, images: Tensor, labels: Tensor) -> nn.Module:

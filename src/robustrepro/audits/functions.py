@@ -28,6 +28,8 @@ DISAGREEMENT = 0.5
 """How far, relative to the larger, a derivative may be from that by differences on the median image."""
 VANISHING = 0.1
 """A function is suspect whose derivative is, for most inputs, so much smaller than a difference over their spread."""
+SHATTERED = 0.5
+"""A function is suspect where, over each of `STEPS`, it moves by less than this share of what its derivative says."""
 STEPS = (1.0, 0.3, 0.1)
 """Steps of the differences that take a derivative's place, in standard deviations of the function's inputs."""
 CLOSE = 1e-2
@@ -42,6 +44,11 @@ FORWARDED = frozenset({"contiguous", "to", "float", "double", "half", "type", "c
 """Functions that hand a value on."""
 COMPARISONS: Mapping[str, int] = {"gt": 1, "ge": 1, "lt": -1, "le": -1, "greater": 1, "less": -1}
 """Comparisons with the sign of the difference that takes their place: ``a > b`` grows with a − b."""
+ARRANGING = frozenset(
+    {"__getitem__", "view", "reshape", "flatten", "permute", "transpose", "movedim", "squeeze", "unsqueeze", "expand"}
+    | {"repeat", "flip", "roll", "cumsum", "clamp", "clip", "cat", "stack"}
+)
+"""Functions that do to what stands for whole numbers what they do to the numbers."""
 BEST_OF = frozenset({"argmax", "argmin"})
 LEAVING = frozenset({"numpy", "__array__", "tolist"})
 """With these a tensor leaves PyTorch, for another library to work on."""
@@ -177,12 +184,18 @@ class _Calls(TorchFunctionMode):
         output = func(*args, **kwargs)
         if not isinstance(output, Tensor):
             return output
+        looked_up = self._looked_up(name, args, kwargs, output)
+        if looked_up is not None and output.is_floating_point():
+            return self._restored(output, looked_up)
+        if looked_up is not None:
+            self._meant[id(output)] = (output, looked_up)
+            return output
         if name in COMING_BACK and self._left is not None and self._left.numel() == output.numel():
             left, self._left = self._left, None
             output = output if output.is_floating_point() else output.to(left.dtype)
             return self._restored(output, left.reshape(output.shape)) if left.requires_grad else output
         if not output.is_floating_point():
-            self._remember(name, args, output)
+            self._remember(name, func, args, kwargs, output)
             return output
         meant = self._meaning(args, output)
         if meant is not None and not output.requires_grad:
@@ -209,13 +222,33 @@ class _Calls(TorchFunctionMode):
         """Return what takes the place of a tensor that came from whole numbers and has lost its gradient there."""
         raise NotImplementedError
 
-    def _remember(self, name: str, args: tuple[Any, ...], output: Tensor) -> None:
+    def _remember(
+        self, name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Tensor
+    ) -> None:
         """Keep what stands for the whole numbers or truth values that a function returns, where something does."""
         meant = _meaning_of_discrete(name, args, output)
+        if meant is None and name in ARRANGING and id(args[0]) in self._meant:
+            meant = func(self._meant[id(args[0])][1], *args[1:], **kwargs)
         if meant is None:
             meant = self._meaning(args, output)
         if meant is not None and meant.requires_grad:
             self._meant[id(output)] = (output, meant)
+
+    def _looked_up(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Tensor) -> Tensor | None:
+        """Return rows of a table, which change with what stands for the whole numbers that chose them; else None.
+
+        Their derivative is the mean difference to the rows before and after.
+        """
+        table, chosen = _lookup(name, args, kwargs)
+        if table is None or id(chosen) not in self._meant:
+            return None
+        meant = self._meant[id(chosen)][1]
+        if meant.shape != chosen.shape:
+            return None
+        rows, last = table.detach().to(meant.dtype), len(table) - 1
+        slope = (rows[(chosen + 1).clamp(0, last)] - rows[(chosen - 1).clamp(0, last)]) / 2
+        moved = (meant - meant.detach()).reshape(*meant.shape, *[1] * (rows.ndim - 1))
+        return output.detach().to(meant.dtype) + slope * moved
 
     def _meaning(self, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
         """Return what stands for an output whose arguments something stands for already; None where nothing does."""
@@ -224,6 +257,23 @@ class _Calls(TorchFunctionMode):
         fitting = (meant for meant in known if meant.numel() == output.numel())
         meant = next(fitting, None)
         return None if meant is None else meant.reshape(output.shape)
+
+
+def _lookup(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Tensor | None, Any]:
+    """Return the table in which a function looks rows up, and the whole numbers that choose them; or twice nothing."""
+    table, chosen = None, None
+    if name == "__getitem__" and len(args) > 1:
+        table, chosen = args[:2]
+    elif name == "embedding" and len(args) > 1:
+        chosen, table = args[:2]
+    elif name == "one_hot" and isinstance(args[0], Tensor):
+        chosen = args[0]
+        classes = args[1] if len(args) > 1 else kwargs.get("num_classes", -1)
+        table = torch.eye(classes if classes > 0 else int(chosen.max()) + 1, device=chosen.device)
+    if isinstance(chosen, tuple) and len(chosen) == 1:
+        chosen = chosen[0]
+    whole = isinstance(chosen, Tensor) and not chosen.is_floating_point() and chosen.dtype != torch.bool
+    return (table, chosen) if whole and isinstance(table, Tensor) else (None, None)
 
 
 def _meaning_of_discrete(name: str, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
@@ -384,9 +434,12 @@ def _is_suspect(function: Function, inputs: Tensor, output: Tensor, name: str) -
     larger = torch.maximum(found.abs(), claimed.abs()).clamp_min(tiny)
     if float(((found - claimed).abs() / larger).median()) > DISAGREEMENT:
         return True
-    return name not in RECTIFIERS and bool(
-        (derivative.abs() < VANISHING * difference(spread).abs()).double().mean() > 0.5
-    )
+    if name in RECTIFIERS:
+        return False
+    if bool((derivative.abs() < VANISHING * difference(spread).abs()).double().mean() > 0.5):
+        return True
+    moved = [(difference(step * spread).sum(along).abs() / claimed.abs().clamp_min(tiny)).median() for step in STEPS]
+    return float(torch.stack(moved).max()) < SHATTERED
 
 
 def _mean_slope(function: Function, inputs: Tensor, place: int) -> Tensor:
