@@ -29,9 +29,6 @@ from robustrepro.spec.strict_yaml import read_yaml
 AUDIT_FILE = "workflow/audit.yaml"
 """Where a project declares its audit, from its folder; a wheel has the file beside this module."""
 
-AUDIT_ATTACKS = {name: attack for name, attack in ATTACKS.items() if issubclass(attack, BallAttack)}
-"""What the audit can attack a model with, by name: everything that makes adversarial examples in a ball."""
-
 OVERSHOOT = 2.5
 """All steps together reach as many times ε (Madry et al. 2018, Section 3): no point of the ball is out of reach."""
 
@@ -154,10 +151,15 @@ def built_in_audit() -> Audit:
     return validated(Audit, read_yaml(file), str(file))
 
 
+def _audit_attacks() -> dict[str, type[BallAttack]]:
+    """Return what the audit can attack a model with, by name: everything that makes adversarial examples in a ball."""
+    return {name: attack for name, attack in ATTACKS.items() if issubclass(attack, BallAttack)}
+
+
 def _check_attack(where: str, template: Template) -> None:
     """Refuse a template that is no attack of an audit, with its place in the file."""
-    if template.get("name") not in AUDIT_ATTACKS:
-        raise ValueError(str(unknown_name(f"attack in {where}", str(template.get("name")), AUDIT_ATTACKS)))
+    if template.get("name") not in _audit_attacks():
+        raise ValueError(str(unknown_name(f"attack in {where}", str(template.get("name")), _audit_attacks())))
     try:
         attack_at(template, "linf", 0.1)
     except ValidationError as error:
@@ -175,7 +177,7 @@ def attack_at(template: Template, norm: Norm, epsilon: float) -> BallAttack:
         If the template is no attack, or not one in this norm.
     """
     attack = {**template, "norm": norm, "epsilon": epsilon}
-    declaration = AUDIT_ATTACKS.get(str(template.get("name")))
+    declaration = _audit_attacks().get(str(template.get("name")))
     if declaration and {"steps", "step_size"} <= declaration.model_fields.keys() and "step_size" not in template:
         steps = template.get("steps")
         # Steps that are no such number are for validation to refuse.
