@@ -8,12 +8,15 @@ there, as in ``ATTACKS["heavy_ball"] = HeavyBall``. Where else an attack may sta
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args, get_type_hints
 
 from pydantic import Field, TypeAdapter, create_model, model_validator
 
+from robustrepro.errors import UserError
 from robustrepro.spec.base import Declaration, Implemented, Name, Number
 from robustrepro.spec.registry import OneOf, Registry
 
@@ -468,20 +471,44 @@ RUNNABLE = (BallAttack, MinimalDistanceAttack, PerceptualAttack, Clean)
 """What there is code to run for: every attack is of one of these classes."""
 
 
+def name_of(kind: type[Attack]) -> str | None:
+    """Return the one name that a class of attacks declares; None where it declares none."""
+    names = get_args(kind.model_fields["name"].annotation)
+    return names[0] if len(names) == 1 and isinstance(names[0], str) else None
+
+
 def why_no_attack(name: str, kind: Any) -> str | None:
     """Return why something cannot be the attack of a name; None where it can."""
     if not (isinstance(kind, type) and issubclass(kind, RUNNABLE)):
         found = kind.__name__ if isinstance(kind, type) else repr(kind)
         return f"expected a subclass of GradientAttack, BallAttack or another base of attacks, found {found}"
-    field = kind.model_fields["name"]
-    if get_args(field.annotation) != (name,):
-        return f'{kind.__name__} needs its name: Literal["{name}"], as it is registered'
+    if name_of(kind) != name:
+        return f'{kind.__name__} needs name: Literal["{name}"], found {name_of(kind) or "no such one"}'
     target = getattr(kind, "implementation", None)
     if not (isinstance(target, str) and all(target.partition(":"))):
         return f'{kind.__name__} needs an implementation: ClassVar[str] = "module:function", found {target!r}'
     if not isinstance(getattr(kind, "words", None), str):
         return f"{kind.__name__} needs words: ClassVar[str], its name in texts for people"
     return None
+
+
+def require_code(kind: type[Attack]) -> None:
+    """Refuse an attack whose implementation is not there; a module that is not imported yet need only exist.
+
+    Raises
+    ------
+    UserError
+        If so; the message names the attack and what it says.
+    """
+    module, _, attribute = kind.implementation.partition(":")
+    try:
+        is_there = hasattr(sys.modules[module], attribute) if module in sys.modules else find_spec(module) is not None
+    except (ImportError, ValueError):  # of a package that is not there
+        is_there = False
+    if not is_there:
+        raise UserError(
+            f"the attack '{name_of(kind)}' has the implementation '{kind.implementation}', but there is no such one"
+        )
 
 
 ATTACKS = Registry("attack", why_no_attack)

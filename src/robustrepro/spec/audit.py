@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from robustrepro.errors import unknown_name
+from robustrepro.errors import UserError, unknown_name
 from robustrepro.spec.attacks import (
     ATTACKS,
     BallAttack,
@@ -134,6 +134,40 @@ class Audit(Declaration):
         if self.smaller.shares != sorted(set(self.smaller.shares)):
             raise ValueError(f"smaller.shares: expected increasing shares, found {self.smaller.shares}")
         return self
+
+
+def with_templates(changes: Mapping[str, Any], norm: Norm, epsilon: float) -> dict[str, Any]:
+    """Return changes of an audit in which every attack that is declared already, in the ball, is its template.
+
+    Parameters
+    ----------
+    changes
+        Keys of an audit, as a caller of the API writes them.
+    norm, epsilon
+        The ball that is audited.
+
+    Raises
+    ------
+    UserError
+        If such an attack is in another ball, or its class is not registered.
+    """
+
+    def template(where: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: template(f"{where}.{key}", each) for key, each in value.items()}
+        if not isinstance(value, BallAttack):
+            return value
+        if ATTACKS.get(value.name) is not type(value):
+            kind = type(value).__name__
+            raise UserError(f"{where}: {kind} is not registered; say ATTACKS['{value.name}'] = {kind} before")
+        if (value.norm, value.epsilon) != (norm, epsilon):
+            raise UserError(
+                f"{where}: is declared in the {value.norm} ball of {value.epsilon:g}; expected that of the audit, "
+                f"{norm} and {epsilon:g}"
+            )
+        return value.model_dump(exclude={"norm", "epsilon"})
+
+    return {key: template(key, value) for key, value in changes.items()}
 
 
 def built_in_audit() -> Audit:

@@ -18,6 +18,7 @@ from robustrepro.spec.figures import SpecificationCurve
 from robustrepro.spec.job_maker import JobMaker
 from robustrepro.spec.jobs import Job, class_path, found_by_name, spec_of
 from robustrepro.spec.kept import KeptPaper, kept_papers, over_all
+from robustrepro.spec.measurements import own_attacks
 from robustrepro.spec.models import DerivedModel, GivenModel
 from robustrepro.spec.strict_yaml import Tree
 from robustrepro.spec.under_readings import ClaimUnder
@@ -115,8 +116,9 @@ class PresentedJobs(JobMaker):
             ]
             if readings:
                 claims.append({"key": key, "readings": readings})
+        attacked_with = [self._declarations.measure(name) for name in _measures_of(claims)]
         spec = spec_of(
-            [],
+            own_attacks(*attacked_with, *(battery for *_, battery in audit.batteries())),  # which it names in words
             folder=self._layout.folder,
             scale=self._declarations.scale_name,
             paper=paper,
@@ -360,3 +362,9 @@ class PresentedJobs(JobMaker):
         of, reading = self._under[paper].origins[table]
         version = {} if of == table else {"of": of, "reading": reading}
         return {"id": table, **version, "where": self._papers[paper].tables[table].where}
+
+
+def _measures_of(claims: Iterable[Tree]) -> list[str]:
+    """Return the measures that the cells of audited claims show, each once."""
+    cells = (cell for claim in claims for reading in claim["readings"] for cell in reading["cells"])
+    return list(dict.fromkeys(measure for cell in cells for measure in cell["measures"]))
