@@ -87,4 +87,5 @@ class OneOf:
 
 @cache
 def _union_of(members: tuple[type[Implemented], ...]) -> TypeAdapter[Any]:
-    return TypeAdapter(Annotated[Union[members], Field(discriminator="name")])  # noqa: UP007 (not known beforehand)
+    union: Any = Annotated[Union[members], Field(discriminator="name")]  # noqa: UP007 (not known beforehand)
+    return TypeAdapter(union)
