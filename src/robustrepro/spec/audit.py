@@ -211,7 +211,7 @@ def attack_at(template: Template, norm: Norm, epsilon: float) -> BallAttack:
         If the template is no attack, or not one in this norm.
     """
     attack = {**template, "norm": norm, "epsilon": epsilon}
-    declaration = _audit_attacks().get(str(template.get("name")))
+    declaration = ATTACKS.get(str(template.get("name")))
     if declaration and {"steps", "step_size"} <= declaration.model_fields.keys() and "step_size" not in template:
         steps = template.get("steps")
         # Steps that are no such number are for validation to refuse.

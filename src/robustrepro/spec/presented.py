@@ -10,6 +10,7 @@ from functools import cached_property
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.grammar import Cell, parse_condition
 from robustrepro.layout import CURVE, Layout
+from robustrepro.spec.attacks import ATTACKS
 from robustrepro.spec.audited import PaperAudit
 from robustrepro.spec.contents import Contents, Shown, everything_shown
 from robustrepro.spec.declarations import Declarations
@@ -20,6 +21,7 @@ from robustrepro.spec.jobs import Job, class_path, found_by_name, spec_of
 from robustrepro.spec.kept import KeptPaper, kept_papers, over_all
 from robustrepro.spec.measurements import own_attacks
 from robustrepro.spec.models import DerivedModel, GivenModel
+from robustrepro.spec.registry import is_built_in
 from robustrepro.spec.strict_yaml import Tree
 from robustrepro.spec.under_readings import ClaimUnder
 from robustrepro.words import measure_in_words
@@ -116,9 +118,8 @@ class PresentedJobs(JobMaker):
             ]
             if readings:
                 claims.append({"key": key, "readings": readings})
-        attacked_with = [self._declarations.measure(name) for name in _measures_of(claims)]
         spec = spec_of(
-            own_attacks(*attacked_with, *(battery for *_, battery in audit.batteries())),  # which it names in words
+            self._own_attacks(audit, claims),
             folder=self._layout.folder,
             scale=self._declarations.scale_name,
             paper=paper,
@@ -128,6 +129,14 @@ class PresentedJobs(JobMaker):
             sources={model: audit.sources(model) for model in audit.balls},
         )
         return Job("audit", spec, found_by_name([*self.tables_of(paper), *audit.files(self._layout)]))
+
+    def _own_attacks(self, audit: PaperAudit, claims: Iterable[Tree]) -> list[str]:
+        """Return the user's own attacks on what claims rest on, whose declarations have the words for them."""
+        if all(map(is_built_in, ATTACKS.values())):  # the batteries take a while to declare
+            return []
+        cells = [cell for claim in claims for reading in claim["readings"] for cell in reading["cells"]]
+        names = dict.fromkeys(measure for cell in cells for measure in cell["measures"])
+        return own_attacks(*map(self._declarations.measure, names), *(battery for *_, battery in audit.batteries()))
 
     def scorecard(self, paper: str) -> Job:
         """Return the job that gives every claim of a paper a verdict."""
@@ -362,9 +371,3 @@ class PresentedJobs(JobMaker):
         of, reading = self._under[paper].origins[table]
         version = {} if of == table else {"of": of, "reading": reading}
         return {"id": table, **version, "where": self._papers[paper].tables[table].where}
-
-
-def _measures_of(claims: Iterable[Tree]) -> list[str]:
-    """Return the measures that the cells of audited claims show, each once."""
-    cells = (cell for claim in claims for reading in claim["readings"] for cell in reading["cells"])
-    return list(dict.fromkeys(measure for cell in cells for measure in cell["measures"]))
