@@ -33,7 +33,10 @@ from robustrepro.spec.sources import DECLARATIONS, PACKAGE, PLUMBING, STEPS, mod
 
 SAID_BY_THE_SPEC = {("robustrepro.spec.training", "TrainingSpec.kept_epochs")}
 """What a step calls of a declaration, and what returns what stands in the spec of every planned job."""
-VALIDATORS = {"model_validator", "field_validator", "BeforeValidator", "AfterValidator", "Discriminator"}
+VALIDATORS = {
+    *("model_validator", "field_validator", "BeforeValidator", "AfterValidator", "Discriminator"),
+    "no_info_plain_validator_function",
+}
 """What makes pydantic call a function during validation."""
 
 # -- tracing -------------------------------------------------------------------------------------------------
@@ -56,7 +59,7 @@ def module_of(filename: str) -> str | None:
 @cache
 def validators_of(filename: str) -> frozenset[str]:
     """Return the names of the functions of a source file that pydantic calls during validation."""
-    names: set[str] = set()
+    names = {"__get_pydantic_core_schema__"}
     for node in ast.walk(ast.parse(Path(filename).read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef):
             decorators = [each.func if isinstance(each, ast.Call) else each for each in node.decorator_list]
@@ -64,6 +67,7 @@ def validators_of(filename: str) -> frozenset[str]:
                 names.add(node.name)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in VALIDATORS:
             names |= {argument.id for argument in node.args if isinstance(argument, ast.Name)}
+            names |= {argument.attr for argument in node.args if isinstance(argument, ast.Attribute)}
     return frozenset(names)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -22,7 +23,7 @@ from rich.progress import Progress as RichProgress
 from robustrepro import provenance
 from robustrepro.errors import UserError
 from robustrepro.locks import writing
-from robustrepro.spec.sources import require_own_sources, require_unchanged
+from robustrepro.spec.sources import modules_from_outside, require_own_sources, require_unchanged
 
 LOGGER = logging.getLogger("robustrepro")
 SECONDS_BETWEEN_LINES = 5.0
@@ -81,6 +82,8 @@ def running(step: str, spec: str, code: str, log: Path | None, outputs: Sequence
                 LOGGER.warning("%s: not locked, since its file system has no locks; do not run it twice", outputs[0])
             resolved = _resolved(spec)
             require_unchanged(step, resolved["runs"], code)
+            for module in modules_from_outside(resolved["runs"]):
+                importlib.import_module(module)  # so that it registers what the spec names
             yield resolved
         except BaseException as error:
             LOGGER.info("stopped: %s", str(error) or type(error).__name__, extra={"only_in_log": True})

@@ -20,22 +20,24 @@ from robustrepro.seeds import derive_seed
 from robustrepro.spec.attacks import (
     ATTACKS,
     Attack,
-    AttackSpec,
     BallAttack,
     Clean,
     MinimalDistanceAttack,
     PerceptualAttack,
-    attack_adapter,
+    name_of,
+    require_code,
+    why_no_attack,
 )
 from robustrepro.spec.audit import OVERSHOOT
 from robustrepro.spec.messages import explain
+from robustrepro.spec.registry import is_built_in
 
 
 def attack(
     model: nn.Module,
     x: Any,
     y: Any,
-    name: str,
+    name: str | Attack | type[Attack],
     *,
     seed: int = 0,
     batch_size: int = 256,
@@ -56,7 +58,8 @@ def attack(
         Classes, whole numbers from 0 on, shape (N,).
     name
         The attack: ``fgsm``, ``bim``, ``mi_fgsm``, ``pgd``, ``noise``, ``autoattack``, ``rays``, ``hop_skip_jump``,
-        ``deepfool``, ``stadv`` and the others of `robustrepro.spec.attacks.ATTACKS`, where each has its source.
+        ``deepfool``, ``stadv`` and the others of `robustrepro.spec.attacks.ATTACKS`, where each has its source. Or a
+        class of your own like those, ``HeavyBall``, with options as for a name, or a whole attack: ``HeavyBall(...)``.
     seed
         Of random starts, and of the chance by which a model answers.
     batch_size
@@ -66,7 +69,7 @@ def attack(
     **options
         The attack's own, as its class in `robustrepro.spec.attacks` has them: ``epsilon``, in units of the pixel range,
         and ``norm`` (``linf``, ``l2``, ``l1``), ``steps``, ``step_size`` (when not said, all steps together reach
-        2.5 ε), ``restarts``, ``loss``.
+        2.5 ε), ``restarts``, ``loss``. None beside a whole attack, which has them.
 
     Returns
     -------
@@ -78,7 +81,8 @@ def attack(
     Raises
     ------
     UserError
-        If the attack or an option is unknown, it cannot run on such images, or model, images and labels do not fit.
+        If the attack or an option is unknown, a class is no attack, it cannot run on such images, or model, images and
+        labels do not fit.
     """
     classifier, images, labels = checked(model, x, y)
     declared = _declared(name, options)
@@ -113,11 +117,24 @@ def attack(
     return frame
 
 
-def _declared(name: str, options: dict[str, Any]) -> Attack:
+def _declared(attack: str | Attack | type[Attack], options: dict[str, Any]) -> Attack:
     """Return the attack with its options, or say which it has."""
-    if name not in ATTACKS:
-        raise unknown_name("attack", name, ATTACKS)
-    fields = ATTACKS[name].model_fields
+    if isinstance(attack, Attack):
+        if options:
+            raise UserError(
+                f"the attack is declared already, so that {', '.join(options)} beside it would be lost: give its class "
+                "with all options, or all options where it is declared"
+            )
+        _require_attack(type(attack))
+        return attack
+    if isinstance(attack, str):
+        if attack not in ATTACKS:
+            raise unknown_name("attack", attack, ATTACKS)
+        kind: type[Attack] = ATTACKS[attack]
+    else:
+        kind = attack
+    name = _require_attack(kind)
+    fields = kind.model_fields
     unknown = next((option for option in options if option not in fields), None)
     if unknown is not None:
         raise unknown_name(f"option of '{name}'", unknown, set(fields) - {"name"})
@@ -126,6 +143,18 @@ def _declared(name: str, options: dict[str, Any]) -> Attack:
     if "step_size" in fields and "step_size" not in given and isinstance(steps, int) and steps and epsilon:
         given["step_size"] = OVERSHOOT * epsilon / steps
     try:
-        return attack_adapter.validate_python(given)
+        return kind.model_validate(given)
     except ValidationError as error:
-        raise UserError(explain(error, AttackSpec, f"attack '{name}'")) from None
+        raise UserError(explain(error, kind, f"attack '{name}'")) from None
+
+
+def _require_attack(kind: Any) -> str:
+    """Return the name of a class of attacks, or say why it is none."""
+    is_attack = isinstance(kind, type) and issubclass(kind, Attack)
+    name = (name_of(kind) if is_attack else None) or "its_name"
+    why = why_no_attack(name, kind)
+    if why is not None:
+        raise UserError(f"no attack: {why}")
+    if not is_built_in(kind):
+        require_code(kind)
+    return name

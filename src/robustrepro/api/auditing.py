@@ -21,9 +21,12 @@ from robustrepro.audits.battery import BallOutcome, Battery
 from robustrepro.audits.randomised import varying_share
 from robustrepro.audits.worst_case import TRANSFER, one_class, words_of_ball
 from robustrepro.errors import UserError
+from robustrepro.implementations import resolve
 from robustrepro.spec.attacks import Inputs, Norm
 from robustrepro.spec.audit import Audit as DeclaredAudit
-from robustrepro.spec.audit import AuditBall, attack_at, ball_of, built_in_audit
+from robustrepro.spec.audit import AuditBall, attack_at, ball_of, built_in_audit, with_templates
+from robustrepro.spec.measurements import runs_of
+from robustrepro.spec.sources import modules_from_outside
 from robustrepro.tables.statistics import accuracy_interval
 from robustrepro.words import NORM_SYMBOLS, epsilon_in_words
 
@@ -203,7 +206,8 @@ def audit(
         Models whose adversarial examples are tried on this one, by name: the same network without its defence above
         all.
     attacks
-        Keys of ``workflow/audit.yaml`` to replace, such as ``{"noises": 5}``.
+        Keys of ``workflow/audit.yaml`` to replace, such as ``{"noises": 5}``. An attack may also be a declared one in
+        the ball, such as ``HeavyBall(...)``, of a class that is registered.
     seed
         Of random starts, and of the chance by which a model answers.
     name
@@ -234,7 +238,10 @@ def audit(
     classifier, images, labels = checked(model, x, y)
     declared, ball = _ball(classifier, images, norm, epsilon, attacks)
     described = {"ball": ball.model_dump(mode="json", exclude_none=True), "seed": seed}
-    watcher = Kept(None if keep is None else Path(keep), fingerprint(model, images, labels, described), shown=progress)
+    code = [resolve(target) for target in runs_of(ball) if modules_from_outside([target])]
+    watcher = Kept(
+        None if keep is None else Path(keep), fingerprint(model, images, labels, described, code), shown=progress
+    )
     by_chance = varying_share(classifier, images, seed)
     battery = Battery(
         classifier, images, labels, seed=seed, box=UNIT_BOX, watcher=watcher, passes=PASSES if by_chance else None
@@ -283,6 +290,7 @@ def _ball(
     if changes:
         from robustrepro.spec.config import validated
 
+        changes = with_templates(changes, norm, float(epsilon))
         declared = validated(DeclaredAudit, {**declared.model_dump(), **changes}, "attacks")
     return declared, ball_of(declared, norm, float(epsilon), inputs_of(classifier, images))
 

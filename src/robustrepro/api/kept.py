@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from robustrepro.canonical import canonical_json
 from robustrepro.files import atomic_path
 
 
-def fingerprint(model: nn.Module, images: Tensor, labels: Tensor, described: Mapping[str, Any]) -> str:
+def fingerprint(
+    model: nn.Module, images: Tensor, labels: Tensor, described: Mapping[str, Any], code: Iterable[Any] = ()
+) -> str:
     """Return a digest of all that an audit's results depend on and that can be read: what is kept is kept under it.
 
     Parameters
@@ -34,9 +36,12 @@ def fingerprint(model: nn.Module, images: Tensor, labels: Tensor, described: Map
         Shapes (N, ...) and (N,), on the CPU.
     described
         The attacks and the seed, as plain data.
+    code
+        Classes and functions whose files count as well, such as those of the user's own attacks.
     """
     digest = hashlib.sha256(f"{type(model).__qualname__}\n{model}\n{canonical_json(described)}".encode())
-    for source in _sources(model):
+    own = {type(module) for module in model.modules() if not type(module).__module__.startswith("torch.")}
+    for source in _sources({*own, *code}):
         digest.update(source)
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -46,9 +51,8 @@ def fingerprint(model: nn.Module, images: Tensor, labels: Tensor, described: Map
     return digest.hexdigest()
 
 
-def _sources(model: nn.Module) -> list[bytes]:
-    """Return what is written in the files of a model's own classes; of a class of a notebook, the class alone."""
-    own = {type(module) for module in model.modules() if not type(module).__module__.startswith("torch.")}
+def _sources(own: Iterable[Any]) -> list[bytes]:
+    """Return what is written in the files of classes and functions; of those of a notebook, themselves alone."""
     sources = set()
     for each in own:
         try:

@@ -1,17 +1,24 @@
 """Attacks as declared in ``paper.yaml``: one class per family, chosen by ``name``.
 
-`ATTACKS` is the registry, with one line per family. Where else an attack may stand follows from its base classes: a
+`ATTACKS` is the registry: a family of the package has a line at the end of this file, and one of a user's puts itself
+there, as in ``ATTACKS["heavy_ball"] = HeavyBall``. Where else an attack may stand follows from its base classes: a
 `BallAttack` in an audit, in a measure of transfer and in data sets made from a model; a `GradientAttack` in a curve; a
 `GradientAttack` or a `PerceptualAttack` in a training.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, Union, get_args, get_type_hints
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args, get_type_hints
 
 from pydantic import Field, TypeAdapter, create_model, model_validator
 
-from robustrepro.spec.base import LAZY, Declaration, Implemented, Name, Number
+from robustrepro.errors import UserError
+from robustrepro.spec.base import Declaration, Implemented, Name, Number
+from robustrepro.spec.registry import OneOf, Registry
 
 Norm = Literal["linf", "l2", "l1"]
 AttackLoss = Literal["cross_entropy", "clipped_cross_entropy", "training", "margin", "log_odds"]
@@ -322,6 +329,8 @@ class PerceptualAttack(Attack):
 
     MEASURES: ClassVar[tuple[Form, ...]] = get_args(Form)
     """The forms in which it can measure a model."""
+    TRAINS: ClassVar[bool] = True
+    """Whether a training can run it in every update."""
 
     bound: Length
     steps: Count
@@ -428,10 +437,15 @@ class OfFeatures(PerceptualAttack):
 
 
 class LagrangianPerceptual(OfFeatures):
-    """The Lagrangian perceptual attack, LPA: in five rounds of ``steps``, distance has a growing price."""
+    """The Lagrangian perceptual attack, LPA: in five rounds of ``steps``, distance has a growing price.
+
+    It is for measurements; in a training Fast-LPA takes its place.
+    """
 
     implementation: ClassVar[str] = "robustrepro.attacks.perceptual.lagrangian:declared"
     words: ClassVar[str] = "LPA"
+
+    TRAINS: ClassVar[bool] = False
 
     name: Literal["lagrangian_perceptual"]
     steps: Count = 40
@@ -452,30 +466,76 @@ class FastLagrangianPerceptual(OfFeatures):
     steps: Count = 10
 
 
-_REGISTERED: tuple[type[Attack], ...] = (
-    Clean,
-    Fgsm,
-    Bim,
-    MiFgsm,
-    Pgd,
-    Noise,
-    AutoAttack,
-    Rays,
-    HopSkipJump,
-    DeepFool,
-    LegacyFgsm,
-    LegacyDeepFool,
-    LegacyCarliniWagner,
-    StAdv,
-    ReColorAdv,
-    Jpeg,
-    LagrangianPerceptual,
-    FastLagrangianPerceptual,
-)
-"""One line per attack."""
+FixedBudgetAttack = Clean | BallAttack | PerceptualAttack
+RUNNABLE = (BallAttack, MinimalDistanceAttack, PerceptualAttack, Clean)
+"""What there is code to run for: every attack is of one of these classes."""
 
-ATTACKS = {get_args(kind.model_fields["name"].annotation)[0]: kind for kind in _REGISTERED}
+
+def name_of(kind: type[Attack]) -> str | None:
+    """Return the one name that a class of attacks declares; None where it declares none."""
+    names = get_args(kind.model_fields["name"].annotation)
+    return names[0] if len(names) == 1 and isinstance(names[0], str) else None
+
+
+def why_no_attack(name: str, kind: Any) -> str | None:
+    """Return why something cannot be the attack of a name; None where it can."""
+    if not (isinstance(kind, type) and issubclass(kind, RUNNABLE)):
+        found = kind.__name__ if isinstance(kind, type) else repr(kind)
+        return f"expected a subclass of GradientAttack, BallAttack or another base of attacks, found {found}"
+    if name_of(kind) != name:
+        return f'{kind.__name__} needs name: Literal["{name}"], found {name_of(kind) or "no such one"}'
+    target = getattr(kind, "implementation", None)
+    if not (isinstance(target, str) and all(target.partition(":"))):
+        return f'{kind.__name__} needs an implementation: ClassVar[str] = "module:function", found {target!r}'
+    if not isinstance(getattr(kind, "words", None), str):
+        return f"{kind.__name__} needs words: ClassVar[str], its name in texts for people"
+    return None
+
+
+def require_code(kind: type[Attack]) -> None:
+    """Refuse an attack whose implementation is not there; a module that is not imported yet need only exist.
+
+    Raises
+    ------
+    UserError
+        If so; the message names the attack and what it says.
+    """
+    module, _, attribute = kind.implementation.partition(":")
+    try:
+        is_there = hasattr(sys.modules[module], attribute) if module in sys.modules else find_spec(module) is not None
+    except (ImportError, ValueError):  # of a package that is not there
+        is_there = False
+    if not is_there:
+        raise UserError(
+            f"the attack '{name_of(kind)}' has the implementation '{kind.implementation}', but there is no such one"
+        )
+
+
+ATTACKS = Registry("attack", why_no_attack)
 """Every attack by its name."""
+
+ATTACKS.update(
+    {
+        "clean": Clean,
+        "fgsm": Fgsm,
+        "bim": Bim,
+        "mi_fgsm": MiFgsm,
+        "pgd": Pgd,
+        "noise": Noise,
+        "autoattack": AutoAttack,
+        "rays": Rays,
+        "hop_skip_jump": HopSkipJump,
+        "deepfool": DeepFool,
+        "legacy_fgsm": LegacyFgsm,
+        "legacy_deepfool": LegacyDeepFool,
+        "legacy_carlini_wagner": LegacyCarliniWagner,
+        "stadv": StAdv,
+        "recoloradv": ReColorAdv,
+        "jpeg": Jpeg,
+        "lagrangian_perceptual": LagrangianPerceptual,
+        "fast_lagrangian_perceptual": FastLagrangianPerceptual,
+    }
+)
 
 
 class CurveAttack(Implemented):
@@ -504,6 +564,7 @@ class CurveAttack(Implemented):
         return self
 
 
+@cache
 def on_a_curve(kind: type[GradientAttack]) -> type[CurveAttack]:
     """Return the declaration of an attack at every ε of a curve: ``relative_step`` instead of its ``step_size``."""
     types = get_type_hints(kind, include_extras=True)
@@ -517,7 +578,6 @@ def on_a_curve(kind: type[GradientAttack]) -> type[CurveAttack]:
     return made
 
 
-FixedBudgetAttack = Clean | BallAttack | PerceptualAttack
 if TYPE_CHECKING:
     AttackSpec = FixedBudgetAttack | MinimalDistanceAttack
     GradientSpec = GradientAttack
@@ -527,22 +587,27 @@ if TYPE_CHECKING:
     CurveAttackSpec = CurveAttack
 else:
 
-    def _one_of(kinds: list[type[Implemented]]) -> Any:
-        return Annotated[Union[tuple(kinds)], Field(discriminator="name")]  # noqa: UP007 (not known beforehand)
+    def _registered(fits: Callable[[type], bool]) -> Any:
+        return Annotated[Attack, OneOf(lambda: filter(fits, ATTACKS.values()), fits)]
 
-    AttackSpec = _one_of([*ATTACKS.values()])
-    GradientSpec = _one_of([kind for kind in ATTACKS.values() if issubclass(kind, GradientAttack)])
-    GradientOrCleanSpec = _one_of([kind for kind in ATTACKS.values() if issubclass(kind, GradientAttack | Clean)])
-    CraftingSpec = _one_of([kind for kind in ATTACKS.values() if issubclass(kind, BallAttack)])
-    # LPA, in its five rounds, is for measurements; in a training it is the fast one that takes its place.
-    _PERCEPTUAL_IN_TRAINING = (StAdv, ReColorAdv, Jpeg, FastLagrangianPerceptual)
-    TrainingAttackSpec = _one_of(
-        [kind for kind in ATTACKS.values() if issubclass(kind, (GradientAttack, *_PERCEPTUAL_IN_TRAINING))]
-    )
-    CurveAttackSpec = _one_of([on_a_curve(kind) for kind in ATTACKS.values() if issubclass(kind, GradientAttack)])
+    def _is(*families: type) -> Callable[[type], bool]:
+        return lambda kind: issubclass(kind, families)
 
-attack_adapter: TypeAdapter[Attack] = TypeAdapter(AttackSpec, config=LAZY)
-crafting_attack_adapter: TypeAdapter[BallAttack] = TypeAdapter(CraftingSpec, config=LAZY)
+    AttackSpec = _registered(_is(Attack))
+    GradientSpec = _registered(_is(GradientAttack))
+    GradientOrCleanSpec = _registered(_is(GradientAttack, Clean))
+    CraftingSpec = _registered(_is(BallAttack))
+    TrainingAttackSpec = _registered(lambda kind: issubclass(kind, GradientAttack) or getattr(kind, "TRAINS", False))
+    CurveAttackSpec = Annotated[
+        CurveAttack,
+        OneOf(
+            lambda: map(on_a_curve, filter(_is(GradientAttack), ATTACKS.values())),
+            _is(CurveAttack),
+        ),
+    ]
+
+attack_adapter: TypeAdapter[Attack] = TypeAdapter(AttackSpec)
+crafting_attack_adapter: TypeAdapter[BallAttack] = TypeAdapter(CraftingSpec)
 
 
 class Curve(Implemented):

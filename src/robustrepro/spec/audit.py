@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from robustrepro.errors import unknown_name
+from robustrepro.errors import UserError, unknown_name
 from robustrepro.spec.attacks import (
     ATTACKS,
     BallAttack,
@@ -28,9 +28,6 @@ from robustrepro.spec.strict_yaml import read_yaml
 
 AUDIT_FILE = "workflow/audit.yaml"
 """Where a project declares its audit, from its folder; a wheel has the file beside this module."""
-
-AUDIT_ATTACKS = {name: attack for name, attack in ATTACKS.items() if issubclass(attack, BallAttack)}
-"""What the audit can attack a model with, by name: everything that makes adversarial examples in a ball."""
 
 OVERSHOOT = 2.5
 """All steps together reach as many times ε (Madry et al. 2018, Section 3): no point of the ball is out of reach."""
@@ -139,6 +136,40 @@ class Audit(Declaration):
         return self
 
 
+def with_templates(changes: Mapping[str, Any], norm: Norm, epsilon: float) -> dict[str, Any]:
+    """Return changes of an audit in which every attack that is declared already, in the ball, is its template.
+
+    Parameters
+    ----------
+    changes
+        Keys of an audit, as a caller of the API writes them.
+    norm, epsilon
+        The ball that is audited.
+
+    Raises
+    ------
+    UserError
+        If such an attack is in another ball, or its class is not registered.
+    """
+
+    def template(where: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: template(f"{where}.{key}", each) for key, each in value.items()}
+        if not isinstance(value, BallAttack):
+            return value
+        if ATTACKS.get(value.name) is not type(value):
+            kind = type(value).__name__
+            raise UserError(f"{where}: {kind} is not registered; say ATTACKS['{value.name}'] = {kind} before")
+        if (value.norm, value.epsilon) != (norm, epsilon):
+            raise UserError(
+                f"{where}: is declared in the {value.norm} ball of {value.epsilon:g}; expected that of the audit, "
+                f"{norm} and {epsilon:g}"
+            )
+        return value.model_dump(exclude={"norm", "epsilon"})
+
+    return {key: template(key, value) for key, value in changes.items()}
+
+
 def built_in_audit() -> Audit:
     """Return the audit that this package comes with, whatever the working directory is.
 
@@ -154,10 +185,15 @@ def built_in_audit() -> Audit:
     return validated(Audit, read_yaml(file), str(file))
 
 
+def _audit_attacks() -> dict[str, type[BallAttack]]:
+    """Return what the audit can attack a model with, by name: everything that makes adversarial examples in a ball."""
+    return {name: attack for name, attack in ATTACKS.items() if issubclass(attack, BallAttack)}
+
+
 def _check_attack(where: str, template: Template) -> None:
     """Refuse a template that is no attack of an audit, with its place in the file."""
-    if template.get("name") not in AUDIT_ATTACKS:
-        raise ValueError(str(unknown_name(f"attack in {where}", str(template.get("name")), AUDIT_ATTACKS)))
+    if template.get("name") not in _audit_attacks():
+        raise ValueError(str(unknown_name(f"attack in {where}", str(template.get("name")), _audit_attacks())))
     try:
         attack_at(template, "linf", 0.1)
     except ValidationError as error:
@@ -175,7 +211,7 @@ def attack_at(template: Template, norm: Norm, epsilon: float) -> BallAttack:
         If the template is no attack, or not one in this norm.
     """
     attack = {**template, "norm": norm, "epsilon": epsilon}
-    declaration = AUDIT_ATTACKS.get(str(template.get("name")))
+    declaration = ATTACKS.get(str(template.get("name")))
     if declaration and {"steps", "step_size"} <= declaration.model_fields.keys() and "step_size" not in template:
         steps = template.get("steps")
         # Steps that are no such number are for validation to refuse.

@@ -69,8 +69,8 @@ class Config(Declaration):
     """What a user edits.
 
     ``folder`` is where under ``results/`` everything is made: the scale's name, unless a trial is to leave that alone.
-    ``extensions`` has modules that add kinds of measurement. ``leave_out`` has models, or patterns, that are not
-    trained: the cells, figures and claims that need them are "not measured".
+    ``extensions`` has modules that add kinds of measurement and attacks. ``leave_out`` has models, or patterns, that
+    are not trained: the cells, figures and claims that need them are "not measured".
     """
 
     scale: str

@@ -14,11 +14,13 @@ from pydantic import Field, model_validator
 
 from robustrepro.corruptions.names import CLEAN
 from robustrepro.errors import UserError, unknown_name
+from robustrepro.spec.attacks import Attack as AnyAttack
 from robustrepro.spec.attacks import (
     AttackSpec,
     Clean,
     CraftingSpec,
     Curve,
+    CurveAttack,
     GradientOrCleanSpec,
     GradientSpec,
     MinimalDistanceAttack,
@@ -31,6 +33,7 @@ from robustrepro.spec.config import validated
 from robustrepro.spec.corruptions import CorruptionName
 from robustrepro.spec.models import Side
 from robustrepro.spec.objectives import FunctionOfLogits
+from robustrepro.spec.registry import is_built_in
 from robustrepro.spec.strict_yaml import Tree
 
 Part = Literal["network", "objective", "training", "checkpoints", "history"]
@@ -752,5 +755,15 @@ def walk(declared: Any) -> Iterator[Implemented]:
 
 
 def runs_of(*declared: Any) -> list[str]:
-    """Return the implementations of declarations and of all that is nested in them: what a job runs."""
-    return sorted({each.implementation for root in declared for each in walk(root)})
+    """Return the implementations of declarations and of all that is nested in them: what a job runs.
+
+    With those are the user's own attacks (see `own_attacks`).
+    """
+    return sorted({each.implementation for root in declared for each in walk(root)} | set(own_attacks(*declared)))
+
+
+def own_attacks(*declared: Any) -> list[str]:
+    """Return the classes of the user's own attacks in declarations, ``module:name``, which a step has to register."""
+    attacks = (each for root in declared for each in walk(root) if isinstance(each, AnyAttack | CurveAttack))
+    kinds = {attack.in_a_ball if isinstance(attack, CurveAttack) else type(attack) for attack in attacks}
+    return sorted(f"{kind.__module__}:{kind.__qualname__}" for kind in kinds if not is_built_in(kind))

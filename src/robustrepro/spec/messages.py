@@ -10,6 +10,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
 
+from robustrepro.spec.registry import OneOf
+
 KEY = "[key]"
 """What pydantic puts into the location of a mapping's key that is no such key."""
 EXPECTED = {
@@ -122,7 +124,7 @@ def _walk(declaration: Any, location: tuple[int | str, ...]) -> tuple[list[str],
             by_key = {field.alias or name: field for name, field in annotation.model_fields.items()}
             fields = list(by_key)
             field = by_key.get(str(part))
-            annotation = field.annotation if field else Any
+            annotation = field.rebuild_annotation() if field else Any
         elif get_origin(annotation) in (dict, Mapping):
             annotation = get_args(annotation)[1]
         elif get_origin(annotation) in (list, tuple):
@@ -132,6 +134,9 @@ def _walk(declaration: Any, location: tuple[int | str, ...]) -> tuple[list[str],
 
 def _members(annotation: Any) -> list[Any]:
     """Return the types that a value may have, None not among them: of a union its members, else the one type."""
+    for marker in getattr(annotation, "__metadata__", ()):
+        if isinstance(marker, OneOf):
+            return list(marker.members)
     annotation = _plain(annotation)
     if get_origin(annotation) not in (Union, types.UnionType):
         return [annotation]

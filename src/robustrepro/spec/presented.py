@@ -10,6 +10,7 @@ from functools import cached_property
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.grammar import Cell, parse_condition
 from robustrepro.layout import CURVE, Layout
+from robustrepro.spec.attacks import ATTACKS
 from robustrepro.spec.audited import PaperAudit
 from robustrepro.spec.contents import Contents, Shown, everything_shown
 from robustrepro.spec.declarations import Declarations
@@ -18,7 +19,9 @@ from robustrepro.spec.figures import SpecificationCurve
 from robustrepro.spec.job_maker import JobMaker
 from robustrepro.spec.jobs import Job, class_path, found_by_name, spec_of
 from robustrepro.spec.kept import KeptPaper, kept_papers, over_all
+from robustrepro.spec.measurements import own_attacks
 from robustrepro.spec.models import DerivedModel, GivenModel
+from robustrepro.spec.registry import is_built_in
 from robustrepro.spec.strict_yaml import Tree
 from robustrepro.spec.under_readings import ClaimUnder
 from robustrepro.words import measure_in_words
@@ -116,7 +119,7 @@ class PresentedJobs(JobMaker):
             if readings:
                 claims.append({"key": key, "readings": readings})
         spec = spec_of(
-            [],
+            self._own_attacks(audit, claims),
             folder=self._layout.folder,
             scale=self._declarations.scale_name,
             paper=paper,
@@ -126,6 +129,14 @@ class PresentedJobs(JobMaker):
             sources={model: audit.sources(model) for model in audit.balls},
         )
         return Job("audit", spec, found_by_name([*self.tables_of(paper), *audit.files(self._layout)]))
+
+    def _own_attacks(self, audit: PaperAudit, claims: Iterable[Tree]) -> list[str]:
+        """Return the user's own attacks on what claims rest on, whose declarations have the words for them."""
+        if all(map(is_built_in, ATTACKS.values())):  # the batteries take a while to declare
+            return []
+        cells = [cell for claim in claims for reading in claim["readings"] for cell in reading["cells"]]
+        names = dict.fromkeys(measure for cell in cells for measure in cell["measures"])
+        return own_attacks(*map(self._declarations.measure, names), *(battery for *_, battery in audit.batteries()))
 
     def scorecard(self, paper: str) -> Job:
         """Return the job that gives every claim of a paper a verdict."""

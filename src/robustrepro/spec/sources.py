@@ -152,6 +152,11 @@ def require_own_sources() -> None:
         )
 
 
+def modules_from_outside(runs: Iterable[str]) -> list[str]:
+    """Return the modules of implementations that are not the package's, such as an extension's."""
+    return sorted({target.partition(":")[0] for target in runs if not target.startswith("robustrepro.")})
+
+
 def require_unchanged(step: str, runs: Sequence[str], expected: str) -> None:
     """Stop when the sources are no longer those that this job was scheduled with.
 
@@ -163,8 +168,7 @@ def require_unchanged(step: str, runs: Sequence[str], expected: str) -> None:
     UserError
         If a source file was edited between the scheduling and now.
     """
-    ours = all(target.startswith("robustrepro.") for target in runs)
-    if ours and os.environ.get(STATE) == state_of_the_sources():
+    if not modules_from_outside(runs) and os.environ.get(STATE) == state_of_the_sources():
         return
     if code_digest(step, runs) != expected:
         raise UserError(
