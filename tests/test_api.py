@@ -20,20 +20,32 @@ from hidden_models import images as hidden_images
 from torch import Tensor, nn
 
 import robustrepro as rr
+from robustrepro.api.ball import changed_audit
 from robustrepro.api.kept import Kept, fingerprint
 from robustrepro.attacks.measure import measure
 from robustrepro.spec.attacks import attack_adapter
+from robustrepro.spec.audit import built_in_audit
 
 COUNT = 24
 EPSILON = 0.02
+
+
+def only(part: str, attacks: dict[str, Any]) -> dict[str, Any]:
+    """Return the change that leaves these attacks alone in a part of the audit."""
+    return {**dict.fromkeys(getattr(built_in_audit(), part)), **attacks}
+
+
 FEW: dict[str, Any] = {
-    "attacks": {
-        "fgsm": {"name": "fgsm"},
-        "pgd": {"name": "pgd", "steps": 5},
-        "pgd-margin": {"name": "pgd", "loss": "margin", "steps": 10},
-    },
-    "escalation": {"pgd-margin-2": {"name": "pgd", "loss": "margin", "steps": 10, "restarts": 2}},
-    "without_gradients": {"rays": {"name": "rays", "queries": 200}},
+    "attacks": only(
+        "attacks",
+        {
+            "fgsm": {"name": "fgsm"},
+            "pgd": {"name": "pgd", "steps": 5},
+            "pgd-margin": {"name": "pgd", "loss": "margin", "steps": 10},
+        },
+    ),
+    "escalation": only("escalation", {"pgd-margin-2": {"name": "pgd", "loss": "margin", "steps": 10, "restarts": 2}}),
+    "without_gradients": only("without_gradients", {"rays": {"name": "rays", "queries": 200}}),
     "noises": 2,
 }
 
@@ -318,6 +330,28 @@ def test_a_model_that_computes_in_float32_alone_is_spared_float64(case: tuple[nn
         ({"epsilon": 0.0}, "epsilon is 0; expected a radius above 0"),
         ({"norm": "l3"}, "norm is 'l3'; expected one of linf, l2, l1"),
         ({"attacks": {"noise": 5}}, "attacks: noise: unknown key; did you mean 'noises'?"),
+        ({"attacks": {"attacks": {"fgsm": None}}}, "attacks.fgsm: expected an attack of this name, which the alarms"),
+        (
+            {"attacks": {"attacks": {"autoatack": None}}},
+            "unknown attack to remove in attacks: 'autoatack'; did you mean",
+        ),
+        (
+            {"attacks": {"attacks": {"mine": {"name": "pdg"}}}},
+            "unknown attack in attacks.mine: 'pdg'; did you mean 'pgd'",
+        ),
+        ({"attacks": {"attacks": [{"name": "pgd"}]}}, "attacks: attacks: expected a mapping, found [{"),
+        (
+            {"attacks": {"attacks": {"rays": {"name": "rays"}}}},
+            "attacks: 'rays' is a key of attacks and of without_gradients; expected another key",
+        ),
+        (
+            {"attacks": {"attacks": {"mine": {"name": "fgsm", "epsilon": 0.2}}}},
+            "attacks.mine: epsilon is that of the ball; expected no epsilon and no norm",
+        ),
+        (
+            {"attacks": {"attacks": {"far-pgd": {"name": "fgsm"}}}},
+            "attacks: 'far-pgd' begins with 'far', as those of an",
+        ),
     ],
 )
 def test_a_mistaken_ball_is_named(
@@ -326,6 +360,40 @@ def test_a_mistaken_ball_is_named(
     with pytest.raises(rr.UserError) as error:
         quietly(*case, **options)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("norm", "epsilon", "message"),
+    [
+        ("linf", 25, "epsilon is 25; expected at most 1, the largest ℓ∞ distance between two inputs with values in"),
+        ("linf", 1.01, "[0, 1]; did you mean 1.01/255?"),
+        ("linf", 1000, "between two inputs with values in [0, 1]"),
+        ("l2", 128, "epsilon is 128; expected at most 8, the largest ℓ2 distance"),
+        ("l1", 65, "epsilon is 65; expected at most 64, the largest ℓ1 distance"),
+    ],
+)
+def test_a_ball_that_holds_every_image_is_refused(
+    case: tuple[nn.Module, Tensor, Tensor], norm: str, epsilon: float, message: str
+) -> None:
+    for ask in (
+        lambda: quietly(*case, norm=norm, epsilon=epsilon),
+        lambda: rr.attack(*case, "fgsm", norm=norm, epsilon=epsilon),
+    ):
+        with pytest.raises(rr.UserError) as error:
+            ask()
+        assert message in str(error.value)
+    assert len(rr.attack(*case, "fgsm", norm=norm, epsilon={"linf": 1, "l2": 8, "l1": 64}[norm])) == COUNT
+
+
+def test_an_attack_is_added_changed_or_removed_and_the_others_stay() -> None:
+    before = built_in_audit()
+    added = {"pgd-100": {"name": "pgd", "steps": 100}, "pgd": {"steps": 7}, "autoattack": None}
+    after = changed_audit({"attacks": added, "noises": 3})
+    assert set(after.attacks) == {*before.attacks, "pgd-100"} - {"autoattack"}
+    assert after.attacks["pgd"] == {"name": "pgd", "steps": 7}
+    assert after.attacks["pgd-margin"] == before.attacks["pgd-margin"]
+    assert (after.escalation, after.smaller, after.noises) == (before.escalation, before.smaller, 3)
+    assert changed_audit(None) == before
 
 
 # -- page and progress ---------------------------------------------------------------------------------------

@@ -95,14 +95,17 @@ def test_the_command_writes_a_page_and_keeps_nothing_beside_it(monkeypatch: pyte
         "escalation": {"pgd-2": {"name": "pgd", "steps": 3}},
         "without_gradients": {},
     }
-    monkeypatch.setattr("robustrepro.api.auditing.built_in_audit", lambda: Audit.model_validate(few))
+    monkeypatch.setattr("robustrepro.api.ball.built_in_audit", lambda: Audit.model_validate(few))
     arguments = ["audit-model", "mine.py:make_model", "--weights", "w.safetensors", "--dataset", "images.npz"]
     arguments += ["--epsilon", "8/255", "--examples", "10", "--out", "page.html", "--other", "mine.py:ready=w.pt"]
+    arguments += ["--attack", "pgd:steps=5,loss=margin", "--attack", "noise:draws=2"]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert "of 10 images resist every attack within ℓ∞ 8/255" in result.output
     page = Path("page.html").read_text(encoding="utf-8")
     assert "transfer from mine.py:ready" in page
+    assert "PGD, 5 steps, on the margin <code>own-pgd-steps-5-loss-margin</code>" in page
+    assert "<code>own-noise-draws-2</code>" in page
     assert "images.npz" in page
     assert not list(Path().glob("*.partial"))
 
@@ -113,6 +116,18 @@ def test_the_command_writes_a_page_and_keeps_nothing_beside_it(monkeypatch: pyte
         ({"--epsilon": "eight"}, "--epsilon eight: expected a number or a fraction, such as 0.03 or 8/255"),
         ({"--dataset": "cifar-10"}, "unknown data set: 'cifar-10'; did you mean 'cifar10'?"),
         ({"--dataset": "none.npz"}, "--dataset none.npz: there is no such file"),
+        (
+            {"--epsilon": "25"},
+            "epsilon is 25; expected at most 1, the largest ℓ∞ distance between two inputs with values",
+        ),
+        ({"--epsilon": "25"}, "did you mean 25/255?"),
+        ({"--attack": "pgd:step=5"}, "unknown option of 'pgd' in --attack pgd:step=5: 'step'; did you mean 'steps'?"),
+        ({"--attack": "deepfool"}, "unknown attack in --attack deepfool: 'deepfool'"),
+        (
+            {"--attack": "pgd:steps"},
+            "--attack pgd:steps: expected NAME or NAME:OPTION=VALUE,..., such as pgd:steps=1000",
+        ),
+        ({"--attack": "pgd:steps=many"}, "steps"),
         ({"--dataset": "two_moons"}, "--dataset two_moons: its examples have no range of valid pixels"),
     ],
 )

@@ -330,6 +330,13 @@ def audit_model(
         list[str] | None,
         typer.Option(metavar="MODEL[=WEIGHTS]", help="A model whose adversarial examples are tried; again for more."),
     ] = None,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:OPTION=VALUE,...]",
+            help="An attack to run beside the audit's, such as pgd:steps=1000,restarts=5; again for more.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of random starts.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; a GPU where there is one.")] = None,
     data: Annotated[Path, typer.Option(help="Folder that data sets are prepared in.")] = Path("data"),
@@ -353,6 +360,7 @@ def audit_model(
         out=out,
         weights=weights,
         others=other,
+        attacks=attack,
         examples=examples,
         seed=seed,
         device=device,

@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 from torch import Tensor, nn
 
-from robustrepro.api.classifier import PASSES, Classifier, checked, inputs_of
+from robustrepro.api.ball import attacks_in, changed_audit, require_ball
+from robustrepro.api.classifier import PASSES, checked, inputs_of
 from robustrepro.api.kept import Kept, fingerprint
 from robustrepro.attacks.craft import craft
 from robustrepro.attacks.threat_models import UNIT_BOX
@@ -20,10 +21,9 @@ from robustrepro.audits.alarms import Alarm
 from robustrepro.audits.battery import BallOutcome, Battery
 from robustrepro.audits.randomised import varying_share
 from robustrepro.audits.worst_case import TRANSFER, one_class, words_of_ball
-from robustrepro.errors import UserError
-from robustrepro.spec.attacks import Inputs, Norm
+from robustrepro.spec.attacks import Norm
 from robustrepro.spec.audit import Audit as DeclaredAudit
-from robustrepro.spec.audit import AuditBall, attack_at, ball_of, built_in_audit
+from robustrepro.spec.audit import AuditBall, attack_at
 from robustrepro.tables.statistics import accuracy_interval
 from robustrepro.words import NORM_SYMBOLS, epsilon_in_words
 
@@ -198,12 +198,18 @@ def audit(
     norm
         That of the ball: ``linf``, ``l2`` or ``l1``.
     epsilon
-        The ball's radius, in units of the pixel range, such as 8/255; above 0.
+        The ball's radius, in units of the pixel range, such as 8/255; above 0, and at most 1 in ℓ∞, √D in ℓ2 and D in
+        ℓ1, where images have D values.
     others
         Models whose adversarial examples are tried on this one, by name: the same network without its defence above
         all.
     attacks
-        Keys of ``workflow/audit.yaml`` to replace, such as ``{"noises": 5}``.
+        Changes to the audit, by the keys of ``workflow/audit.yaml``, laid on it key by key: ``{"noises": 5}``; ``{"attacks":
+        {"pgd-1000": {"name": "pgd", "steps": 1000}}}`` adds an attack, ``{"attacks": {"pgd": {"steps": 100}}}`` changes
+        one, and ``{"attacks": {"autoattack": None}}`` removes one. The attacks under ``attacks`` always run, those under
+        ``escalation`` and ``without_gradients`` where an alarm goes off. An attack's ε and norm are the ball's; its step
+        size, when not said, is such that all steps together reach 2.5 ε. ``fgsm`` and ``pgd``, which the alarms compare,
+        have to stay.
     seed
         Of random starts, and of the chance by which a model answers.
     name
@@ -232,7 +238,9 @@ def audit(
     """
     begun = time.monotonic()
     classifier, images, labels = checked(model, x, y)
-    declared, ball = _ball(classifier, images, norm, epsilon, attacks)
+    require_ball(norm, epsilon, images)
+    declared = changed_audit(attacks)
+    ball, left_out = attacks_in(declared, norm, epsilon, inputs_of(classifier, images))
     described = {"ball": ball.model_dump(mode="json", exclude_none=True), "seed": seed}
     watcher = Kept(None if keep is None else Path(keep), fingerprint(model, images, labels, described), shown=progress)
     by_chance = varying_share(classifier, images, seed)
@@ -262,36 +270,13 @@ def audit(
         frame,
         _by_attack(outcome, labels, ball),
         tuple(alarms),
-        _left_out(declared, norm, epsilon, inputs_of(classifier, images)),
+        left_out,
         images,
         battery.found,
         by_chance > 0,
         time.monotonic() - begun,
         dict(about or {}),
     )
-
-
-def _ball(
-    classifier: Classifier, images: Tensor, norm: Norm, epsilon: float, changes: Mapping[str, Any] | None
-) -> tuple[DeclaredAudit, AuditBall]:
-    """Return the audit as declared, with the user's changes, and its attacks in the ball that can run here."""
-    if norm not in NORM_SYMBOLS:
-        raise UserError(f"norm is '{norm}'; expected one of {', '.join(NORM_SYMBOLS)}")
-    if not epsilon > 0:
-        raise UserError(f"epsilon is {epsilon:g}; expected a radius above 0, in units of the pixel range")
-    declared = built_in_audit()
-    if changes:
-        from robustrepro.spec.config import validated
-
-        declared = validated(DeclaredAudit, {**declared.model_dump(), **changes}, "attacks")
-    return declared, ball_of(declared, norm, float(epsilon), inputs_of(classifier, images))
-
-
-def _left_out(declared: DeclaredAudit, norm: Norm, epsilon: float, inputs: Inputs) -> dict[str, str]:
-    """Return the attacks that cannot run on such inputs, with the reason."""
-    templates = {**declared.attacks, **declared.escalation, **declared.without_gradients}
-    reasons = {key: attack_at(template, norm, epsilon).unfit(inputs) for key, template in templates.items()}
-    return {key: reason for key, reason in reasons.items() if reason is not None}
 
 
 def _transfer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import shutil
@@ -26,6 +27,7 @@ from robustrepro.errors import UserError, unknown_name
 from robustrepro.mirror import VARIABLE
 from robustrepro.models.build import require_fit
 from robustrepro.spec.attacks import Norm
+from robustrepro.spec.audit import AUDIT_ATTACKS, Template
 from robustrepro.spec.datasets import DATASETS
 
 PARTIAL = ".partial"
@@ -46,6 +48,7 @@ def audit_model(
     out: Path,
     weights: Path | None = None,
     others: list[str] | None = None,
+    attacks: list[str] | None = None,
     examples: int,
     seed: int,
     device: str | None = None,
@@ -71,6 +74,8 @@ def audit_model(
     others
         Models whose adversarial examples are tried on it: each like ``model``, with ``=WEIGHTS`` behind it where it
         has some.
+    attacks
+        Attacks to run beside the audit's: each ``NAME`` or ``NAME:OPTION=VALUE,...``.
     examples
         How many test examples, the first ones.
     seed
@@ -88,6 +93,7 @@ def audit_model(
         If anything of it is not as described.
     """
     radius = _radius(epsilon)
+    added = dict(_added_attack(attack) for attack in attacks or [])
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     network = load_model(model, weights).to(where)
     compared = {}
@@ -103,6 +109,7 @@ def audit_model(
         norm=cast(Norm, norm),
         epsilon=radius,
         others=compared,
+        attacks={"attacks": added},
         seed=seed,
         name=model,
         keep=partial,
@@ -118,6 +125,30 @@ def _radius(text: str) -> float:
         return float(Fraction(text.replace(" ", "")))
     except (ValueError, ZeroDivisionError):
         raise UserError(f"--epsilon {text}: expected a number or a fraction, such as 0.03 or 8/255") from None
+
+
+def _added_attack(text: str) -> tuple[str, Template]:
+    """Return an attack of the command line, such as ``pgd:steps=1000,restarts=5``, with a key of its own."""
+    name, colon, rest = text.replace(" ", "").partition(":")
+    pairs = [pair.partition("=") for pair in rest.split(",")] if colon else []
+    if not name or not all(option and value for option, _, value in pairs):
+        raise UserError(f"--attack {text}: expected NAME or NAME:OPTION=VALUE,..., such as pgd:steps=1000,restarts=5")
+    if name not in AUDIT_ATTACKS:
+        raise unknown_name(f"attack in --attack {text}", name, AUDIT_ATTACKS)
+    options = AUDIT_ATTACKS[name].model_fields.keys() - {"name", "epsilon", "norm"}
+    unknown = next((option for option, _, _ in pairs if option not in options), None)
+    if unknown is not None:
+        raise unknown_name(f"option of '{name}' in --attack {text}", unknown, options)
+    key = "-".join(["own", name, *(part for option, _, value in pairs for part in (option, value))])
+    return key, {"name": name, **{option: _scalar(value) for option, _, value in pairs}}
+
+
+def _scalar(text: str) -> int | float | str:
+    """Return a number where it is one."""
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(text)
+    return text
 
 
 def load_model(named: str, weights: Path | None) -> nn.Module:
