@@ -2,52 +2,28 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from api_cases import COUNT, EPSILON, FEW, quietly
 from attack_cases import random_case
-from hidden_models import LINES, InALine
-from hidden_models import images as hidden_images
+from hidden_models import InALine
 from torch import Tensor, nn
 
 import robustrepro as rr
 from robustrepro.api.ball import changed_audit
-from robustrepro.api.kept import Kept, fingerprint
 from robustrepro.attacks.measure import measure
 from robustrepro.spec.attacks import attack_adapter
 from robustrepro.spec.audit import built_in_audit
 
-COUNT = 24
-EPSILON = 0.02
-
-
-def only(part: str, attacks: dict[str, Any]) -> dict[str, Any]:
-    """Return the change that leaves these attacks alone in a part of the audit."""
-    return {**dict.fromkeys(getattr(built_in_audit(), part)), **attacks}
-
-
-FEW: dict[str, Any] = {
-    "attacks": only(
-        "attacks",
-        {
-            "fgsm": {"name": "fgsm"},
-            "pgd": {"name": "pgd", "steps": 5},
-            "pgd-margin": {"name": "pgd", "loss": "margin", "steps": 10},
-        },
-    ),
-    "escalation": only("escalation", {"pgd-margin-2": {"name": "pgd", "loss": "margin", "steps": 10, "restarts": 2}}),
-    "without_gradients": only("without_gradients", {"rays": {"name": "rays", "queries": 200}}),
-    "noises": 2,
-}
+pytest_plugins = ["api_audits"]
 
 
 class ByChance(nn.Module):
@@ -67,20 +43,6 @@ def in_torch(inputs: Tensor) -> Tensor:
 
 def in_numpy(inputs: Tensor) -> Tensor:
     return torch.from_numpy(np.random.randn(*inputs.shape)).to(inputs)  # noqa: NPY002 (what a user may write)
-
-
-def quietly(model: nn.Module, images: Any, labels: Any, **options: Any) -> rr.Audit:
-    return rr.audit(model, images, labels, **{"epsilon": EPSILON, "attacks": FEW, "progress": False} | options)
-
-
-@pytest.fixture(scope="module")
-def case() -> tuple[nn.Module, Tensor, Tensor]:
-    return random_case(COUNT)
-
-
-@pytest.fixture(scope="module")
-def audited(case: tuple[nn.Module, Tensor, Tensor]) -> rr.Audit:
-    return quietly(*case)
 
 
 # -- attack --------------------------------------------------------------------------------------------------
@@ -222,13 +184,12 @@ def test_the_verdict_says_what_resists_with_its_interval(audited: rr.Audit) -> N
     assert repr(audited) == f"Sequential: {audited.verdict}"
 
 
-def test_a_model_that_hides_its_gradient_is_taken_to_its_truth() -> None:
-    images = hidden_images(COUNT)
-    model = InALine(LINES["a plateau"])
-    with torch.no_grad():
-        labels = model.network(images).argmax(1)
-        kept = model(images).argmax(1) == labels
-    hidden, honest = (quietly(each, images[kept], labels[kept]) for each in (model, model.network))
+def test_a_model_that_hides_its_gradient_is_taken_to_its_truth(
+    plateau: tuple[InALine, Tensor, Tensor], hidden: rr.Audit
+) -> None:
+    model, images, labels = plateau
+    honest = quietly(model.network, images, labels)
+    assert not honest.gradient_hidden
     assert hidden.worst_case <= honest.worst_case + 10
     assert {alarm.name for alarm in hidden.alarms if alarm.goes_off} >= {"zero gradients"}
     assert not hidden.undecided
@@ -249,6 +210,7 @@ def test_what_nothing_can_attack_in_earnest_is_undecided() -> None:
     assert found.verdict.startswith("Undecided: between 0% and 100.0% of 6 images resist within ℓ∞ 0.02. After every")
     assert "zero gradients" in found.verdict
     assert "0 to " in found.to_html()
+    assert 'class="verdict open"><strong>Undecided: between 0% and 100.0% of 6 images' in found.to_html()
 
 
 def test_a_model_of_one_class_is_named_as_such(case: tuple[nn.Module, Tensor, Tensor]) -> None:
@@ -394,85 +356,6 @@ def test_an_attack_is_added_changed_or_removed_and_the_others_stay() -> None:
     assert after.attacks["pgd-margin"] == before.attacks["pgd-margin"]
     assert (after.escalation, after.smaller, after.noises) == (before.escalation, before.smaller, 3)
     assert changed_audit(None) == before
-
-
-# -- page and progress ---------------------------------------------------------------------------------------
-
-
-def test_the_page_has_everything_and_needs_nothing(audited: rr.Audit, tmp_path: Path) -> None:
-    content = audited.to_html(tmp_path / "audit.html")
-    assert (tmp_path / "audit.html").read_text(encoding="utf-8") == content
-    assert audited.verdict in content.replace("&#39;", "'")
-    for words in audited.attacks["words"]:
-        assert words in content
-    assert content.count("<figure>") == min(6, int((audited.clean_accuracy - audited.worst_case) / 100 * COUNT + 0.5))
-    assert "http" not in content.replace("http-equiv", "")
-    assert content == audited.to_html()
-    assert audited.verdict in audited._repr_html_()
-
-
-def test_an_interrupted_audit_goes_on_where_it_was(
-    case: tuple[nn.Module, Tensor, Tensor], audited: rr.Audit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class StoppedError(Exception):
-        pass
-
-    def stop(self: Kept, attack: str, points: Tensor) -> None:
-        keep(self, attack, points)
-        if attack == "pgd":
-            raise StoppedError
-
-    keep = Kept.keep
-    monkeypatch.setattr(Kept, "keep", stop)
-    with pytest.raises(StoppedError):
-        quietly(*case, keep=tmp_path)
-    monkeypatch.undo()
-    ran: list[str] = []
-    monkeypatch.setattr(Kept, "keep", lambda self, attack, points: ran.append(attack) or keep(self, attack, points))
-    again = quietly(*case, keep=tmp_path)
-    assert not {"fgsm", "pgd"} & set(ran)
-    assert "pgd-margin" in ran
-    pd.testing.assert_frame_equal(again.frame, audited.frame)
-
-
-def test_what_was_kept_of_another_model_is_not_taken(case: tuple[nn.Module, Tensor, Tensor], tmp_path: Path) -> None:
-    model, images, labels = case
-    quietly(model, images, labels, keep=tmp_path)
-    (first,) = tmp_path.iterdir()
-    other, *_ = random_case(COUNT)
-    with torch.no_grad():
-        other[0].weight += 0.1
-    assert fingerprint(model, images, labels, {}) != fingerprint(other, images, labels, {})
-    quietly(other, images, labels, keep=tmp_path)
-    (second,) = tmp_path.iterdir()
-    assert first != second
-
-
-def test_what_was_kept_before_the_code_of_a_model_changed_is_not_taken(
-    case: tuple[nn.Module, Tensor, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, images, labels = case
-    monkeypatch.syspath_prepend(tmp_path)
-    digests = []
-    for shift in (0.01, 0.01, 0.02):
-        forward = f"    def forward(self, x):\n        return x + {shift}\n"
-        code = f"from torch import nn\n\nclass Shifted(nn.Linear):\n{forward}"
-        (tmp_path / "edited_model.py").write_text(code, encoding="utf-8")
-        sys.modules.pop("edited_model", None)
-        model = importlib.import_module("edited_model").Shifted(2, 2)
-        nn.init.zeros_(model.weight)
-        nn.init.zeros_(model.bias)
-        digests.append(fingerprint(model, images, labels, {}))
-    assert digests[0] == digests[1] != digests[2]
-
-
-def test_progress_is_a_line_per_attack(
-    case: tuple[nn.Module, Tensor, Tensor], capsys: pytest.CaptureFixture[str]
-) -> None:
-    quietly(*case, progress=True)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("fgsm ")
-    assert "% resist so far" in lines[0]
 
 
 # -- the package ---------------------------------------------------------------------------------------------
