@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -13,22 +12,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-import numpy as np
 import torch
+import typer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from robustrepro.api.auditing import Audit, audit
-from robustrepro.datasets.manifest import MANIFEST
-from robustrepro.datasets.prepare import prepare
-from robustrepro.datasets.tensors import as_float, load
+from robustrepro.api.data_set import test_examples
 from robustrepro.errors import UserError, unknown_name
-from robustrepro.mirror import VARIABLE
 from robustrepro.models.build import require_fit
 from robustrepro.spec.attacks import Norm
 from robustrepro.spec.audit import AUDIT_ATTACKS, Template
-from robustrepro.spec.datasets import DATASETS
 
 PARTIAL = ".partial"
 """What the folder's name ends with in which an audit keeps what it has found."""
@@ -36,7 +31,6 @@ NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
 """Under which keys checkpoints keep weights beside other things."""
 PARALLEL = "module."
 """What the names of weights begin with that were saved from `torch.nn.DataParallel`."""
-IN_NPZ = ("images", "labels")
 
 
 def audit_model(
@@ -62,7 +56,8 @@ def audit_model(
     model
         ``FILE.py:NAME`` or ``package.module:NAME``: a module, or what makes one when it is called without arguments.
     dataset
-        A built-in data set, or a file ``.npz`` with ``images`` and ``labels``.
+        A built-in data set, or a file ``.npz`` with ``images``, of shape (N, channels, height, width), (N, height,
+        width) or (N, features), floats in [0, 1] or bytes, and ``labels``, whole numbers, shape (N,).
     epsilon
         A number or a fraction, such as ``8/255``.
     norm
@@ -96,11 +91,15 @@ def audit_model(
     added = dict(_added_attack(attack) for attack in attacks or [])
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     network = load_model(model, weights).to(where)
+    if weights is None and any(True for _ in network.parameters()):
+        typer.echo(
+            f"No --weights: audited with the weights that {model} has when it is made; is that model trained?", err=True
+        )
     compared = {}
     for other in others or []:
         name, _, file = other.partition("=")
         compared[name] = load_model(name, Path(file) if file else None).to(where)
-    images, labels = _test_set(dataset, data, examples, allow_unverified=allow_unverified)
+    images, labels = test_examples(dataset, data, examples, allow_unverified=allow_unverified)
     partial = out.with_name(out.name + PARTIAL)
     found = audit(
         network,
@@ -247,26 +246,3 @@ def _weights(path: Path) -> Mapping[str, Tensor]:
     if all(name.startswith(PARALLEL) for name in content):
         return {name.removeprefix(PARALLEL): value for name, value in content.items()}
     return content
-
-
-def _test_set(dataset: str, folder: Path, examples: int, *, allow_unverified: bool) -> tuple[Any, Any]:
-    """Return the first test examples of a data set, images and labels."""
-    if dataset.endswith(".npz"):
-        try:
-            with np.load(dataset) as content:
-                images, labels = (content[name][:examples] for name in IN_NPZ)
-        except FileNotFoundError:
-            raise UserError(f"--dataset {dataset}: there is no such file") from None
-        except (KeyError, ValueError) as error:
-            raise UserError(f"--dataset {dataset}: expected arrays {' and '.join(IN_NPZ)} ({error})") from None
-        return images, labels
-    if dataset not in DATASETS:
-        raise unknown_name("data set", dataset, DATASETS)
-    place = folder / dataset
-    if not (place / MANIFEST).is_file():
-        mirror = os.environ.get(VARIABLE)
-        prepare(DATASETS[dataset], place, mirror=Path(mirror) if mirror else None, allow_unverified=allow_unverified)
-    split = load(place, "test")
-    if split.box is None:
-        raise UserError(f"--dataset {dataset}: its examples have no range of valid pixels; expected images")
-    return as_float(split.inputs[:examples]), split.labels[:examples]
