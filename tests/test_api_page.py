@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from api_cases import COUNT, quietly
+from api_cases import COUNT, FEW, quietly
 from hidden_models import InALine
 from playwright.sync_api import Browser
 from torch import Tensor, nn
 
 import robustrepro as rr
-from robustrepro.api.verdict import short_words
+from robustrepro.api.verdict import broken_by, short_words
 
 pytest_plugins = ["api_audits", "report_pages"]
 
@@ -40,6 +40,21 @@ def test_every_broken_image_is_newly_broken_by_one_attack_in_the_order_of_runnin
         remaining &= ~wrong
     assert newly.sum() == len(hidden.broken) == (hidden.frame["right"] == 0).sum() > 0
     assert hidden.broken["attack"].value_counts().to_dict() == newly[newly > 0].to_dict()
+
+
+def test_an_attack_that_was_spared_broken_images_is_not_named_for_them(
+    plateau: tuple[InALine, Tensor, Tensor], hidden: rr.Audit
+) -> None:
+    spared = quietly(
+        *plateau, attacks={**FEW, "escalation": {**FEW["escalation"], "late-rays": {"name": "rays", "queries": 2}}}
+    )
+    rows = spared.attacks.set_index("attack")
+    assert rows["spared"].to_dict() == {attack: attack == "late-rays" for attack in rows.index}
+    # Its row has the lowest accuracy, and it has broken nothing.
+    assert rows.at["late-rays", "accuracy"] == rows["accuracy"].min()
+    assert rows.at["late-rays", "newly"] == 0
+    assert spared.verdict == hidden.verdict
+    assert not broken_by(spared)["late-rays"].any()
 
 
 def test_an_attack_is_told_by_when_it_runs(hidden: rr.Audit) -> None:

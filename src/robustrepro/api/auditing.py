@@ -52,8 +52,9 @@ class Audit:
     attacks
         One row per attack, the most harmful first: ``attack``, its key; ``words``, what it is; ``stage``, when it runs
         (``always``; ``alarm``, where one goes off; ``still``, where one still does; ``others``, examples of other
-        models); ``accuracy``, in percent under it; ``newly``, how many images it has broken that none before it had, in
-        the order of `ran`; and ``alone``, how many no other attack has broken.
+        models); ``accuracy``, in percent under it; ``spared``, whether it ran only on images that none before it had
+        broken, so that its row counts the others as broken, too; ``newly``, how many images it has broken that none
+        before it had, in the order of `ran`; and ``alone``, how many no other attack has broken.
     alarms
         Every alarm, whether it went off or not.
     left_out
@@ -251,7 +252,7 @@ def audit(
     ball, left_out = attacks_in(declared, norm, epsilon, inputs_of(classifier, images))
     described = {"ball": ball.model_dump(mode="json", exclude_none=True), "seed": seed}
     digest = fingerprint(model, images, labels, described)
-    watcher = Kept(None if keep is None else Path(keep), digest, shown=progress, slow=_slow(ball))
+    watcher = Kept(None if keep is None else Path(keep), digest, shown=progress, slow=_run_last(ball))
     by_chance = varying_share(classifier, images, seed)
     battery = Battery(
         classifier, images, labels, seed=seed, box=UNIT_BOX, watcher=watcher, passes=PASSES if by_chance else None
@@ -288,8 +289,8 @@ def audit(
     )
 
 
-def _slow(ball: AuditBall) -> set[str]:
-    """Return the attacks that are no ascent of a fixed number of steps: they ask the model thousands of times."""
+def _run_last(ball: AuditBall) -> set[str]:
+    """Return the attacks that run on what the others have left alone: slow ones, by thousands of queries."""
     return {
         key
         for attacks in (ball.attacks, ball.escalation, ball.without_gradients)
@@ -321,7 +322,7 @@ def _by_attack(outcome: BallOutcome, clean: Tensor, labels: Tensor, ball: AuditB
     of_ball = [attack for attack in outcome.predictions if not attack.startswith(TRANSFER)]
     words = words_of_ball(of_ball, ball.model_dump(mode="json", exclude_none=True))
     resisted = {attack: predicted == labels for attack, predicted in outcome.predictions.items()}
-    remaining = clean == labels
+    remaining, run_last = clean == labels, _run_last(ball)
     rows = []
     for attack, right in resisted.items():
         others = outcome.resisted(labels, without=attack) if len(resisted) > 1 else remaining & False
@@ -331,6 +332,7 @@ def _by_attack(outcome: BallOutcome, clean: Tensor, labels: Tensor, ball: AuditB
                 "words": words.get(attack, attack),
                 "stage": _stage(attack, ball),
                 "accuracy": 100 * float(right.double().mean()),
+                "spared": attack in run_last,
                 "newly": int((remaining & ~right).sum()),
                 "alone": int((others & ~right).sum()),
             }

@@ -51,7 +51,7 @@ def about_the_gradient(audit: Audit) -> list[str]:
     resisted = _resisted(audit)
     if gradient_is_hidden(audit):
         named = breakers(audit)
-        left = 100 * float(resisted[[PGD, *named]].all(axis=1).mean())
+        left = 100 * float((resisted[PGD] & ~broken_by(audit)[named].any(axis=1)).mean())
         names = list(dict.fromkeys(short_words(audit, attack) for attack in named))
         leave = "leaves" if len(names) == 1 else "leave"
         return [
@@ -71,12 +71,25 @@ def breakers(audit: Audit) -> list[str]:
     """Return few attacks that together broke most of what PGD has not, by key: each the one that adds most."""
     resisted = _resisted(audit)
     missing = resisted[PGD] & ~resisted.all(axis=1)
+    broke = broken_by(audit)
     chosen: list[str] = []
     while missing.any() and len(chosen) < MOST_NAMED:
-        broken = (~resisted).loc[missing].sum()
-        chosen.append(str(broken.idxmax()))
-        missing &= resisted[chosen[-1]]
+        chosen.append(str(broke.loc[missing].sum().idxmax()))
+        missing &= ~broke[chosen[-1]]
     return chosen
+
+
+def broken_by(audit: Audit) -> pd.DataFrame:
+    """Return which images each attack itself has broken, bool, one column per attack.
+
+    An attack that was spared what others had broken has broken none of these.
+    """
+    resisted = _resisted(audit)
+    broke = ~resisted
+    for attack in audit.attacks.loc[audit.attacks["spared"], "attack"]:
+        before = audit.ran[: audit.ran.index(attack)]
+        broke[attack] &= resisted[before].all(axis=1)  # what others had broken is none of its doing
+    return broke
 
 
 def short_words(audit: Audit, attack: str) -> str:
