@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from api_cases import COUNT, EPSILON, FEW, quietly
 from attack_cases import random_case
-from hidden_models import LINES, InALine
-from hidden_models import images as hidden_images
+from hidden_models import InALine
 from torch import Tensor, nn
 
 import robustrepro as rr
-from robustrepro.api.kept import Kept, fingerprint
+from robustrepro.api.ball import changed_audit
 from robustrepro.attacks.measure import measure
 from robustrepro.spec.attacks import attack_adapter
+from robustrepro.spec.audit import built_in_audit
 
-COUNT = 24
-EPSILON = 0.02
-FEW: dict[str, Any] = {
-    "attacks": {
-        "fgsm": {"name": "fgsm"},
-        "pgd": {"name": "pgd", "steps": 5},
-        "pgd-margin": {"name": "pgd", "loss": "margin", "steps": 10},
-    },
-    "escalation": {"pgd-margin-2": {"name": "pgd", "loss": "margin", "steps": 10, "restarts": 2}},
-    "without_gradients": {"rays": {"name": "rays", "queries": 200}},
-    "noises": 2,
-}
+pytest_plugins = ["api_audits"]
 
 
 class ByChance(nn.Module):
@@ -55,20 +43,6 @@ def in_torch(inputs: Tensor) -> Tensor:
 
 def in_numpy(inputs: Tensor) -> Tensor:
     return torch.from_numpy(np.random.randn(*inputs.shape)).to(inputs)  # noqa: NPY002 (what a user may write)
-
-
-def quietly(model: nn.Module, images: Any, labels: Any, **options: Any) -> rr.Audit:
-    return rr.audit(model, images, labels, **{"epsilon": EPSILON, "attacks": FEW, "progress": False} | options)
-
-
-@pytest.fixture(scope="module")
-def case() -> tuple[nn.Module, Tensor, Tensor]:
-    return random_case(COUNT)
-
-
-@pytest.fixture(scope="module")
-def audited(case: tuple[nn.Module, Tensor, Tensor]) -> rr.Audit:
-    return quietly(*case)
 
 
 # -- attack --------------------------------------------------------------------------------------------------
@@ -210,13 +184,12 @@ def test_the_verdict_says_what_resists_with_its_interval(audited: rr.Audit) -> N
     assert repr(audited) == f"Sequential: {audited.verdict}"
 
 
-def test_a_model_that_hides_its_gradient_is_taken_to_its_truth() -> None:
-    images = hidden_images(COUNT)
-    model = InALine(LINES["a plateau"])
-    with torch.no_grad():
-        labels = model.network(images).argmax(1)
-        kept = model(images).argmax(1) == labels
-    hidden, honest = (quietly(each, images[kept], labels[kept]) for each in (model, model.network))
+def test_a_model_that_hides_its_gradient_is_taken_to_its_truth(
+    plateau: tuple[InALine, Tensor, Tensor], hidden: rr.Audit
+) -> None:
+    model, images, labels = plateau
+    honest = quietly(model.network, images, labels)
+    assert not honest.gradient_hidden
     assert hidden.worst_case <= honest.worst_case + 10
     assert {alarm.name for alarm in hidden.alarms if alarm.goes_off} >= {"zero gradients"}
     assert not hidden.undecided
@@ -237,6 +210,7 @@ def test_what_nothing_can_attack_in_earnest_is_undecided() -> None:
     assert found.verdict.startswith("Undecided: between 0% and 100.0% of 6 images resist within ℓ∞ 0.02. After every")
     assert "zero gradients" in found.verdict
     assert "0 to " in found.to_html()
+    assert 'class="verdict open"><strong>Undecided: between 0% and 100.0% of 6 images' in found.to_html()
 
 
 def test_a_model_of_one_class_is_named_as_such(case: tuple[nn.Module, Tensor, Tensor]) -> None:
@@ -318,6 +292,28 @@ def test_a_model_that_computes_in_float32_alone_is_spared_float64(case: tuple[nn
         ({"epsilon": 0.0}, "epsilon is 0; expected a radius above 0"),
         ({"norm": "l3"}, "norm is 'l3'; expected one of linf, l2, l1"),
         ({"attacks": {"noise": 5}}, "attacks: noise: unknown key; did you mean 'noises'?"),
+        ({"attacks": {"attacks": {"fgsm": None}}}, "attacks.fgsm: expected an attack of this name, which the alarms"),
+        (
+            {"attacks": {"attacks": {"autoatack": None}}},
+            "unknown attack to remove in attacks: 'autoatack'; did you mean",
+        ),
+        (
+            {"attacks": {"attacks": {"mine": {"name": "pdg"}}}},
+            "unknown attack in attacks.mine: 'pdg'; did you mean 'pgd'",
+        ),
+        ({"attacks": {"attacks": [{"name": "pgd"}]}}, "attacks: attacks: expected a mapping, found [{"),
+        (
+            {"attacks": {"attacks": {"rays": {"name": "rays"}}}},
+            "attacks: 'rays' is a key of attacks and of without_gradients; expected another key",
+        ),
+        (
+            {"attacks": {"attacks": {"mine": {"name": "fgsm", "epsilon": 0.2}}}},
+            "attacks.mine: epsilon is that of the ball; expected no epsilon and no norm",
+        ),
+        (
+            {"attacks": {"attacks": {"far-pgd": {"name": "fgsm"}}}},
+            "attacks: 'far-pgd' begins with 'far', as those of an",
+        ),
     ],
 )
 def test_a_mistaken_ball_is_named(
@@ -328,83 +324,38 @@ def test_a_mistaken_ball_is_named(
     assert message in str(error.value)
 
 
-# -- page and progress ---------------------------------------------------------------------------------------
-
-
-def test_the_page_has_everything_and_needs_nothing(audited: rr.Audit, tmp_path: Path) -> None:
-    content = audited.to_html(tmp_path / "audit.html")
-    assert (tmp_path / "audit.html").read_text(encoding="utf-8") == content
-    assert audited.verdict in content.replace("&#39;", "'")
-    for words in audited.attacks["words"]:
-        assert words in content
-    assert content.count("<figure>") == min(6, int((audited.clean_accuracy - audited.worst_case) / 100 * COUNT + 0.5))
-    assert "http" not in content.replace("http-equiv", "")
-    assert content == audited.to_html()
-    assert audited.verdict in audited._repr_html_()
-
-
-def test_an_interrupted_audit_goes_on_where_it_was(
-    case: tuple[nn.Module, Tensor, Tensor], audited: rr.Audit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("norm", "epsilon", "message"),
+    [
+        ("linf", 25, "epsilon is 25; expected at most 1, the largest ℓ∞ distance between two inputs with values in"),
+        ("linf", 1.01, "[0, 1]; did you mean 1.01/255?"),
+        ("linf", 1000, "between two inputs with values in [0, 1]"),
+        ("l2", 128, "epsilon is 128; expected at most 8, the largest ℓ2 distance"),
+        ("l1", 65, "epsilon is 65; expected at most 64, the largest ℓ1 distance"),
+    ],
+)
+def test_a_ball_that_holds_every_image_is_refused(
+    case: tuple[nn.Module, Tensor, Tensor], norm: str, epsilon: float, message: str
 ) -> None:
-    class StoppedError(Exception):
-        pass
-
-    def stop(self: Kept, attack: str, points: Tensor) -> None:
-        keep(self, attack, points)
-        if attack == "pgd":
-            raise StoppedError
-
-    keep = Kept.keep
-    monkeypatch.setattr(Kept, "keep", stop)
-    with pytest.raises(StoppedError):
-        quietly(*case, keep=tmp_path)
-    monkeypatch.undo()
-    ran: list[str] = []
-    monkeypatch.setattr(Kept, "keep", lambda self, attack, points: ran.append(attack) or keep(self, attack, points))
-    again = quietly(*case, keep=tmp_path)
-    assert not {"fgsm", "pgd"} & set(ran)
-    assert "pgd-margin" in ran
-    pd.testing.assert_frame_equal(again.frame, audited.frame)
+    for ask in (
+        lambda: quietly(*case, norm=norm, epsilon=epsilon),
+        lambda: rr.attack(*case, "fgsm", norm=norm, epsilon=epsilon),
+    ):
+        with pytest.raises(rr.UserError) as error:
+            ask()
+        assert message in str(error.value)
+    assert len(rr.attack(*case, "fgsm", norm=norm, epsilon={"linf": 1, "l2": 8, "l1": 64}[norm])) == COUNT
 
 
-def test_what_was_kept_of_another_model_is_not_taken(case: tuple[nn.Module, Tensor, Tensor], tmp_path: Path) -> None:
-    model, images, labels = case
-    quietly(model, images, labels, keep=tmp_path)
-    (first,) = tmp_path.iterdir()
-    other, *_ = random_case(COUNT)
-    with torch.no_grad():
-        other[0].weight += 0.1
-    assert fingerprint(model, images, labels, {}) != fingerprint(other, images, labels, {})
-    quietly(other, images, labels, keep=tmp_path)
-    (second,) = tmp_path.iterdir()
-    assert first != second
-
-
-def test_what_was_kept_before_the_code_of_a_model_changed_is_not_taken(
-    case: tuple[nn.Module, Tensor, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, images, labels = case
-    monkeypatch.syspath_prepend(tmp_path)
-    digests = []
-    for shift in (0.01, 0.01, 0.02):
-        forward = f"    def forward(self, x):\n        return x + {shift}\n"
-        code = f"from torch import nn\n\nclass Shifted(nn.Linear):\n{forward}"
-        (tmp_path / "edited_model.py").write_text(code, encoding="utf-8")
-        sys.modules.pop("edited_model", None)
-        model = importlib.import_module("edited_model").Shifted(2, 2)
-        nn.init.zeros_(model.weight)
-        nn.init.zeros_(model.bias)
-        digests.append(fingerprint(model, images, labels, {}))
-    assert digests[0] == digests[1] != digests[2]
-
-
-def test_progress_is_a_line_per_attack(
-    case: tuple[nn.Module, Tensor, Tensor], capsys: pytest.CaptureFixture[str]
-) -> None:
-    quietly(*case, progress=True)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("fgsm ")
-    assert "% resist so far" in lines[0]
+def test_an_attack_is_added_changed_or_removed_and_the_others_stay() -> None:
+    before = built_in_audit()
+    added = {"pgd-100": {"name": "pgd", "steps": 100}, "pgd": {"steps": 7}, "autoattack": None}
+    after = changed_audit({"attacks": added, "noises": 3}, "linf", 0.1)
+    assert set(after.attacks) == {*before.attacks, "pgd-100"} - {"autoattack"}
+    assert after.attacks["pgd"] == {"name": "pgd", "steps": 7}
+    assert after.attacks["pgd-margin"] == before.attacks["pgd-margin"]
+    assert (after.escalation, after.smaller, after.noises) == (before.escalation, before.smaller, 3)
+    assert changed_audit(None, "linf", 0.1) == before
 
 
 # -- the package ---------------------------------------------------------------------------------------------

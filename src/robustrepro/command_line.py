@@ -319,16 +319,31 @@ def publish(
 def audit_model(
     model: Annotated[str, typer.Argument(help="FILE.py:NAME or package.module:NAME, a module or what makes one.")],
     dataset: Annotated[
-        str, typer.Option(help="mnist, fashion_mnist, cifar10, digits, ..., or FILE.npz (images, labels).")
+        str,
+        typer.Option(
+            help="mnist, fashion_mnist, digits (images of 1×28×28), cifar10, digits_rgb (3×32×32), "
+            "imagenet (3×224×224), or FILE.npz with images (N, channels, height, width) or (N, height, width), "
+            "floats in [0, 1] or bytes, and labels (N,), whole numbers."
+        ),
     ],
-    epsilon: Annotated[str, typer.Option(help="Radius in units of the pixel range, such as 8/255.")],
-    weights: Annotated[Path | None, typer.Option(help="Weights: .safetensors, or .pt (read as weights alone).")] = None,
+    epsilon: Annotated[str, typer.Option(help="Radius in units of the pixel range [0, 1], such as 0.03 or 8/255.")],
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Weights: .safetensors, or .pt (read as weights alone); else the model's as made."),
+    ] = None,
     norm: Annotated[str, typer.Option(help="linf, l2 or l1.")] = "linf",
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("audit.html"),
     examples: Annotated[int, typer.Option(min=1, help="So many test examples, the first ones.")] = 1000,
     other: Annotated[
         list[str] | None,
         typer.Option(metavar="MODEL[=WEIGHTS]", help="A model whose adversarial examples are tried; again for more."),
+    ] = None,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:OPTION=VALUE,...]",
+            help="An attack to run beside the audit's, such as pgd:steps=1000,restarts=5; again for more.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of random starts.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; a GPU where there is one.")] = None,
@@ -353,6 +368,7 @@ def audit_model(
         out=out,
         weights=weights,
         others=other,
+        attacks=attack,
         examples=examples,
         seed=seed,
         device=device,

@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from robustrepro.api.ball import require_radius
 from robustrepro.api.classifier import PASSES, checked, inputs_of
 from robustrepro.attacks.measure import measure
 from robustrepro.attacks.minimal_distance import MinimalDistanceOutcome, measure_distances
@@ -81,8 +82,8 @@ def attack(
     Raises
     ------
     UserError
-        If the attack or an option is unknown, a class is no attack, it cannot run on such images, or model, images and
-        labels do not fit.
+        If the attack or an option is unknown, a class is no attack, it cannot run on such images, ε is above the
+        largest distance between two of them, or model, images and labels do not fit.
     """
     classifier, images, labels = checked(model, x, y)
     declared = _declared(name, options)
@@ -90,6 +91,8 @@ def attack(
         raise UserError("loss is 'training', which is for models of a paper; expected a loss that every model has")
     if declared.reads_models():
         raise UserError("features.model names a model of a paper; expected the attacked model's own layers alone")
+    if isinstance(declared, BallAttack):
+        require_radius(declared.norm, declared.epsilon, images)
     unfit = declared.unfit(inputs_of(classifier, images))
     if unfit is not None:
         raise UserError(unfit)

@@ -12,25 +12,26 @@ from typing import Any
 import pandas as pd
 from torch import Tensor, nn
 
-from robustrepro.api.classifier import PASSES, Classifier, checked, inputs_of
+from robustrepro.api.ball import attacks_in, changed_audit, require_ball
+from robustrepro.api.classifier import PASSES, checked, inputs_of
 from robustrepro.api.kept import Kept, fingerprint
+from robustrepro.api.verdict import CHANCE, gradient_is_hidden, sentences
 from robustrepro.attacks.craft import craft
 from robustrepro.attacks.threat_models import UNIT_BOX
 from robustrepro.audits.alarms import Alarm
-from robustrepro.audits.battery import BallOutcome, Battery
+from robustrepro.audits.battery import DISTILLED, BallOutcome, Battery
 from robustrepro.audits.randomised import varying_share
 from robustrepro.audits.worst_case import TRANSFER, one_class, words_of_ball
-from robustrepro.errors import UserError
 from robustrepro.implementations import resolve
-from robustrepro.spec.attacks import Inputs, Norm
+from robustrepro.spec.attacks import AscentAttack, Norm
 from robustrepro.spec.audit import Audit as DeclaredAudit
-from robustrepro.spec.audit import AuditBall, attack_at, ball_of, built_in_audit, with_templates
+from robustrepro.spec.audit import AuditBall, attack_at
 from robustrepro.spec.measurements import runs_of
 from robustrepro.spec.sources import modules_from_outside
 from robustrepro.tables.statistics import accuracy_interval
-from robustrepro.words import NORM_SYMBOLS, epsilon_in_words
 
-CHANCE = "answers by chance"
+IMAGE_COLUMNS = ("index", "label", "clean_prediction", "right")
+"""The columns of an audit's frame that are no attack's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +53,11 @@ class Audit:
         it, and ``right``, the share of passes in which the model is right at the worst point found: 0 or 1, or between
         for a model that answers by chance.
     attacks
-        One row per attack, the most harmful first: ``attack``, its key; ``words``, what it is; ``accuracy``, in percent
-        under it; and ``alone``, how many images it alone has broken.
+        One row per attack, the most harmful first: ``attack``, its key; ``words``, what it is; ``stage``, when it runs
+        (``always``; ``alarm``, where one goes off; ``still``, where one still does; ``others``, examples of other
+        models); ``accuracy``, in percent under it; ``spared``, whether it ran only on images that none before it had
+        broken, so that its row counts the others as broken, too; ``newly``, how many images it has broken that none
+        before it had, in the order of `ran`; and ``alone``, how many no other attack has broken.
     alarms
         Every alarm, whether it went off or not.
     left_out
@@ -116,27 +120,32 @@ class Audit:
 
     @property
     def verdict(self) -> str:
-        """What was found, in a sentence or two."""
-        within = f"within {NORM_SYMBOLS[self.norm]} {epsilon_in_words(self.epsilon)}"
-        count = len(self.frame)
-        if self.one_class is not None:
-            number, share = self.one_class
-            which = "All" if share == 1 else f"{100 * share:.0f}% of the"
-            return f"{which} {count} images get class {number}: no accuracy under attack says anything of such a model."
-        if self.undecided:
-            named = ", ".join(self.still_going_off)
-            return (
-                f"Undecided: between 0% and {self.worst_case:.1f}% of {count} images resist {within}. After every "
-                f"attack an alarm still goes off ({named}), so that what resists may only be hidden from attacks."
-            )
-        low, high = self.interval
-        found = f"{self.worst_case:.1f}% [{low:.1f}, {high:.1f}] of {count} images resist every attack {within}"
-        if self.by_chance:
-            found = (
-                f"The model answers by chance. Its expected accuracy {within} is {self.worst_case:.1f}% [{low:.1f}, "
-                f"{high:.1f}] on {count} images"
-            )
-        return f"{found}; without attack {self.clean_accuracy:.1f}% are right."
+        """What was found: what resists, whether the gradient was hidden, and what broke the images then."""
+        return " ".join(sentences(self))
+
+    @property
+    def gradient_hidden(self) -> bool:
+        """Whether an alarm went off and PGD leaves at least 10 points more than all attacks together."""
+        return gradient_is_hidden(self)
+
+    @property
+    def ran(self) -> list[str]:
+        """The attacks, columns of `frame`, in the order in which they ran."""
+        return [column for column in self.frame if column not in IMAGE_COLUMNS]
+
+    @cached_property
+    def broken(self) -> pd.DataFrame:
+        """One row per image that is right without attack and wrong under one, with the first such attack.
+
+        Columns ``index``, ``label``, ``attack`` and ``prediction``, the class that it is taken for then. For a model
+        that answers by chance, right and wrong are those of its mean answer.
+        """
+        frame = self.frame
+        wrong = frame[self.ran].ne(frame["label"], axis=0)
+        fell = (frame["clean_prediction"] == frame["label"]) & wrong.any(axis=1)
+        broken = frame.loc[fell, ["index", "label"]].assign(attack=wrong[fell].idxmax(axis=1))
+        predicted = [int(frame.at[row, attack]) for row, attack in broken["attack"].items()]
+        return broken.assign(prediction=predicted).reset_index(drop=True)
 
     def __repr__(self) -> str:
         return f"{self.name}: {self.verdict}"
@@ -201,19 +210,25 @@ def audit(
     norm
         That of the ball: ``linf``, ``l2`` or ``l1``.
     epsilon
-        The ball's radius, in units of the pixel range, such as 8/255; above 0.
+        The ball's radius, in units of the pixel range, such as 8/255; above 0, and at most 1 in ℓ∞, √D in ℓ2 and D in
+        ℓ1, where images have D values.
     others
         Models whose adversarial examples are tried on this one, by name: the same network without its defence above
         all.
     attacks
-        Keys of ``workflow/audit.yaml`` to replace, such as ``{"noises": 5}``. An attack may also be a declared one in
-        the ball, such as ``HeavyBall(...)``, of a class that is registered.
+        Changes to the audit, by the keys of ``workflow/audit.yaml``, laid on it key by key: ``{"noises": 5}``;
+        ``{"attacks": {"pgd-1000": {"name": "pgd", "steps": 1000}}}`` adds an attack, ``{"attacks": {"pgd": {"steps":
+        100}}}`` changes one, and ``{"attacks": {"autoattack": None}}`` removes one. The attacks under ``attacks``
+        always run, those under ``escalation`` where an alarm goes off, and those under ``without_gradients`` where one
+        still does. ε and norm are the ball's; the step size, when not said, is such that all steps together reach
+        2.5 ε. An attack may also be a declared one in the ball, such as ``HeavyBall(...)``, of a class that is
+        registered. ``fgsm`` and ``pgd``, which the alarms compare, have to stay.
     seed
         Of random starts, and of the chance by which a model answers.
     name
         What the page calls the model; its class when not said.
     progress
-        Whether to show progress, a line per attack.
+        Whether to show progress on standard error: a line per attack, and what the alarms say.
     keep
         A folder for what has been found: an audit that was interrupted goes on where it was.
     about
@@ -236,12 +251,13 @@ def audit(
     """
     begun = time.monotonic()
     classifier, images, labels = checked(model, x, y)
-    declared, ball = _ball(classifier, images, norm, epsilon, attacks)
+    require_ball(norm, epsilon, images)
+    declared = changed_audit(attacks, norm, float(epsilon))
+    ball, left_out = attacks_in(declared, norm, epsilon, inputs_of(classifier, images))
     described = {"ball": ball.model_dump(mode="json", exclude_none=True), "seed": seed}
     code = [resolve(target) for target in runs_of(ball) if modules_from_outside([target])]
-    watcher = Kept(
-        None if keep is None else Path(keep), fingerprint(model, images, labels, described, code), shown=progress
-    )
+    digest = fingerprint(model, images, labels, described, code)
+    watcher = Kept(None if keep is None else Path(keep), digest, shown=progress, slow=_run_last(ball))
     by_chance = varying_share(classifier, images, seed)
     battery = Battery(
         classifier, images, labels, seed=seed, box=UNIT_BOX, watcher=watcher, passes=PASSES if by_chance else None
@@ -267,9 +283,9 @@ def audit(
         norm,
         epsilon,
         frame,
-        _by_attack(outcome, labels, ball),
+        _by_attack(outcome, battery.clean, labels, ball),
         tuple(alarms),
-        _left_out(declared, norm, epsilon, inputs_of(classifier, images)),
+        left_out,
         images,
         battery.found,
         by_chance > 0,
@@ -278,28 +294,14 @@ def audit(
     )
 
 
-def _ball(
-    classifier: Classifier, images: Tensor, norm: Norm, epsilon: float, changes: Mapping[str, Any] | None
-) -> tuple[DeclaredAudit, AuditBall]:
-    """Return the audit as declared, with the user's changes, and its attacks in the ball that can run here."""
-    if norm not in NORM_SYMBOLS:
-        raise UserError(f"norm is '{norm}'; expected one of {', '.join(NORM_SYMBOLS)}")
-    if not epsilon > 0:
-        raise UserError(f"epsilon is {epsilon:g}; expected a radius above 0, in units of the pixel range")
-    declared = built_in_audit()
-    if changes:
-        from robustrepro.spec.config import validated
-
-        changes = with_templates(changes, norm, float(epsilon))
-        declared = validated(DeclaredAudit, {**declared.model_dump(), **changes}, "attacks")
-    return declared, ball_of(declared, norm, float(epsilon), inputs_of(classifier, images))
-
-
-def _left_out(declared: DeclaredAudit, norm: Norm, epsilon: float, inputs: Inputs) -> dict[str, str]:
-    """Return the attacks that cannot run on such inputs, with the reason."""
-    templates = {**declared.attacks, **declared.escalation, **declared.without_gradients}
-    reasons = {key: attack_at(template, norm, epsilon).unfit(inputs) for key, template in templates.items()}
-    return {key: reason for key, reason in reasons.items() if reason is not None}
+def _run_last(ball: AuditBall) -> set[str]:
+    """Return the attacks that run on what the others have left alone: slow ones, by thousands of queries."""
+    return {
+        key
+        for attacks in (ball.attacks, ball.escalation, ball.without_gradients)
+        for key, attack in attacks.items()
+        if not isinstance(attack, AscentAttack)
+    }
 
 
 def _transfer(
@@ -320,18 +322,35 @@ def _transfer(
     outcome.predictions[f"{TRANSFER}{name}"] = battery.under(f"{TRANSFER}{name}", battery.indices, points)
 
 
-def _by_attack(outcome: BallOutcome, labels: Tensor, ball: AuditBall) -> pd.DataFrame:
+def _by_attack(outcome: BallOutcome, clean: Tensor, labels: Tensor, ball: AuditBall) -> pd.DataFrame:
     """Return one row per attack, the most harmful first."""
     of_ball = [attack for attack in outcome.predictions if not attack.startswith(TRANSFER)]
     words = words_of_ball(of_ball, ball.model_dump(mode="json", exclude_none=True))
     resisted = {attack: predicted == labels for attack, predicted in outcome.predictions.items()}
-    rows = [
-        {
-            "attack": attack,
-            "words": words.get(attack, attack),
-            "accuracy": 100 * float(right.double().mean()),
-            "alone": int((outcome.resisted(labels, without=attack) & ~right).sum()) if len(resisted) > 1 else 0,
-        }
-        for attack, right in resisted.items()
-    ]
+    remaining, run_last = clean == labels, _run_last(ball)
+    rows = []
+    for attack, right in resisted.items():
+        others = outcome.resisted(labels, without=attack) if len(resisted) > 1 else remaining & False
+        rows.append(
+            {
+                "attack": attack,
+                "words": words.get(attack, attack),
+                "stage": _stage(attack, ball),
+                "accuracy": 100 * float(right.double().mean()),
+                "spared": attack in run_last,
+                "newly": int((remaining & ~right).sum()),
+                "alone": int((others & ~right).sum()),
+            }
+        )
+        remaining = remaining & right
     return pd.DataFrame(rows).sort_values("accuracy", kind="stable", ignore_index=True)
+
+
+def _stage(attack: str, ball: AuditBall) -> str:
+    """Return when an attack runs, as `Audit.attacks` has it."""
+    key, _, copied = attack.partition(", ")
+    if attack.startswith(TRANSFER):
+        return "others"
+    if key in ball.without_gradients or copied.startswith(DISTILLED):
+        return "still"
+    return "alarm" if key in ball.escalation else "always"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -12,21 +12,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-import numpy as np
 import torch
+import typer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from robustrepro.api.auditing import Audit, audit
-from robustrepro.datasets.manifest import MANIFEST
-from robustrepro.datasets.prepare import prepare
-from robustrepro.datasets.tensors import as_float, load
+from robustrepro.api.data_set import test_examples
 from robustrepro.errors import UserError, unknown_name
-from robustrepro.mirror import VARIABLE
 from robustrepro.models.build import require_fit
 from robustrepro.spec.attacks import Norm
-from robustrepro.spec.datasets import DATASETS
+from robustrepro.spec.audit import Template, audit_attacks
 
 PARTIAL = ".partial"
 """What the folder's name ends with in which an audit keeps what it has found."""
@@ -34,7 +31,6 @@ NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
 """Under which keys checkpoints keep weights beside other things."""
 PARALLEL = "module."
 """What the names of weights begin with that were saved from `torch.nn.DataParallel`."""
-IN_NPZ = ("images", "labels")
 
 
 def audit_model(
@@ -46,6 +42,7 @@ def audit_model(
     out: Path,
     weights: Path | None = None,
     others: list[str] | None = None,
+    attacks: list[str] | None = None,
     examples: int,
     seed: int,
     device: str | None = None,
@@ -59,7 +56,8 @@ def audit_model(
     model
         ``FILE.py:NAME`` or ``package.module:NAME``: a module, or what makes one when it is called without arguments.
     dataset
-        A built-in data set, or a file ``.npz`` with ``images`` and ``labels``.
+        A built-in data set, or a file ``.npz`` with ``images``, of shape (N, channels, height, width), (N, height,
+        width) or (N, features), floats in [0, 1] or bytes, and ``labels``, whole numbers, shape (N,).
     epsilon
         A number or a fraction, such as ``8/255``.
     norm
@@ -71,6 +69,8 @@ def audit_model(
     others
         Models whose adversarial examples are tried on it: each like ``model``, with ``=WEIGHTS`` behind it where it
         has some.
+    attacks
+        Attacks to run beside the audit's: each ``NAME`` or ``NAME:OPTION=VALUE,...``.
     examples
         How many test examples, the first ones.
     seed
@@ -88,13 +88,18 @@ def audit_model(
         If anything of it is not as described.
     """
     radius = _radius(epsilon)
+    added = dict(_added_attack(attack) for attack in attacks or [])
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     network = load_model(model, weights).to(where)
+    if weights is None and any(True for _ in network.parameters()):
+        typer.echo(
+            f"No --weights: audited with the weights that {model} has when it is made; is that model trained?", err=True
+        )
     compared = {}
     for other in others or []:
         name, _, file = other.partition("=")
         compared[name] = load_model(name, Path(file) if file else None).to(where)
-    images, labels = _test_set(dataset, data, examples, allow_unverified=allow_unverified)
+    images, labels = test_examples(dataset, data, examples, allow_unverified=allow_unverified)
     partial = out.with_name(out.name + PARTIAL)
     found = audit(
         network,
@@ -103,6 +108,7 @@ def audit_model(
         norm=cast(Norm, norm),
         epsilon=radius,
         others=compared,
+        attacks={"attacks": added},
         seed=seed,
         name=model,
         keep=partial,
@@ -118,6 +124,31 @@ def _radius(text: str) -> float:
         return float(Fraction(text.replace(" ", "")))
     except (ValueError, ZeroDivisionError):
         raise UserError(f"--epsilon {text}: expected a number or a fraction, such as 0.03 or 8/255") from None
+
+
+def _added_attack(text: str) -> tuple[str, Template]:
+    """Return an attack of the command line, such as ``pgd:steps=1000,restarts=5``, with a key of its own."""
+    name, colon, rest = text.replace(" ", "").partition(":")
+    pairs = [pair.partition("=") for pair in rest.split(",")] if colon else []
+    if not name or not all(option and value for option, _, value in pairs):
+        raise UserError(f"--attack {text}: expected NAME or NAME:OPTION=VALUE,..., such as pgd:steps=1000,restarts=5")
+    attacks = audit_attacks()
+    if name not in attacks:
+        raise unknown_name(f"attack in --attack {text}", name, attacks)
+    options = attacks[name].model_fields.keys() - {"name", "epsilon", "norm"}
+    unknown = next((option for option, _, _ in pairs if option not in options), None)
+    if unknown is not None:
+        raise unknown_name(f"option of '{name}' in --attack {text}", unknown, options)
+    key = "-".join(["own", name, *(part for option, _, value in pairs for part in (option, value))])
+    return key, {"name": name, **{option: _scalar(value) for option, _, value in pairs}}
+
+
+def _scalar(text: str) -> int | float | str:
+    """Return a number where it is one."""
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(text)
+    return text
 
 
 def load_model(named: str, weights: Path | None) -> nn.Module:
@@ -216,26 +247,3 @@ def _weights(path: Path) -> Mapping[str, Tensor]:
     if all(name.startswith(PARALLEL) for name in content):
         return {name.removeprefix(PARALLEL): value for name, value in content.items()}
     return content
-
-
-def _test_set(dataset: str, folder: Path, examples: int, *, allow_unverified: bool) -> tuple[Any, Any]:
-    """Return the first test examples of a data set, images and labels."""
-    if dataset.endswith(".npz"):
-        try:
-            with np.load(dataset) as content:
-                images, labels = (content[name][:examples] for name in IN_NPZ)
-        except FileNotFoundError:
-            raise UserError(f"--dataset {dataset}: there is no such file") from None
-        except (KeyError, ValueError) as error:
-            raise UserError(f"--dataset {dataset}: expected arrays {' and '.join(IN_NPZ)} ({error})") from None
-        return images, labels
-    if dataset not in DATASETS:
-        raise unknown_name("data set", dataset, DATASETS)
-    place = folder / dataset
-    if not (place / MANIFEST).is_file():
-        mirror = os.environ.get(VARIABLE)
-        prepare(DATASETS[dataset], place, mirror=Path(mirror) if mirror else None, allow_unverified=allow_unverified)
-    split = load(place, "test")
-    if split.box is None:
-        raise UserError(f"--dataset {dataset}: its examples have no range of valid pixels; expected images")
-    return as_float(split.inputs[:examples]), split.labels[:examples]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from robustrepro.api.verdict import PGD, sentences, short_words
 from robustrepro.provenance import versions
 from robustrepro.words import NORM_SYMBOLS, epsilon_in_words
 
@@ -25,15 +26,23 @@ MOST_SHOWN = 6
 """How many broken images are shown."""
 IMAGES = 4
 """The dimensions of a batch of images."""
+STAGES = {
+    "always": "Always",
+    "alarm": "Added because an alarm went off",
+    "still": "Added because an alarm still went off",
+    "others": "Examples of other models",
+}
+"""What the stages of `Audit.attacks` are called, in their order."""
 GREY, COLOUR = 1, 3
 """The channels of what can be shown."""
 
 
 class Broken(NamedTuple):
-    """An image that was broken: pictures as data addresses, and its classes."""
+    """An image that was broken: its class, what becomes of it in words, and pictures as data addresses."""
 
     place: int
     label: int
+    becomes: str
     before: str
     after: str
     change: str
@@ -60,8 +69,23 @@ def _rendered(template: str, audit: Audit) -> str:
     within = f"{NORM_SYMBOLS[audit.norm]}, ε = {epsilon_in_words(audit.epsilon)}"
     style = Markup((FOLDER / "audit.css").read_text(encoding="utf-8"))
     return environment.get_template(template).render(
-        audit=audit, within=within, broken=_broken(audit), style=style, versions=versions()
+        audit=audit,
+        within=within,
+        sentences=sentences(audit),
+        pgd=float(audit.attacks.set_index("attack").at[PGD, "accuracy"]),
+        stages=_stages(audit),
+        broken=_broken(audit),
+        style=style,
+        versions=versions(),
     )
+
+
+def _stages(audit: Audit) -> list[tuple[str, list[Any]]]:
+    """Return the attacks in the order in which they ran, by when they run, in words."""
+    place = {attack: number for number, attack in enumerate(audit.ran)}
+    rows = sorted(audit.attacks.itertuples(), key=lambda row: place[row.attack])
+    stages = [(words, [row for row in rows if row.stage == stage]) for stage, words in STAGES.items()]
+    return [(words, found) for words, found in stages if found]
 
 
 def _broken(audit: Audit) -> list[Broken]:
@@ -74,11 +98,18 @@ def _broken(audit: Audit) -> list[Broken]:
         "right", kind="stable"
     )
     shown = []
-    for index, label in zip(fell["index"][:MOST_SHOWN], fell["label"][:MOST_SHOWN], strict=True):
+    by_image = audit.broken.set_index("index")
+    for index, label, right in fell[["index", "label", "right"]].head(MOST_SHOWN).itertuples(index=False):
         before, after = images[int(index)], audit.adversarial[int(index)]
         # Grey where nothing changes; the largest change is black or white.
         change = (after - before) / (2 * (after - before).abs().max().clamp_min(1e-12)) + 0.5
-        shown.append(Broken(int(index), int(label), _picture(before), _picture(after), _picture(change)))
+        if audit.by_chance:
+            becomes = f"right in {100 * right:.0f}% of passes"
+        else:
+            becomes = (
+                f"taken for {by_image.at[index, 'prediction']} ({short_words(audit, by_image.at[index, 'attack'])})"
+            )
+        shown.append(Broken(int(index), int(label), becomes, _picture(before), _picture(after), _picture(change)))
     return shown
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -87,6 +87,9 @@ class Watcher:
     def ends(self, attack: str, resisting: float) -> None:
         """Hear that an attack has ended, and which share of the images resists it and all before it."""
 
+    def checked(self, alarms: Sequence[Alarm], added: Iterable[str]) -> None:
+        """Hear what the alarms say, and which attacks are added where one goes off, or still does."""
+
     def points(self, attack: str) -> Tensor | None:  # noqa: ARG002 (for subclasses to ask)
         """Return the points that the attack has ended with before, if they were kept."""
         return None
@@ -158,6 +161,7 @@ class Battery:
         if len(correct):
             outcome.predictions[UNIFORM_NOISE] = self._attacked(UNIFORM_NOISE, ball.noise, outcome)
             outcome.alarms = self._alarms(ball, outcome, correct)
+            self.watcher.checked(outcome.alarms, ball.escalation)
         if any(alarm.goes_off for alarm in outcome.alarms):
             self._escalate(ball, outcome, correct[:MOST_PROBED])
         curve = measure_curve(
@@ -287,6 +291,7 @@ class Battery:
         for name, attack in _library_last(ball.escalation):
             outcome.predictions[name] = self._attacked(name, attack, outcome)
         outcome.alarms = self._alarms_after(ball, outcome, copies)
+        self.watcher.checked(outcome.alarms, ball.without_gradients)
         if not ball.without_gradients or not any(alarm.still_goes_off for alarm in outcome.alarms):
             return
         network = distilled(self.model, self.images, epsilon=ball.epsilon, norm=ball.norm, box=self.box, seed=self.seed)
@@ -296,6 +301,7 @@ class Battery:
         for name, attack in ball.without_gradients.items():
             outcome.predictions[name] = self._attacked(name, attack, outcome)
         outcome.alarms = self._alarms_after(ball, outcome, copies)
+        self.watcher.checked(outcome.alarms, ())
 
     def _add_examples_of(
         self, copies: Mapping[str, nn.Module], attacks: Mapping[str, BallAttack], outcome: BallOutcome

@@ -185,15 +185,15 @@ def built_in_audit() -> Audit:
     return validated(Audit, read_yaml(file), str(file))
 
 
-def _audit_attacks() -> dict[str, type[BallAttack]]:
+def audit_attacks() -> dict[str, type[BallAttack]]:
     """Return what the audit can attack a model with, by name: everything that makes adversarial examples in a ball."""
     return {name: attack for name, attack in ATTACKS.items() if issubclass(attack, BallAttack)}
 
 
 def _check_attack(where: str, template: Template) -> None:
     """Refuse a template that is no attack of an audit, with its place in the file."""
-    if template.get("name") not in _audit_attacks():
-        raise ValueError(str(unknown_name(f"attack in {where}", str(template.get("name")), _audit_attacks())))
+    if template.get("name") not in audit_attacks():
+        raise ValueError(str(unknown_name(f"attack in {where}", str(template.get("name")), audit_attacks())))
     try:
         attack_at(template, "linf", 0.1)
     except ValidationError as error:
