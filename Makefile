@@ -56,7 +56,7 @@ table: $(READY) ## make and print one table: NAME=hrm/table2, as a trial of its 
 show: $(READY) ## print the scorecard of SCALE (config.yaml's when not said) and where its report is
 	@$(ROBUSTREPRO) show $(NAMED_SCALE)
 
-verdicts: $(READY) ## print every claim once, from the scale that says most about its paper; PAPER=hrm: in sentences
+verdicts: $(READY) ## print every claim once, from the scale that says most about its paper; PAPER=hrm: each with its comparisons
 	@$(ROBUSTREPRO) verdicts $(if $(PAPER),--paper $(call QUOTED,$(PAPER))) $(if $(SCALE),--scale $(call QUOTED,$(SCALE)))
 
 # Without A and B, what stood there before the last run and what is there now.
