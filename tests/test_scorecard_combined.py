@@ -223,6 +223,17 @@ def test_names_that_do_not_fit_go_on_below_and_lose_nothing(
     assert shown.split() == names
 
 
+@pytest.mark.parametrize("audit", ["vacuous", "indicative: vacuous", "survives"])
+def test_a_vacuous_claim_is_explained_below(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, audit: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    write(tmp_path, "quick", ("gain", "reproduced", audit))
+    show_scorecard(tmp_path / "quick")
+    explained = "vacuous: a model gives every image the same class" in capsys.readouterr().out
+    assert explained == (audit != "survives")
+
+
 def test_a_wide_terminal_shows_names_and_readings_whole(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ MARK = "~"
 CHANGED = " (config.yaml)"
 """What stands behind the user's own changes, before the models that they are of."""
 LEGEND = f"{MARK} indicative: something differs from the paper, so this is no verdict on the paper"
+VACUOUS = "vacuous: a model gives every image the same class, so that its accuracy says nothing about robustness"
 READINGS = "reading r/n: n readings were tried; r, the most favourable to the paper, is shown"
 WIDEST_READING = 12
 WIDEST_SCALE = 8
@@ -114,6 +115,8 @@ def _print(console: Console, title: str, rows: Sequence[Row], scales: Sequence[s
         console.print(body)
     if any(Verdict.of_word(row[column]).is_indicative for row in rows for column in ("verdict", "audit")):
         console.print(Text(LEGEND, "dim"))
+    if any(audit_of(row).bare == Verdict.VACUOUS for row in rows):
+        console.print(Text(VACUOUS, "dim"))
     if any(map(reading_in_words, rows)):
         console.print(Text(READINGS, "dim"))
 
