@@ -66,7 +66,7 @@ def commit_of(package: Path) -> str:
     -------
     Twelve hexadecimal digits, followed by "(modified)" where a tracked file of the repository differs from that commit,
     or an untracked one lies in the package or is Python elsewhere in the repository, such as an extension; "not a git
-    checkout" where there is no repository; "unknown", followed by why, where it does not track the package or git cannot
+    checkout" where there is no repository; "unknown", followed by why, where it does not track the package, or git cannot
     tell.
     """
     try:

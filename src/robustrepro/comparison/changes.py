@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 from robustrepro.comparison.results import Claim, Interval, Number, Results, read_results
 from robustrepro.comparison.sources import Side
-from robustrepro.comparison.spread import interval_of_difference
+from robustrepro.comparison.spread import Over, Spread, spread_of_difference
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.grammar import Cell
 
@@ -36,9 +36,19 @@ class CellChange:
         return self.after.mean - self.before.mean if self.before and self.after else None
 
     @cached_property
+    def spread(self) -> Spread | None:
+        """The 95% interval of the difference, and what it is over; None where nothing tells of one."""
+        return spread_of_difference(self.before, self.after) if self.before and self.after else None
+
+    @property
     def interval(self) -> Interval | None:
         """The 95% interval of the difference; None where nothing tells of one."""
-        return interval_of_difference(self.before, self.after) if self.before and self.after else None
+        return self.spread.interval if self.spread else None
+
+    @property
+    def over(self) -> Over | None:
+        """What that interval is over."""
+        return self.spread.over if self.spread else None
 
     @property
     def outcome(self) -> Outcome:

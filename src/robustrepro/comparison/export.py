@@ -56,6 +56,7 @@ def _row(change: CellChange) -> dict[str, Any]:
         "difference": change.difference,
         "low": low,
         "high": high,
+        "over": change.over,
         "outcome": change.outcome,
     }
 
@@ -67,6 +68,6 @@ def _side(name: str, number: Number | None) -> dict[str, Any]:
 COLUMNS = (
     *("scale", "paper", "table", "row", "column", "unit"),
     *(f"{side}_{key}" for side in ("before", "after") for key in OF_NUMBER),
-    *("difference", "low", "high", "outcome"),
+    *("difference", "low", "high", "over", "outcome"),
 )
 """Of the CSV."""

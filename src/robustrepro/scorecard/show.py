@@ -73,6 +73,8 @@ def show_sentences(results: Path, claims: Sequence[ClaimOverScales], about: Tree
             _wrapped(console, " ".join(str(about[key]).split()), style)
     _wrapped(console, in_short(claims))
     _wrapped(console, INTERVALS, "dim")
+    if any(claim.audit.bare == Verdict.VACUOUS for claim in claims):
+        _wrapped(console, VACUOUS, "dim")
     for claim, lines in zip(claims, told, strict=True):
         console.print()
         heading = Text.assemble((claim.claim, "bold"), "  ", (str(claim.verdict), claim.verdict.tone.colour))
