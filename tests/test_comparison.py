@@ -188,6 +188,7 @@ def test_nothing_is_said_of_results_that_are_the_same(tmp_path: Path, capsys: py
     folder = str(write_results(tmp_path / "quick", erm=[3.0, 3.2], hrm=[56.0, 57.0]))
     show_comparison(compare(side_of(folder), side_of(folder)))
     assert capsys.readouterr().out.split("\n\n")[1:] == [
+        "Settings that differ: not known, since one side does not record its settings",
         "Verdicts: none of 1 claim changed",
         "Tables: none of 2 numbers changed\n",
     ]

@@ -425,7 +425,7 @@ def compare(
         str,
         typer.Argument(
             help="A commit; a folder such as results/quick or docs/results; `last`, what stood there before the last "
-            "run; or `now`, what is in results/."
+            "run, `last~1`, before the run before it, up to `last~4`; or `now`, what is in results/."
         ),
     ] = "last",
     after: Annotated[str, typer.Argument(help="The same.")] = "now",
@@ -434,7 +434,7 @@ def compare(
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     in_csv: Annotated[bool, typer.Option("--csv", help="Print the numbers as CSV, one row per cell.")] = False,
 ) -> None:
-    """Say what changed between two results: verdicts by claim, and tables cell by cell.
+    """Say what changed between two results: settings by their keys, verdicts by claim, and tables cell by cell.
 
     Of a commit, the results that DVC tracks are compared; of a scale that it does not have, the published ones.
     """

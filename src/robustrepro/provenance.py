@@ -66,8 +66,8 @@ def commit_of(package: Path) -> str:
     -------
     Twelve hexadecimal digits, followed by "(modified)" where a tracked file of the repository differs from that commit,
     or an untracked one lies in the package or is Python elsewhere in the repository, such as an extension; "not a git
-    checkout" where there is no repository; "unknown", followed by why, where it does not track the package, or git cannot
-    tell.
+    checkout" where there is no repository; "unknown", followed by why, where it does not track the package or git
+    cannot tell.
     """
     try:
         listed = _git(package, "ls-files", "-t", "--cached", "--others", "--exclude-standard", "--exclude=__pycache__")

@@ -16,11 +16,13 @@ from robustrepro.words import plural
 
 ABSENT = "–"
 """What stands for a cell or a claim that a side does not have, or has not measured."""
+SETTINGS = 12
+"""How many settings that differ are shown unless all are asked for."""
 SEEDS, IMAGES, UNKNOWN = "*", "(*)", "?"
 LEGEND = {
-    SEEDS: "* beyond the seeds' spread: the 95% interval of the difference leaves out 0. It is Welch's, for two seeds a "
-    "side or more; of two, only a difference of several standard errors is beyond it. Where one side has one seed, the "
-    "other side's spread is taken for both. Where nothing is really different, one number in 20 is marked by chance.",
+    SEEDS: "* beyond the seeds' spread: the 95% interval of the difference leaves out 0. It is Welch's, for two seeds "
+    "a side or more; of two, only a difference of several standard errors is beyond it. Where one side has one seed, "
+    "the other side's spread is taken for both. Where nothing is really different, one number in 20 is marked by chance.",
     IMAGES: "(*) beyond what other test images would change, with one seed a side (or seeds that all agree): another "
     "seed may change as much. Two seeds would tell.",
     UNKNOWN: "? one seed, of a number that says nothing of its spread",
@@ -40,6 +42,7 @@ def show_comparison(comparison: Comparison, *, everything: bool = False) -> None
     """
     console = Console(highlight=False)
     _lines(console, _heading(comparison))
+    _lines(console, ["", *_settings_lines(comparison, everything=everything)])
     claims = [claim for claim in comparison.claims if everything or claim.is_changed]
     cells = [cell for cell in comparison.cells if everything or cell.outcome != "same"]
     _lines(console, ["", _claims_in_short(comparison)])
@@ -68,6 +71,22 @@ def _heading(comparison: Comparison) -> Iterator[str]:
     for side, names in (("before", comparison.only_before), ("after", comparison.only_after)):
         if names:
             yield f"only {side}: {', '.join(names)}"
+
+
+def _settings_lines(comparison: Comparison, *, everything: bool) -> Iterator[str]:
+    """Yield the settings that differ, the first of them unless all are asked for."""
+    if comparison.settings is None:
+        yield "Settings that differ: not known, since one side does not record its settings"
+    elif not comparison.settings:
+        yield "Settings that differ: none"
+    elif len(comparison.settings) == 1:
+        yield f"Settings that differ: {comparison.settings[0]}"
+    else:
+        shown = comparison.settings if everything else comparison.settings[:SETTINGS]
+        yield "Settings that differ:"
+        yield from (f"  {words}" for words in shown)
+        if rest := len(comparison.settings) - len(shown):
+            yield f"  and {rest} more, with ALL=1 or --all"
 
 
 def _claims_in_short(comparison: Comparison) -> str:
