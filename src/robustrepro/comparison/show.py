@@ -22,7 +22,8 @@ SEEDS, IMAGES, UNKNOWN = "*", "(*)", "?"
 LEGEND = {
     SEEDS: "* beyond the seeds' spread: the 95% interval of the difference leaves out 0. It is Welch's, for two seeds "
     "a side or more; of two, only a difference of several standard errors is beyond it. Where one side has one seed, "
-    "the other side's spread is taken for both. Where nothing is really different, one number in 20 is marked by chance.",
+    "the other side's spread is taken for both. Where nothing is really different, one number in 20 is marked "
+    "by chance.",
     IMAGES: "(*) beyond what other test images would change, with one seed a side (or seeds that all agree): another "
     "seed may change as much. Two seeds would tell.",
     UNKNOWN: "? one seed, of a number that says nothing of its spread",
