@@ -31,6 +31,7 @@ if imported_from != SOURCES:
 
 from robustrepro import warm
 from robustrepro.comparison.last_run import keep_last, run_finished
+from robustrepro.comparison.settings import settings_of
 from robustrepro.errors import UserError
 from robustrepro.mirror_setting import use_mirror
 from robustrepro.spec.config import read_config, require_said_once
@@ -121,7 +122,9 @@ during_run = ExitStack()
 
 onstart:
     keep_last(
-        Path(plan.folder), {job.rule.name for job in workflow.dag.needrun_jobs()}
+        Path(plan.folder),
+        {job.rule.name for job in workflow.dag.needrun_jobs()},
+        settings_of(workflow.dag.jobs),
     )
     during_run.enter_context(warm.start())
     if follower:

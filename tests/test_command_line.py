@@ -114,13 +114,50 @@ def test_before_any_run_verdicts_are_the_published_ones(
     assert "inconclusive" in done.stdout
     assert "published" not in done.stdout
     published.write_text(f"{columns}\nother,published,It gains.,Table 2,reproduced,survives,\n")
-    shown: list[tuple[Path, int]] = []
+    shown: list[tuple[Path, int, str | None]] = []
     monkeypatch.setattr(
-        "robustrepro.scorecard.show.show_sentences", lambda folder, claims: shown.append((folder, len(claims)))
+        "robustrepro.scorecard.show.show_sentences",
+        lambda folder, claims, about: shown.append((folder, len(claims), about and about["title"])),
     )
-    done = CliRunner().invoke(app, ["verdicts", "--paper", "other"], catch_exceptions=False)
-    assert done.stderr.startswith("Of other nothing has run here yet: these are the published verdicts")
-    assert shown == [(Path("docs/results"), 1)]
+    for title, arguments in (
+        (None, ["--paper", "other"]),
+        ("Others", ["other"]),
+        ("Others", ["other", "--paper", "other"]),
+    ):
+        if title:
+            declare("other")
+        done = CliRunner().invoke(app, ["verdicts", *arguments], catch_exceptions=False)
+        assert done.stderr.startswith("Of other nothing has run here yet: these are the published verdicts")
+        assert shown.pop() == (Path("docs/results"), 1, title)
+    assert asked == []
+
+
+def declare(*papers: str) -> None:
+    """Write papers that declare a title alone."""
+    for paper in papers:
+        file = Path(f"papers/{paper}/paper.yaml")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"title: {paper.capitalize()}s\n", encoding="utf-8")
+
+
+def test_of_a_paper_that_is_declared_alone_what_to_do_next_is_said(asked: list[str]) -> None:
+    declare("mine")
+    next_step = r"`make reproduce PAPERS=mine` \(at scale quick two or three minutes on two CPU cores\)"
+    with pytest.raises(
+        UserError, match=rf"^mine is declared, but has not run here, .* Next: {next_step}; `make dry-run"
+    ):
+        CliRunner().invoke(app, ["verdicts", "mine"], catch_exceptions=False)
+    with pytest.raises(UserError, match=r"^mine .* has not run at scale paper, .*reproduce PAPERS=mine SCALE=paper`"):
+        CliRunner().invoke(app, ["verdicts", "--paper", "mine", "--scale", "paper"], catch_exceptions=False)
+    assert asked == []
+
+
+def test_what_is_neither_a_paper_nor_a_folder_is_told_both(asked: list[str]) -> None:
+    declare("mine", "other")
+    with pytest.raises(UserError, match=r"^'hmr' is neither a paper nor a folder\. Papers: mine, other, as in `robust"):
+        CliRunner().invoke(app, ["verdicts", "hmr"], catch_exceptions=False)
+    with pytest.raises(UserError, match=r"^'mine' and --paper other are two papers"):
+        CliRunner().invoke(app, ["verdicts", "mine", "--paper", "other"], catch_exceptions=False)
     assert asked == []
 
 

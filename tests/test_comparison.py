@@ -18,7 +18,7 @@ from robustrepro.comparison.export import as_csv, as_json
 from robustrepro.comparison.results import Number
 from robustrepro.comparison.show import show_comparison
 from robustrepro.comparison.sources import Side, side_of
-from robustrepro.comparison.spread import interval_of_difference
+from robustrepro.comparison.spread import spread_of_difference
 from robustrepro.errors import UserError
 from robustrepro.grammar import Cell
 from robustrepro.tables.statistics import accuracy_interval
@@ -37,8 +37,35 @@ def changed(before: Number | None, after: Number | None) -> CellChange:
 def test_over_seeds_the_interval_of_a_difference_is_welchs(after: Sequence[float]) -> None:
     before = [56.0, 57.5, 55.0]
     expected = ttest_ind(after, before, equal_var=False).confidence_interval(0.95)
-    found = interval_of_difference(number(before), number(after))
-    assert found == pytest.approx((expected.low, expected.high))
+    found = spread_of_difference(number(before), number(after))
+    assert found.interval == pytest.approx((expected.low, expected.high))
+    assert found.over == "seeds"
+
+
+def test_two_seeds_a_side_are_marked_by_chance_as_seldom_as_more() -> None:
+    generator = np.random.default_rng(0)
+    for spreads in ((1.0, 1.0), (1.0, 4.0)):
+        marked = 0
+        for _ in range(1500):
+            before, after = (number(generator.normal(50, spread, 2), None) for spread in spreads)
+            marked += changed(before, after).outcome == "beyond"
+        assert 0.005 < marked / 1500 < 0.07
+
+
+def test_one_seed_beside_several_is_held_against_their_spread() -> None:
+    generator = np.random.default_rng(0)
+    for several in (2, 3, 5):
+        sides = [
+            (number(generator.normal(50, 1, several), None), number([generator.normal(50, 1)])) for _ in range(1500)
+        ]
+        marked = sum(changed(*pair).outcome == "beyond" for pair in sides)
+        assert 0.035 < marked / 1500 < 0.065
+        assert changed(*sides[0]).interval == pytest.approx([-end for end in changed(*sides[0][::-1]).interval[::-1]])
+
+
+def test_with_one_seed_a_side_only_the_images_can_tell() -> None:
+    change = changed(number([80.0], 100), number([95.0], 100))
+    assert (change.outcome, change.over) == ("beyond", "images")
 
 
 def test_with_one_seed_the_interval_comes_from_the_images() -> None:
@@ -46,8 +73,8 @@ def test_with_one_seed_the_interval_comes_from_the_images() -> None:
     low, high = accuracy_interval(80.0, 100)
     lower, upper = accuracy_interval(90.0, 100)
     expected = 10 - np.hypot(90 - lower, high - 80), 10 + np.hypot(upper - 90, 80 - low)
-    assert interval_of_difference(before, after) == pytest.approx(expected)
-    assert interval_of_difference(after, before) == pytest.approx((-expected[1], -expected[0]))
+    assert spread_of_difference(before, after).interval == pytest.approx(expected)
+    assert spread_of_difference(after, before).interval == pytest.approx((-expected[1], -expected[0]))
 
 
 def test_seeds_that_all_come_to_zero_are_as_far_off_as_their_images_tell() -> None:
@@ -114,7 +141,7 @@ def test_only_what_changed_is_shown_unless_all_is_asked_for(
     assert "verdict: reproduced → not reproduced" in shown
     assert "before: table2[hrm, pgd] = 56.00" in shown
     assert "after: table2[hrm, pgd] = 5.03" in shown
-    assert "Tables: 2 of 3 numbers changed, 1 beyond the spread" in shown
+    assert "Tables: 2 of 3 numbers changed, 1 beyond the seeds' spread" in shown
     lines = {line.split(",")[0]: line.split() for line in shown.splitlines()}
     assert lines["hrm"][2:9] == ["56.00", "±", "1.00", "5.03", "±", "0.15", "-50.97"]
     assert lines["hrm"][-1] == "*"
@@ -124,10 +151,44 @@ def test_only_what_changed_is_shown_unless_all_is_asked_for(
     assert "\nerm, pgd" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("seeds", "in_short", "mark", "legend"),
+    [
+        (
+            1,
+            ", none beyond the seeds' spread, 1 beyond that of the test images, with one seed",
+            "(*)",
+            "(*) beyond what",
+        ),
+        (2, ", 1 beyond the seeds' spread", "*", "* beyond the seeds' spread: "),
+    ],
+)
+def test_what_is_beyond_is_said_to_be_so_over_seeds_or_images(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    seeds: int,
+    in_short: str,
+    mark: str,
+    legend: str,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    folders = [
+        str(write_results(tmp_path / side / "quick", erm=[3.0, 3.2][:seeds], hrm=hrm[:seeds]))
+        for side, hrm in (("a", [56.0, 57.0]), ("b", [76.0, 77.5]))
+    ]
+    show_comparison(compare(*map(side_of, folders)))
+    shown = capsys.readouterr().out.splitlines()
+    assert any(line.endswith(f"Tables: 1 of 2 numbers changed{in_short}") for line in shown)
+    assert any(line.startswith("hrm, pgd") and line.rstrip().endswith(f" {mark}") for line in shown)
+    assert any(line.startswith(legend) for line in shown)
+
+
 def test_nothing_is_said_of_results_that_are_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = str(write_results(tmp_path / "quick", erm=[3.0, 3.2], hrm=[56.0, 57.0]))
     show_comparison(compare(side_of(folder), side_of(folder)))
     assert capsys.readouterr().out.split("\n\n")[1:] == [
+        "Settings that differ: not known, since one side does not record its settings",
         "Verdicts: none of 1 claim changed",
         "Tables: none of 2 numbers changed\n",
     ]

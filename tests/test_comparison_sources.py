@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from robustrepro.command_line import app
 from robustrepro.comparison.last_run import keep_last, run_finished
+from robustrepro.comparison.settings import read_settings
 from robustrepro.comparison.sources import Side, side_of
 from robustrepro.errors import UserError
 
@@ -46,7 +47,7 @@ def results_of(hrm: float, folder: Path = QUICK) -> Path:
 
 def run_that_leaves(hrm: float, *, to_its_end: bool = True, rules: tuple[str, ...] = ("train", "table")) -> None:
     """Do what a run does: keep what stands there, replace it, come to an end."""
-    keep_last(QUICK, rules)
+    keep_last(QUICK, rules, {"models": {"hrm": {"epochs": int(hrm)}}})
     shutil.rmtree(QUICK, ignore_errors=True)
     results_of(hrm)
     if to_its_end:
@@ -61,6 +62,53 @@ def test_what_stood_there_before_the_last_run_is_kept() -> None:
     run_that_leaves(70.0)
     assert hrm_of(side_of("last")) == 60.0
     assert hrm_of(side_of("now")) == 70.0
+
+
+def test_five_runs_are_kept_in_the_manner_of_git_and_older_ones_dropped() -> None:
+    for hrm in range(50, 58):
+        run_that_leaves(float(hrm))
+    assert [hrm_of(side_of(name)) for name in ("now", "last", "last~0", "last~1", "last~4")] == [57, 56, 56, 55, 52]
+    with pytest.raises(UserError, match=r"^last~5: of scale quick this is kept: last, last~1, last~2, last~3, last~4$"):
+        side_of("last~5")
+    assert len(list(Path("results/.last").glob("*.zip"))) == 5
+    assert sum(path.stat().st_size for path in Path("results/.last").iterdir()) < 20_000
+
+
+def test_a_place_that_a_killed_run_left_free_is_filled_first() -> None:
+    for hrm in range(50, 56):
+        run_that_leaves(float(hrm))
+    Path("results/.last/quick~2.zip").unlink()
+    run_that_leaves(56.0)
+    assert [hrm_of(side_of(f"last~{back}")) for back in range(5)] == [55, 54, 53, 51, 50]
+
+
+def test_what_is_kept_has_the_settings_that_it_was_made_with() -> None:
+    for hrm in (50.0, 60.0, 70.0):
+        run_that_leaves(hrm)
+    for name, epochs in (("last~1", 50), ("last", 60), ("now", 70)):
+        assert read_settings(side_of(name).scales["quick"]) == {"models": {"hrm": {"epochs": epochs}}}
+    assert "Settings that differ: models.hrm.epochs: 60 → 70" in printed()
+
+
+def test_of_results_that_no_run_here_has_recorded_the_cards_tell() -> None:
+    run_that_leaves(50.0)
+    Path("results/.last/quick.settings.json").unlink()
+    for seed in (0, 1):
+        card = QUICK / f"models/erm/seed{seed}/card.json"
+        card.parent.mkdir(parents=True)
+        card.write_text(json.dumps({"spec": {"runs": [], "seed": seed, "training": {"epochs": 3}}}))
+    assert read_settings(side_of("now").scales["quick"]) == {"models": {"erm": {"epochs": 3, "seeds": 2}}}
+    run_that_leaves(60.0)
+    assert read_settings(side_of("last").scales["quick"]) == {"models": {"erm": {"epochs": 3, "seeds": 2}}}
+
+
+def test_settings_of_what_a_run_does_not_make_stay_as_they_were() -> None:
+    run_that_leaves(50.0)
+    keep_last(QUICK, ["table"], {"measures": {"pgd": {"steps": 40}}})
+    assert read_settings(side_of("now").scales["quick"]) == {
+        "models": {"hrm": {"epochs": 50}},
+        "measures": {"pgd": {"steps": 40}},
+    }
 
 
 def test_a_run_that_is_interrupted_and_continued_is_compared_with_what_stood_there_before_it_began() -> None:
@@ -82,7 +130,7 @@ def test_the_first_run_interrupted_leaves_nothing_to_compare_with() -> None:
 def test_a_run_that_makes_no_table_keeps_nothing() -> None:
     run_that_leaves(50.0)
     run_that_leaves(60.0)
-    keep_last(QUICK, ["train", "figure"])
+    keep_last(QUICK, ["train", "figure"], {})
     run_finished(QUICK)
     assert hrm_of(side_of("last")) == 50.0
 
@@ -90,7 +138,7 @@ def test_a_run_that_makes_no_table_keeps_nothing() -> None:
 def test_the_last_run_is_that_of_any_scale_unless_one_is_named() -> None:
     for folder in (Path("results/paper"), QUICK):
         results_of(50.0, folder)
-        keep_last(folder, ["table"])
+        keep_last(folder, ["table"], {})
     assert list(side_of("last").scales) == ["quick"]
     assert list(side_of("last", "paper").scales) == ["paper"]
     with pytest.raises(UserError, match=r"^no run of scale reduced has replaced results yet"):
@@ -158,7 +206,7 @@ def test_what_is_neither_is_refused_in_one_message(inside: bool) -> None:
     if inside:
         git("init", "--quiet")
     Path("empty").mkdir()
-    expected = r"expected a commit, a folder such as results/quick or docs/results, 'last' \(before the last run\)"
+    expected = r"expected a commit, a folder such as results/quick or docs/results, 'last' \(before the last run;"
     with pytest.raises(UserError, match=rf"^'nonsense' names no results; {expected}"):
         side_of("nonsense")
     with pytest.raises(UserError, match=rf"^empty: there are no results in this folder; {expected}"):

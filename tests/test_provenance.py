@@ -171,6 +171,9 @@ def test_two_commits_whose_results_dvc_tracks_are_compared_as_the_last_run_and_w
     commits = json.loads(trained_longer.run(*compare, "HEAD~1", "HEAD").stdout)
     assert "hrm" in {cell["row"] for cell in runs["cells"]}
     assert runs["cells"] == commits["cells"]
+    # Both sides have the cards of their models; the last run has recorded its measures, too.
+    assert runs["settings"] == commits["settings"]
+    assert "models.{small-erm, small-hrm}.epochs: 3 → 12" in runs["settings"]
     assert commits["before"].endswith(": quick from DVC")
 
 

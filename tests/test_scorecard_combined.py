@@ -163,7 +163,7 @@ LONG = "a-claim-whose-name-is-longer-than-the-line-that-it-stands-in-has-charact
 
 
 @pytest.mark.parametrize("paper", ["hrm", "robust_optimization"])
-def test_a_terminal_of_80_columns_has_one_line_per_claim_with_whole_verdicts(
+def test_a_terminal_of_80_columns_has_whole_names_and_whole_verdicts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, paper: str
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -179,7 +179,7 @@ def test_a_terminal_of_80_columns_has_one_line_per_claim_with_whole_verdicts(
         assert "~ does not hold" in line
         assert "~ already fails" in line
     assert all(line.endswith("quick") for line in map(str.rstrip, of_claims[2:]))
-    assert "…" in of_claims[0]
+    assert not any("…" in line for line in lines)
     assert sum("~ indicative: something differs from the paper" in line for line in lines) == 2
 
 
@@ -203,21 +203,35 @@ def test_a_terminal_of_80_columns_has_the_reading_on_the_line_of_its_claim(
     assert sum(line.startswith("reading r/n: ") for line in lines) == 2
 
 
-def test_names_are_cut_where_what_is_left_of_each_could_be_no_other(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("columns", ["80", "72"])
+def test_names_that_do_not_fit_go_on_below_and_lose_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("COLUMNS", columns)
     verdicts = ("indicative: does not hold", "indicative: does not survive")
-    ends = ("resist-a-mnist", "resist-a-mnist-more-than-the-control", "are-more-accurate-than-the-control")
+    ends = ("resist-a-mnist", "resist-a-mnist-more-than-the-control", "are-more-accurate-than-the-control", "x" * 60)
     names = [f"robustified-nets-{dataset}-{end}" for dataset in ("mnist", "cifar10") for end in ends]
     write(tmp_path, "quick", *((name, *verdicts) for name in names))
+    show_verdicts(combined(tmp_path, SCALES))
+    shown = ""
+    lines = capsys.readouterr().out.splitlines()
+    for line in lines[lines.index("hrm") + 1 :]:
+        if line.startswith("~ indicative"):
+            break
+        shown += (" " if "~ does not hold" in line else "") + line.partition("~ does not hold")[0].strip()
+        assert len(line) <= int(columns)
+    assert shown.split() == names
+
+
+@pytest.mark.parametrize("audit", ["vacuous", "indicative: vacuous", "survives"])
+def test_a_vacuous_claim_is_explained_below(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, audit: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    write(tmp_path, "quick", ("gain", "reproduced", audit))
     show_scorecard(tmp_path / "quick")
-    cut = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "does not hold" in line]
-    assert len(cut) == len(names)
-    for name, shown in zip(names, cut, strict=True):
-        head, cut_out, tail = shown.partition("…")
-        alike = [other for other in names if other.startswith(head) and other.endswith(tail)] if cut_out else [shown]
-        assert alike == [name]
+    explained = "vacuous: a model gives every image the same class" in capsys.readouterr().out
+    assert explained == (audit != "survives")
 
 
 def test_a_wide_terminal_shows_names_and_readings_whole(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,32 @@ def test_jobs_share_the_cores_and_the_longest_bounds_them_all(benchmarks: Path) 
     assert costs.together([(Cost(first, threads=2), 0.0), (Cost(third), 0.0)], 2) == 115.0
     assert costs.together([(Cost(first), 40.0), (Cost(third), 0.0)], 1) == 90.0
     assert costs.together([(Cost(second), 0.0), (Cost(third), 0.0)], 8) == 200.0
+
+
+def test_a_trial_borrows_what_its_scale_took_by_the_epochs_of_its_trainings(tmp_path: Path) -> None:
+    scale, trial = tmp_path / "results/quick", tmp_path / "results/trial"
+    for place, seconds in (("train/net/seed0", 50), ("train/other/seed0", 30), ("measurements/pgd/net/seed0", 8)):
+        benchmark = scale / f"benchmarks/{place}.tsv"
+        benchmark.parent.mkdir(parents=True)
+        benchmark.write_text(f"s\n{seconds}\n")
+    card = scale / "models/net/seed0/card.json"
+    card.parent.mkdir(parents=True)
+    card.write_text(json.dumps({"spec": {"training": {"epochs": 10}}}))
+    costs = Costs()
+    costs.borrow(trial, scale, epochs=2)
+    expected = {
+        "train/net/seed0": 10.0,
+        "train/net/seed1": 10.0,
+        "train/other/seed0": 30.0,  # nobody knows of how many epochs
+        "measurements/pgd/net/seed0": 8.0,
+    }
+    jobs = {place: trial / f"benchmarks/{place}.tsv" for place in expected}
+    costs.read(jobs.values())
+    assert {place: costs.expected(job) for place, job in jobs.items()} == expected
+    assert not any(map(costs.is_recorded, jobs.values()))
+    costs.note(jobs["train/net/seed0"], 12.0)  # what was timed here comes first
+    assert [costs.expected(jobs[f"train/net/seed{seed}"]) for seed in (0, 1)] == [12.0, 12.0]
+    assert costs.expected(jobs["train/other/seed0"]) == 30.0
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ import yaml
 from conftest import Declarations
 
 from robustrepro.errors import UserError
-from robustrepro.spec.config import read_config
+from robustrepro.spec.config import configured, read_config
 from robustrepro.spec.plan import Plan
 from robustrepro.terminal import table as module
+from robustrepro.terminal.costs import Costs
 from robustrepro.terminal.table import make_table, show_table
 
 MARKDOWN = """**Table 2.** Accuracy
@@ -84,3 +85,25 @@ def test_a_table_is_printed_in_columns(
     assert lines[0] == ["Table", "2.", "Accuracy"]
     assert ["ERM", "99.24%", "±", "0.02", "[98.71%]", "0.29%", "[3.25%]"] in lines
     assert lines[-1] == ["Scale", "quick,", "1", "seed."]
+
+
+@pytest.mark.parametrize(("epochs", "expected"), [(None, None), (1, 20.0)])
+def test_a_trial_knows_how_long_its_scale_took_and_a_table_of_the_scale_itself_borrows_nothing(
+    asked: list[list[str]], monkeypatch: pytest.MonkeyPatch, epochs: int | None, expected: float | None
+) -> None:
+    scale = configured().scale
+    benchmark = Path(f"results/{scale}/benchmarks/train/net/seed0.tsv")
+    benchmark.parent.mkdir(parents=True)
+    benchmark.write_text("s\n20\n")
+    assert asked == []
+    taken: list[float | None] = []
+
+    def reproduce(arguments: Sequence[str], *others: Costs) -> int:
+        costs = others[-1]
+        folder = yaml.safe_load(Path(arguments[2]).read_text())["folder"]
+        taken.append(costs.expected(Path(f"results/{folder}/benchmarks/train/net/seed0.tsv")))
+        return 0
+
+    monkeypatch.setattr(module, "reproduce", reproduce)
+    make_table("small/accuracy", None, epochs, [], print)
+    assert taken == [expected]

@@ -23,6 +23,7 @@ from robustrepro.threads import use_threads
 
 if TYPE_CHECKING:
     from robustrepro.scorecard.combined import ClaimOverScales
+    from robustrepro.spec.strict_yaml import Tree
     from robustrepro.steps import Work
 
 app = typer.Typer(
@@ -167,11 +168,15 @@ def brief(
 
 @app.command(rich_help_panel=PEOPLE)
 def verdicts(
-    results: Annotated[
-        Path | None,
-        typer.Argument(help="Folder of the scales; results when not said or, before any run, the published ones."),
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PAPER|FOLDER",
+            help="A paper, as with --paper; or the folder of the scales: results when not said or, before any run, the "
+            "published ones.",
+        ),
     ] = None,
-    paper: Annotated[str | None, typer.Option(help="A paper: each of its claims in a sentence, with numbers.")] = None,
+    paper: Annotated[str | None, typer.Option(help="A paper: each of its claims with its comparisons.")] = None,
     scale: Annotated[str | None, typer.Option(help="What this scale says, instead of the most faithful ones.")] = None,
 ) -> None:
     """Print every claim once, with the verdict of the scale that says most about the paper."""
@@ -179,6 +184,7 @@ def verdicts(
     from robustrepro.scorecard.show import show_sentences, show_verdicts
     from robustrepro.spec.config import SCALES, scales_by_faithfulness
 
+    paper, results = _paper_or_folder(what, paper)
     scales = [scale] if scale else scales_by_faithfulness(Path())
     published = combined(PUBLISHED, scales) if results is None else []
     results = results or RESULTS
@@ -189,10 +195,18 @@ def verdicts(
 
     if has_it(published) and not has_it(claims):
         results, claims = PUBLISHED, published
-        what = f"Of {paper} nothing" if paper else "Nothing"
-        typer.echo(f"{what} has run here yet: these are the published verdicts, of {PUBLISHED}.\n", err=True)
+        subject = f"Of {paper} nothing" if paper else "Nothing"
+        typer.echo(f"{subject} has run here yet: these are the published verdicts, of {PUBLISHED}.\n", err=True)
     elif published and claims:
         typer.echo(f"Your own results. The published ones: robustrepro verdicts {PUBLISHED}\n", err=True)
+    declared = _papers_here()
+    if paper in declared and not has_it(claims):
+        at = f" SCALE={scale}" if scale else ""
+        raise UserError(
+            f"{paper} is declared, but has not run {f'at scale {scale}' if scale else 'here'}, and nothing of it is "
+            f"published. Next: `make reproduce PAPERS={paper}{at}`{'' if scale else QUICK_TAKES}; `make dry-run "
+            f"PAPERS={paper}{at}` says beforehand what would run and how long"
+        )
     if not claims:
         require_clone(SCALES)
         where = results / scale if scale else results
@@ -201,8 +215,51 @@ def verdicts(
         show_verdicts(claims)
         return
     if paper not in (papers := {claim.paper for claim in claims}):
-        raise unknown_name(f"paper in the scorecards under {results}", paper, papers)
-    show_sentences(results, [claim for claim in claims if claim.paper == paper])
+        raise unknown_name(f"paper in the scorecards under {results}", paper, papers | declared)
+    about = _declaration_of(paper)
+    show_sentences(results, [claim for claim in claims if claim.paper == paper], about)
+
+
+QUICK_TAKES = " (at scale quick two or three minutes on two CPU cores)"
+"""What running one paper costs where config.yaml is as it comes."""
+PAPERS = Path("papers")
+
+
+def _papers_here() -> set[str]:
+    """Return the ids of the papers that are declared in this folder."""
+    return {path.parent.name for path in PAPERS.glob("*/paper.yaml")}
+
+
+def _declaration_of(paper: str) -> Tree | None:
+    """Return what a paper declares; None where its file is not at hand."""
+    from robustrepro.spec.strict_yaml import read_yaml
+
+    file = PAPERS / paper / "paper.yaml"
+    return read_yaml(file) if file.exists() else None
+
+
+def _paper_or_folder(what: str | None, paper: str | None) -> tuple[str | None, Path | None]:
+    """Return the paper and the folder that a user means, where one argument may be either.
+
+    Raises
+    ------
+    UserError
+        If it is neither, or there are two papers.
+    """
+    from robustrepro.spec.config import SCALES
+
+    if what is None or (Path(what).is_dir() and what not in _papers_here()):
+        return paper, Path(what) if what else None
+    if what in _papers_here():
+        if paper not in {None, what}:
+            raise UserError(f"'{what}' and --paper {paper} are two papers; expected one of them")
+        return what, None
+    require_clone(SCALES)
+    raise UserError(
+        f"'{what}' is neither a paper nor a folder. Papers: {', '.join(sorted(_papers_here())) or 'none here'}, as in "
+        f"`robustrepro verdicts hrm`. Folders of scales: {RESULTS} or {PUBLISHED}, as in `robustrepro verdicts "
+        f"{PUBLISHED} --paper hrm`"
+    )
 
 
 ELSEWHERE = {"-s", "--snakefile", "-d", "--directory", "-h", "--help", "-v", "--version"}
@@ -384,7 +441,7 @@ def compare(
         str,
         typer.Argument(
             help="A commit; a folder such as results/quick or docs/results; `last`, what stood there before the last "
-            "run; or `now`, what is in results/."
+            "run, `last~1`, before the run before it, up to `last~4`; or `now`, what is in results/."
         ),
     ] = "last",
     after: Annotated[str, typer.Argument(help="The same.")] = "now",
@@ -393,7 +450,7 @@ def compare(
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     in_csv: Annotated[bool, typer.Option("--csv", help="Print the numbers as CSV, one row per cell.")] = False,
 ) -> None:
-    """Say what changed between two results: verdicts by claim, and tables cell by cell.
+    """Say what changed between two results: settings by their keys, verdicts by claim, and tables cell by cell.
 
     Of a commit, the results that DVC tracks are compared; of a scale that it does not have, the published ones.
     """

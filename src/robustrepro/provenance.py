@@ -28,6 +28,10 @@ GIT_SECONDS = 20
 """How long git may take to answer: a network file system may hang, and a step must not hang with it."""
 
 UNTRACKED = "?"
+NO_CHECKOUT = "not a git checkout"
+"""What is said of sources that no repository holds, as those of an unpacked archive."""
+NO_REPOSITORY = "not a git repository"
+"""What git says there, asked in English."""
 
 
 def versions() -> dict[str, str]:
@@ -61,8 +65,9 @@ def commit_of(package: Path) -> str:
     Returns
     -------
     Twelve hexadecimal digits, followed by "(modified)" where a tracked file of the repository differs from that commit,
-    or an untracked one lies in the package or is Python elsewhere in the repository, such as an extension; "unknown",
-    followed by why, where no repository tracks the package or git cannot tell.
+    or an untracked one lies in the package or is Python elsewhere in the repository, such as an extension; "not a git
+    checkout" where there is no repository; "unknown", followed by why, where it does not track the package or git
+    cannot tell.
     """
     try:
         listed = _git(package, "ls-files", "-t", "--cached", "--others", "--exclude-standard", "--exclude=__pycache__")
@@ -76,8 +81,7 @@ def commit_of(package: Path) -> str:
     except subprocess.TimeoutExpired:
         return f"unknown (git did not answer within {GIT_SECONDS} s)"
     except subprocess.CalledProcessError as error:
-        first_line = error.stderr.strip().partition("\n")[0]
-        return f"unknown (git: {first_line or f'exit status {error.returncode}'})"
+        return NO_CHECKOUT if NO_REPOSITORY in error.stderr else "unknown (git cannot tell)"
     except OSError as error:
         return f"unknown (git cannot be run: {error.strerror})"
     clean = described.strip().removesuffix("-dirty")

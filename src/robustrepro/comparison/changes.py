@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Literal, TypeVar
 
 from robustrepro.comparison.results import Claim, Interval, Number, Results, read_results
+from robustrepro.comparison.settings import changed_settings, read_settings
 from robustrepro.comparison.sources import Side
-from robustrepro.comparison.spread import interval_of_difference
+from robustrepro.comparison.spread import Over, Spread, spread_of_difference
 from robustrepro.errors import UserError, unknown_name
 from robustrepro.grammar import Cell
 
@@ -36,9 +37,19 @@ class CellChange:
         return self.after.mean - self.before.mean if self.before and self.after else None
 
     @cached_property
+    def spread(self) -> Spread | None:
+        """The 95% interval of the difference, and what it is over; None where nothing tells of one."""
+        return spread_of_difference(self.before, self.after) if self.before and self.after else None
+
+    @property
     def interval(self) -> Interval | None:
         """The 95% interval of the difference; None where nothing tells of one."""
-        return interval_of_difference(self.before, self.after) if self.before and self.after else None
+        return self.spread.interval if self.spread else None
+
+    @property
+    def over(self) -> Over | None:
+        """What that interval is over."""
+        return self.spread.over if self.spread else None
 
     @property
     def outcome(self) -> Outcome:
@@ -86,6 +97,8 @@ class Comparison:
         Of every scale and paper that both have, changed or not.
     only_before, only_after
         Scales, and papers at a scale, that one side has alone, in words.
+    settings
+        Every setting that differs, in words; None where one side does not record its settings.
     """
 
     before: str
@@ -94,6 +107,7 @@ class Comparison:
     claims: Sequence[ClaimChange]
     only_before: Sequence[str]
     only_after: Sequence[str]
+    settings: Sequence[str] | None = None
 
 
 def compare(before: Side, after: Side, scale: str | None = None) -> Comparison:
@@ -115,6 +129,7 @@ def compare(before: Side, after: Side, scale: str | None = None) -> Comparison:
     cells: list[CellChange] = []
     claims: list[ClaimChange] = []
     only: tuple[list[str], list[str]] = ([], [])
+    settings: list[str] | None = None
     if scale is None and not (before.is_one_scale or after.is_one_scale):
         only[0].extend(f"scale {name}" for name in before.scales if name not in {first for first, _ in pairs})
         only[1].extend(f"scale {name}" for name in after.scales if name not in {second for _, second in pairs})
@@ -124,9 +139,13 @@ def compare(before: Side, after: Side, scale: str | None = None) -> Comparison:
         new = read_results(after.scales[second], after.name)
         only[0].extend(f"{paper} at scale {name}" for paper in sorted(old.papers - new.papers))
         only[1].extend(f"{paper} at scale {name}" for paper in sorted(new.papers - old.papers))
+        recorded = read_settings(before.scales[first]), read_settings(after.scales[second])
+        if all(recorded):
+            at = f" (scale {name})" if len(pairs) > 1 else ""
+            settings = [*(settings or []), *(f"{words}{at}" for words in changed_settings(*recorded))]
         cells.extend(_cells(name, old, new))
         claims.extend(_claims(name, old, new))
-    return Comparison(before.name, after.name, cells, claims, *only)
+    return Comparison(before.name, after.name, cells, claims, *only, settings)
 
 
 def _pairs(before: Side, after: Side, scale: str | None) -> list[tuple[str, str]]:

@@ -15,9 +15,9 @@ OF_NUMBER = ("mean", "std", "seeds")
 
 
 def as_json(comparison: Comparison, *, everything: bool = False) -> str:
-    """Return what changed, or all of it: both sides' names, ``claims`` and ``cells``."""
+    """Return what changed, or all of it: both sides' names, ``settings`` that differ, ``claims`` and ``cells``."""
     content = {
-        **{key: getattr(comparison, key) for key in ("before", "after", "only_before", "only_after")},
+        **{key: getattr(comparison, key) for key in ("before", "after", "only_before", "only_after", "settings")},
         "claims": [_claim(claim) for claim in comparison.claims if everything or claim.is_changed],
         "cells": _rows(comparison, everything=everything),
     }
@@ -56,6 +56,7 @@ def _row(change: CellChange) -> dict[str, Any]:
         "difference": change.difference,
         "low": low,
         "high": high,
+        "over": change.over,
         "outcome": change.outcome,
     }
 
@@ -67,6 +68,6 @@ def _side(name: str, number: Number | None) -> dict[str, Any]:
 COLUMNS = (
     *("scale", "paper", "table", "row", "column", "unit"),
     *(f"{side}_{key}" for side in ("before", "after") for key in OF_NUMBER),
-    *("difference", "low", "high", "outcome"),
+    *("difference", "low", "high", "over", "outcome"),
 )
 """Of the CSV."""

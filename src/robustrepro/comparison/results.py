@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from robustrepro.comparison.settings import PROVENANCE
 from robustrepro.errors import UserError
 from robustrepro.grammar import Cell
 from robustrepro.scorecard.judged import Judged
@@ -106,6 +107,8 @@ def read_results(files: Mapping[str, str], name: str) -> Results:
     cells: dict[tuple[str, Cell], Number | None] = {}
     claims: dict[tuple[str, str], Claim] = {}
     for path, text in files.items():
+        if not path.startswith("papers/") or path.endswith(PROVENANCE):
+            continue
         _, paper, *_, file = path.split("/")
         try:
             content = json.loads(text)

@@ -16,13 +16,19 @@ from robustrepro.words import plural
 
 ABSENT = "–"
 """What stands for a cell or a claim that a side does not have, or has not measured."""
-MARKS = {"beyond": "*", "unknown": "?"}
+SETTINGS = 12
+"""How many settings that differ are shown unless all are asked for."""
+SEEDS, IMAGES, UNKNOWN = "*", "(*)", "?"
 LEGEND = {
-    "beyond": "* beyond the spread: the 95% interval of the difference leaves out 0 (over seeds, Welch's; of one seed, "
-    "over its test images, which tell nothing of another seed). Where nothing is really different, one number in 20 is "
-    "marked by chance.",
-    "unknown": "? one seed, of a number that says nothing of its spread",
+    SEEDS: "* beyond the seeds' spread: the 95% interval of the difference leaves out 0. It is Welch's, for two seeds "
+    "a side or more; of two, only a difference of several standard errors is beyond it. Where one side has one seed, "
+    "the other side's spread is taken for both. Where nothing is really different, one number in 20 is marked "
+    "by chance.",
+    IMAGES: "(*) beyond what other test images would change, with one seed a side (or seeds that all agree): another "
+    "seed may change as much. Two seeds would tell.",
+    UNKNOWN: "? one seed, of a number that says nothing of its spread",
 }
+"""What each mark means."""
 
 
 def show_comparison(comparison: Comparison, *, everything: bool = False) -> None:
@@ -37,6 +43,7 @@ def show_comparison(comparison: Comparison, *, everything: bool = False) -> None
     """
     console = Console(highlight=False)
     _lines(console, _heading(comparison))
+    _lines(console, ["", *_settings_lines(comparison, everything=everything)])
     claims = [claim for claim in comparison.claims if everything or claim.is_changed]
     cells = [cell for cell in comparison.cells if everything or cell.outcome != "same"]
     _lines(console, ["", _claims_in_short(comparison)])
@@ -47,7 +54,7 @@ def show_comparison(comparison: Comparison, *, everything: bool = False) -> None
     for (scale, paper, table), of_table in groupby(cells, key=lambda cell: (cell.scale, cell.paper, cell.cell.table)):
         _lines(console, ["", f"{paper}, {table} ({scale})"], "bold")
         console.print(_table(list(of_table)))
-    if legends := [words for outcome, words in LEGEND.items() if any(cell.outcome == outcome for cell in cells)]:
+    if legends := [words for mark, words in LEGEND.items() if any(_mark(cell) == mark for cell in cells)]:
         _lines(console, ["", *legends], "dim")
 
 
@@ -67,6 +74,22 @@ def _heading(comparison: Comparison) -> Iterator[str]:
             yield f"only {side}: {', '.join(names)}"
 
 
+def _settings_lines(comparison: Comparison, *, everything: bool) -> Iterator[str]:
+    """Yield the settings that differ, the first of them unless all are asked for."""
+    if comparison.settings is None:
+        yield "Settings that differ: not known, since one side does not record its settings"
+    elif not comparison.settings:
+        yield "Settings that differ: none"
+    elif len(comparison.settings) == 1:
+        yield f"Settings that differ: {comparison.settings[0]}"
+    else:
+        shown = comparison.settings if everything else comparison.settings[:SETTINGS]
+        yield "Settings that differ:"
+        yield from (f"  {words}" for words in shown)
+        if rest := len(comparison.settings) - len(shown):
+            yield f"  and {rest} more, with ALL=1 or --all"
+
+
 def _claims_in_short(comparison: Comparison) -> str:
     changed = sum(claim.is_changed for claim in comparison.claims)
     return f"Verdicts: {changed or 'none'} of {plural(len(comparison.claims), 'claim')} changed"
@@ -75,8 +98,17 @@ def _claims_in_short(comparison: Comparison) -> str:
 def _cells_in_short(comparison: Comparison) -> str:
     outcomes = [cell.outcome for cell in comparison.cells]
     changed = sum(outcome != "same" for outcome in outcomes)
-    beyond = f", {outcomes.count('beyond') or 'none'} beyond the spread" if changed else ""
-    return f"Tables: {changed or 'none'} of {plural(len(outcomes), 'number')} changed{beyond}"
+    marks = [_mark(cell) for cell in comparison.cells]
+    beyond = f", {marks.count(SEEDS) or 'none'} beyond the seeds' spread" if changed else ""
+    alone = f", {marks.count(IMAGES)} beyond that of the test images, with one seed" if IMAGES in marks else ""
+    return f"Tables: {changed or 'none'} of {plural(len(outcomes), 'number')} changed{beyond}{alone}"
+
+
+def _mark(cell: CellChange) -> str:
+    """Return what stands behind a cell's change; empty where there is nothing to say."""
+    if cell.outcome == "beyond":
+        return SEEDS if cell.over == "seeds" else IMAGES
+    return UNKNOWN if cell.outcome == "unknown" else ""
 
 
 def _claim_lines(change: ClaimChange) -> Iterator[str]:
@@ -105,8 +137,8 @@ def _table(cells: Sequence[CellChange]) -> Table:
     for change in cells:
         cell = f"{change.cell.row}, {change.cell.column}"
         texts = (cell, _number(change.before, change.after), _number(change.after, change.before), _difference(change))
-        mark = MARKS.get(change.outcome, "")
-        table.add_row(*(Text(text, "bold" if mark == "*" else "") for text in texts), mark)
+        mark = _mark(change)
+        table.add_row(*(Text(text, "bold" if mark == SEEDS else "") for text in texts), mark)
     return table
 
 

@@ -6,19 +6,26 @@ import io
 import re
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from zipfile import ZipFile
 
-from robustrepro.comparison.last_run import COMPARED, KEPT, archive_of, compared_files
+from robustrepro.comparison.last_run import COMPARED, KEPT, MOST, archives_of, compared_files, settings_text
+from robustrepro.comparison.settings import SETTINGS
 from robustrepro.errors import UserError, require_clone
 from robustrepro.spec.config import CONFIG_FILE
 
 RESULTS, PUBLISHED = Path("results"), Path("docs/results")
 LAST, NOW = "last", "now"
-EXPECTED = f"a commit, a folder such as {RESULTS}/quick or {PUBLISHED}, '{LAST}' (before the last run) or '{NOW}'"
+BACK = re.compile(rf"{LAST}(?:~(?P<back>\d+))?")
+EXPECTED = (
+    f"a commit, a folder such as {RESULTS}/quick or {PUBLISHED}, '{LAST}' (before the last run; '{LAST}~1' before the "
+    f"one before it, up to '{LAST}~{MOST - 1}') or '{NOW}'"
+)
 IN_SCALE = re.compile(rf"(?:.*/)?(?P<scale>[^/]+)/(?P<file>{COMPARED.pattern})")
+CARD_IN_SCALE = re.compile(r"(?:.*/)?(?P<scale>[^/]+)/(?P<file>models/[^/]+/seed\d+/card\.json)")
 
 Files = Mapping[str, str]
 """Text by path below a scale's folder."""
@@ -49,7 +56,7 @@ def side_of(named: str, scale: str | None = None) -> Side:
     Parameters
     ----------
     named
-        ``last``, ``now``, a folder or a commit.
+        ``last``, ``last~1``, ``now``, a folder or a commit.
     scale
         For ``last``: whose last run; without it, the scale that ran last.
 
@@ -58,8 +65,8 @@ def side_of(named: str, scale: str | None = None) -> Side:
     UserError
         If it is none of these, or there are no results.
     """
-    if named == LAST:
-        return _last(scale)
+    if match := BACK.fullmatch(named):
+        return _last(scale, int(match["back"] or 0))
     if named == NOW:
         if not (scales := _scales_below(RESULTS)):
             require_clone(CONFIG_FILE)
@@ -78,18 +85,23 @@ def side_of(named: str, scale: str | None = None) -> Side:
     raise UserError(f"'{named}' names no results; expected {EXPECTED}")
 
 
-def _last(scale: str | None) -> Side:
-    """Return what stood in a scale's folder before its last run."""
-    kept = [archive_of(RESULTS / scale)] if scale else sorted((RESULTS / KEPT).glob("*.zip"), key=_written)
-    if not kept or not kept[-1].exists():
+def _last(scale: str | None, back: int) -> Side:
+    """Return what stood in a scale's folder before its last run, or before one so many runs back."""
+    latest = sorted((path for path in (RESULTS / KEPT).glob("*.zip") if "~" not in path.stem), key=_written)
+    folder = RESULTS / (scale or (latest[-1].stem if latest else ""))
+    kept = archives_of(folder) if scale or latest else []
+    if not kept:
         require_clone(CONFIG_FILE)
         of_scale = f" of scale {scale}" if scale else ""
         raise UserError(
             f"no run{of_scale} has replaced results yet, so there is no last one to compare with; expected {EXPECTED}"
         )
-    begun = datetime.fromtimestamp(_written(kept[-1])).strftime("%Y-%m-%d %H:%M")
-    scales = _scales_in(ZipFile(kept[-1]))
-    return Side(f"scale {kept[-1].stem} before its last run, begun {begun}", scales, is_one_scale=True)
+    if back >= len(kept):
+        have = ", ".join([LAST, *(f"{LAST}~{each}" for each in range(1, len(kept)))])
+        raise UserError(f"{LAST}~{back}: of scale {folder.name} this is kept: {have}")
+    begun = datetime.fromtimestamp(_written(kept[back])).strftime("%Y-%m-%d %H:%M")
+    which = f"{LAST}~{back}, before the run begun" if back else "before its last run, begun"
+    return Side(f"scale {folder.name} {which} {begun}", _scales_in(ZipFile(kept[back])), is_one_scale=True)
 
 
 def _written(path: Path) -> float:
@@ -98,11 +110,14 @@ def _written(path: Path) -> float:
 
 def _files_below(folder: Path) -> Files:
     """Return the tables and scorecards of a scale's folder; none where it is no such folder."""
-    return {
+    found = {
         file.relative_to(folder).as_posix(): file.read_text(encoding="utf-8")
         for file in compared_files(folder)
         if file.is_file()
     }
+    if found and (recorded := settings_text(folder)):
+        found[SETTINGS] = recorded
+    return found
 
 
 def _scales_below(folder: Path) -> dict[str, Files]:
@@ -188,4 +203,7 @@ def _tracked(commit: str) -> dict[str, Files]:
             scales.setdefault(match["scale"], {})[match["file"]] = tracked.read_text(match[0], encoding="utf-8")
         except Exception:
             unreadable.add(match["scale"])
+    for match in filter(None, map(CARD_IN_SCALE.fullmatch, names)):
+        with suppress(Exception):  # without it, the settings are not known
+            scales.get(match["scale"], {})[match["file"]] = tracked.read_text(match[0], encoding="utf-8")
     return {scale: files for scale, files in scales.items() if scale not in unreadable}

@@ -10,11 +10,10 @@ from types import MappingProxyType
 from robustrepro.grammar import CELL, cell_of
 from robustrepro.report.content import Paper
 from robustrepro.report.displays import DeclaredTable
-from robustrepro.report.presentation import MINUS, NO_BREAK, number, signed
+from robustrepro.report.presentation import NO_BREAK, number, signed
 from robustrepro.scorecard.judged import Judged, Outcome
+from robustrepro.scorecard.statements import named_by_what_differs, statement, with_signs
 from robustrepro.words import plural
-
-SYMBOLS = {">=": "≥", "<=": "≤", "-": MINUS, "*": "×"}
 
 
 @dataclass(frozen=True)
@@ -85,15 +84,15 @@ def comparison(condition: Judged, paper: Paper, attack: str = "", attacked: Coll
         for compared in condition.compared
     )
     apart = condition.difference
-    difference = f"{number(apart.value, condition.decimals)}, {_with_signs(apart.asked)}" if apart else ""
+    difference = f"{number(apart.value, condition.decimals)}, {with_signs(apart.asked)}" if apart else ""
     margin = signed(condition.margin, condition.decimals)
     if condition.interval:
         low, high = (signed(end, condition.decimals) for end in condition.interval)
         margin += f" (95%:{NO_BREAK}{low} to{NO_BREAK}{high})"
     needed = condition.seeds_to_decide
     more_seeds = f"about {plural(needed, 'seed')} would decide" if needed is not None else ""
-    statement = _statement(condition.condition, names)
-    return Comparison(where, statement, values, difference, margin, condition.outcome, more_seeds)
+    said = statement(condition.condition, names)
+    return Comparison(where, said, values, difference, margin, condition.outcome, more_seeds)
 
 
 def measured_elsewhere(measured: str, paper: Paper) -> list[tuple[str, str]]:
@@ -115,7 +114,7 @@ def measured_elsewhere(measured: str, paper: Paper) -> list[tuple[str, str]]:
     for text in comparisons:
         cells = [str(cell_of(match[0])) for match in CELL.finditer(text)]
         where, names = cell_names(cells, paper) if cells else ("", {})
-        shown.append((_statement(text, names), where))
+        shown.append((statement(text, names), where))
     return shown
 
 
@@ -134,17 +133,7 @@ def cell_names(
         For some cells, what stands instead of the name of their column.
     """
     parts = {cell: _parts(cell, paper, columns.get(cell)) for cell in dict.fromkeys(cells)}
-    distinct = [len(set(column)) > 1 for column in zip(*parts.values(), strict=True)]
-    if not any(distinct):
-        # A single cell is named by its row, as the others of its column would be.
-        distinct = [False, False, True]
-    first = next(iter(parts.values()))
-    shared = [part for part, varies in zip(first, distinct, strict=True) if not varies]
-    names = {
-        cell: ", ".join(part for part, varies in reversed(list(zip(of_cell, distinct, strict=True))) if varies)
-        for cell, of_cell in parts.items()
-    }
-    return ", ".join(shared), names
+    return named_by_what_differs(parts)
 
 
 def with_names(text: str, paper: Paper) -> str:
@@ -185,17 +174,3 @@ def _declared_table(name: str, paper: Paper) -> DeclaredTable | None:
 def _unbroken(label: str) -> str:
     """Return a label whose numbers stay on the line of the word before: Table 4, ε = 0.3."""
     return re.sub(r" (?==|\d)", NO_BREAK, re.sub(r"= ", f"={NO_BREAK}", label))
-
-
-def _statement(condition: str, names: Mapping[str, str]) -> str:
-    """Return the comparison with names for cells and signs for operators."""
-    parts = []
-    position = 0
-    for match in CELL.finditer(condition):
-        parts += [_with_signs(condition[position : match.start()]), names[str(cell_of(match[0]))]]
-        position = match.end()
-    return "".join([*parts, _with_signs(condition[position:])])
-
-
-def _with_signs(text: str) -> str:
-    return re.sub("|".join(map(re.escape, SYMBOLS)), lambda match: SYMBOLS[match[0]], text)

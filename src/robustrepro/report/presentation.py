@@ -11,10 +11,10 @@ from typing import Any
 
 from robustrepro.report.claims import AlarmOverSeeds, AuditedCell
 from robustrepro.report.table import Cell, Table
+from robustrepro.scorecard.statements import MINUS
 from robustrepro.verdicts import Verdict
 from robustrepro.words import ball_in_words, plural
 
-MINUS = "\u2212"
 NO_BREAK = "\u00a0"
 CURVE_DENSITY = 1.6
 """Pixels of a specification curve per pixel of the page, so that its text is as large as the page's small one."""

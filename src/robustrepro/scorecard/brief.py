@@ -52,7 +52,7 @@ def brief(folder: Path) -> list[str]:
         room -= len(told)
     first = next(iter(papers), "hrm")
     lines.append(f"Report: {layout.report}")
-    lines.append(f"Each claim in a sentence: make verdicts PAPER={first} SCALE={folder.name}")
+    lines.append(f"Claim by claim: make verdicts PAPER={first} SCALE={folder.name}")
     return [_cut(line) for line in lines]
 
 

@@ -30,11 +30,14 @@ class Headline:
         Every comparison with its numbers.
     taken_down_by
         The attack that took down a claim which held before the audit; empty where none did.
+    audited
+        Every comparison with its numbers in the worst case over all attacks; none of a claim that was not audited.
     """
 
     row: Row
     conditions: tuple[Judged, ...]
     taken_down_by: str = ""
+    audited: tuple[Judged, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -55,11 +58,21 @@ class Headline:
     @property
     def decisive(self) -> tuple[Judged, ...]:
         """The comparisons that decide the verdict: those that fail, else those left open, else all of them."""
-        for outcomes in ({"fails"}, {"crosses", "beyond"}):
-            found = tuple(condition for condition in self.conditions if condition.outcome in outcomes)
-            if found:
-                return found
-        return self.conditions
+        return _decisive(self.conditions)
+
+    @property
+    def decisive_in_audit(self) -> tuple[Judged, ...]:
+        """The comparisons that decide what the audit says."""
+        return _decisive(self.audited)
+
+
+def _decisive(conditions: tuple[Judged, ...]) -> tuple[Judged, ...]:
+    """Return the comparisons that fail, else those left open, else all of them."""
+    for outcomes in ({"fails"}, {"crosses", "beyond"}):
+        found = tuple(condition for condition in conditions if condition.outcome in outcomes)
+        if found:
+            return found
+    return conditions
 
 
 def read_headlines(folder: Path, rows: Sequence[Row]) -> list[Headline]:
@@ -91,8 +104,10 @@ def read_headlines(folder: Path, rows: Sequence[Row]) -> list[Headline]:
             found = f"it has no claim '{row['claim']}', as {folder}/scorecard.csv has"
             raise UserError(f"{scorecard}: {found}. Make it again.")
         conditions = tuple(_judged(condition) for condition in readings[claim["reading"]]["conditions"])
-        down = audited.get((row["claim"], claim["reading"]), {}).get("taken_down") or {}
-        headlines.append(Headline(row, conditions, down.get("by", "") if down.get("left") else ""))
+        survival = audited.get((row["claim"], claim["reading"]), {})
+        down = survival.get("taken_down") or {}
+        by = down.get("by", "") if down.get("left") else ""
+        headlines.append(Headline(row, conditions, by, tuple(map(_judged, survival.get("conditions") or ()))))
     return headlines
 
 

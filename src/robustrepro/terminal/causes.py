@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from robustrepro.spec.changed_keys import differences
 from robustrepro.spec.sources import edited_since
 from robustrepro.terminal.events import Event
 
@@ -28,11 +29,6 @@ REASONS = {
     "Code has changed": "its rule in workflow/rules was edited",
 }
 """What Snakemake's reasons begin with, and what they mean; those about params and inputs have details."""
-LONGEST_VALUE = 24
-OVER_PAPERS = frozenset({"papers", "kept"})
-"""Keys of the specs of what stands over all papers."""
-UNNAMED = frozenset({"training", "declared", "measure"})
-"""Keys of a spec that stand above what a user writes, and that no user writes."""
 
 
 @dataclass(frozen=True)
@@ -41,24 +37,6 @@ class Scheduled:
 
     spec: Mapping[str, Any]
     code: str
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A place in two specs where they differ, and what stands there; None where nothing does."""
-
-    path: tuple[str, ...]
-    old: Any
-    new: Any
-
-    @property
-    def words(self) -> str:
-        """The key with both values: ``optimizer.learning_rate: 0.001 → 0.002``; without them where they are long."""
-        if self.path[0] in OVER_PAPERS:
-            return "other papers than before"
-        key = ".".join([part for part in self.path if part not in UNNAMED] or self.path)
-        old, new = _value(self.old), _value(self.new)
-        return f"{key}: {old} → {new}" if max(len(old), len(new)) <= LONGEST_VALUE else f"{key} is another"
 
 
 def causes(job: Event, notes: Mapping[str, Path]) -> list[str]:
@@ -94,29 +72,16 @@ def _changes(job: Event, notes: Mapping[str, Path]) -> Iterator[str]:
     if before is None or now is None:
         yield "its settings were changed"
         return
-    differences = list(_differences(before.spec, now.spec))
-    runs = [difference for difference in differences if difference.path[0] == "runs"]
-    yield from (each.words for each in differences if each not in runs)
-    if runs and len(runs) == len(differences):
+    found = list(differences(before.spec, now.spec))
+    runs = [difference for difference in found if difference.path[0] == "runs"]
+    yield from (each.words for each in found if each not in runs)
+    if runs and len(runs) == len(found):
         yield f"it runs other code: {', '.join(sorted(set(before.spec['runs']) ^ set(now.spec['runs'])))}"
     if before.code != now.code and not runs:
         files = edited_since(before.code, now.code)
         yield f"{', '.join(files)} {'was' if len(files) == 1 else 'were'} edited" if files else "its code was edited"
     if before == now:
         yield "other inputs or threads than before"
-
-
-def _differences(old: Any, new: Any, path: tuple[str, ...] = ()) -> Iterator[Difference]:
-    """Yield each place where two trees differ."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in sorted(old.keys() | new.keys()):
-            yield from _differences(old.get(key), new.get(key), (*path, key))
-    elif old != new:
-        yield Difference(path, old, new)
-
-
-def _value(value: Any) -> str:
-    return "none" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _recorded(outputs: Sequence[str], notes: Mapping[str, Path]) -> Scheduled | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +24,15 @@ class Costs:
     """The seconds of jobs that are known, and what follows from them for others.
 
     A job that was never timed is expected to take what those did on average whose benchmarks lie nearest to its own:
-    first those of the same model or measure, then those of the same kind of step, then all.
+    first those of the same model or measure, then those of the same kind of step, then all. A trial borrows what was
+    recorded at its scale.
     """
 
     def __init__(self) -> None:
         self._seconds: dict[Path, float] = {}
         self._by_folder: dict[Path, tuple[float, int]] = {}  # seconds in all, and of how many jobs
         self._read: set[Path] = set()
+        self._elsewhere: Costs | None = None
 
     def read(self, benchmarks: Iterable[Path | None]) -> None:
         """Read what is recorded in the folders of these benchmarks, each once, before jobs begin to replace it."""
@@ -39,6 +42,29 @@ class Costs:
                 seconds = _seconds_in(file)
                 if seconds is not None:
                     self.note(file, seconds)
+
+    def borrow(self, own: Path, other: Path, epochs: int | None = None) -> None:
+        """Take what is recorded of another scale's jobs for those of the same names that were never timed here.
+
+        Parameters
+        ----------
+        own, other
+            The two scales' folders, ``results/<scale>``.
+        epochs
+            How long every training lasts here, where that differs: a training is expected to take its share of the
+            other's time. Where it is not known how many epochs the other took, its time is taken as it is.
+        """
+        self._elsewhere = Costs()
+        for file in (other / BENCHMARKS).rglob("*.tsv"):
+            seconds = _seconds_in(file)
+            place = file.relative_to(other / BENCHMARKS)
+            if seconds is None:
+                continue
+            if epochs is not None and place.parts[0] == "train":
+                seconds *= epochs / (
+                    _epochs_in(other / "models" / place.relative_to("train").with_suffix("")) or epochs
+                )
+            self._elsewhere.note(own / BENCHMARKS / place, seconds)
 
     def note(self, benchmark: Path, seconds: float) -> None:
         """Keep how long a job took."""
@@ -59,10 +85,12 @@ class Costs:
             return 0.0  # a target without a command
         if benchmark in self._seconds:
             return self._seconds[benchmark]
+        if self._elsewhere and self._elsewhere.is_recorded(benchmark):
+            return self._elsewhere.expected(benchmark)
         for folder in benchmark.parents:
             if known := self._by_folder.get(folder):
                 return known[0] / known[1]
-        return None
+        return self._elsewhere.expected(benchmark) if self._elsewhere else None
 
     def together(self, jobs: Iterable[tuple[Cost, float]], cores: int) -> float | None:
         """Return how many seconds jobs take together on so many cores; None where nothing like one of them was timed.
@@ -97,6 +125,15 @@ def duration_in_words(seconds: float) -> str:
 def _root(benchmark: Path) -> Path:
     """Return the folder ``benchmarks`` that a benchmark lies in."""
     return next((folder for folder in benchmark.parents if folder.name == BENCHMARKS), benchmark.parent)
+
+
+def _epochs_in(model: Path) -> int | None:
+    """Return how many epochs a model was trained for, as its card says; None where it does not."""
+    try:
+        card = json.loads((model / "card.json").read_text(encoding="utf-8"))
+        return int(card["spec"]["training"]["epochs"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _seconds_in(file: Path) -> float | None:

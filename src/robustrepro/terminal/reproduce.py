@@ -9,7 +9,7 @@ from pathlib import Path
 
 from robustrepro.errors import UserError
 from robustrepro.scorecard.brief import brief
-from robustrepro.terminal.costs import duration_in_words
+from robustrepro.terminal.costs import Costs, duration_in_words
 from robustrepro.terminal.events import Event
 from robustrepro.terminal.follow import Ended, follow, snakemake_command
 from robustrepro.terminal.progress import ProgressLine, RunState
@@ -21,7 +21,12 @@ LONGEST_LINE = 300
 Say = Callable[[str], None]
 
 
-def reproduce(arguments: Sequence[str], say: Say, answer: Callable[[RunState], Sequence[str]] | None = None) -> int:
+def reproduce(
+    arguments: Sequence[str],
+    say: Say,
+    answer: Callable[[RunState], Sequence[str]] | None = None,
+    costs: Costs | None = None,
+) -> int:
     """Run Snakemake, show how far it is, and say what came of it.
 
     Parameters
@@ -33,12 +38,14 @@ def reproduce(arguments: Sequence[str], say: Say, answer: Callable[[RunState], S
     answer
         Returns the last lines of a run that went well; when not given, what became of each paper, where that was asked
         for.
+    costs
+        What is known of how long jobs take, beside what is recorded where the run writes.
 
     Returns
     -------
     Snakemake's exit status, negated where a signal ended it.
     """
-    state, shown, began = RunState(), ProgressLine(), time.monotonic()
+    state, shown, began = RunState(costs or Costs()), ProgressLine(), time.monotonic()
 
     def take(event: Event | None) -> None:
         if event is not None:

@@ -18,6 +18,7 @@ from robustrepro.keys import AT
 from robustrepro.layout import Layout
 from robustrepro.spec.config import Config, configured
 from robustrepro.spec.written import WrittenPapers
+from robustrepro.terminal.costs import Costs
 from robustrepro.terminal.progress import RunState
 from robustrepro.terminal.reproduce import Say, reproduce
 from robustrepro.words import plural
@@ -59,7 +60,11 @@ def make_table(name: str, seeds: int | None, epochs: int | None, arguments: Sequ
     known = tables.get(paper) or [each for of_paper in tables.values() for each in of_paper]
     if name.partition(AT)[0] not in known:
         raise unknown_name("table", name, known)
-    settings = _settings(configured(), paper, seeds, epochs, arguments)
+    config = configured()
+    settings = _settings(config, paper, seeds, epochs, arguments)
+    costs, scales_own = Costs(), Path("results", config.folder or _said("scale", arguments) or config.scale)
+    if scales_own.name != settings["folder"]:
+        costs.borrow(Path("results", settings["folder"]), scales_own, epochs)
     file = SETTINGS / f"{settings['folder']}.yaml"
     write_text(file, yaml.safe_dump(settings, sort_keys=False))
     made = Path(Layout(f"results/{settings['folder']}").table(paper, table))
@@ -68,7 +73,7 @@ def make_table(name: str, seeds: int | None, epochs: int | None, arguments: Sequ
         show_table(made.with_suffix(".md"))
         return [f"Table: {made.with_suffix('.md')}"]
 
-    return reproduce([str(made), "--configfile", str(file), *arguments], say, printed)
+    return reproduce([str(made), "--configfile", str(file), *arguments], say, printed, costs)
 
 
 def _settings(
