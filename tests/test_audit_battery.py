@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pyautoattack  # type: ignore[import-untyped]
 import pytest
 import torch
 from attack_cases import Scaled, random_case
@@ -13,6 +14,7 @@ from hidden_models import images as hidden_images
 from hidden_models import network as hidden_network
 from torch import Tensor, nn
 
+from robustrepro.attacks.autoattack import SQUARE
 from robustrepro.attacks.measure import measure
 from robustrepro.audits.alarms import (
     MOST_WRONG_GRADIENTS,
@@ -48,9 +50,10 @@ def ball(norm: Norm = "linf", **more: dict[str, Any]) -> AuditBall:
 
 
 @pytest.fixture
-def library(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+def library(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> list[list[int]]:
     """Let the library's attacks break every image that they are given; return which these were, call by call."""
     given: list[list[int]] = []
+    broken_by = getattr(request, "param", [SQUARE])
 
     def spy(model: nn.Module, inputs: Tensor, labels: Tensor, indices: Tensor, spec: Any, **options: Any) -> Any:
         if spec.name != "autoattack":
@@ -58,7 +61,8 @@ def library(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
         given.append(indices.tolist())
         with torch.no_grad():
             predicted = model(exemplars).argmax(1)
-        return SimpleNamespace(adversarial=torch.stack([exemplars[predicted != label][0] for label in labels]))
+        found = torch.stack([exemplars[predicted != label][0] for label in labels])
+        return SimpleNamespace(adversarial=found, restart=torch.full((len(labels),), broken_by[0]))
 
     _, exemplars, _ = random_case(COUNT)
 
@@ -366,6 +370,24 @@ def test_a_black_box_beats_gradients_where_it_alone_breaks_images(library: list[
     # Stronger attacks have found some of these by gradients, too.
     assert found.after is not None
     assert found.after < found.value
+
+
+@pytest.mark.parametrize("library", [[0]], indirect=True)
+def test_what_autoattack_finds_along_gradients_counts_for_no_black_box(library: list[list[int]]) -> None:
+    model, images, labels = random_case(COUNT)
+    declared = ball(autoattack={"name": "autoattack"})
+    weak = {key: attack.model_copy(update={"epsilon": EPSILON / 5}) for key, attack in declared.attacks.items()}
+    battery = Battery(model, images, labels, seed=0, box=(0.0, 1.0))
+    outcome = battery.run(declared.model_copy(update={"attacks": weak}))
+    assert library
+    assert not outcome.resisted(labels).any()
+    assert {alarm.name: alarm for alarm in outcome.alarms}["black box beats gradients"].value == 0.0
+
+
+@pytest.mark.parametrize("version", ["standard", "plus"])
+def test_square_has_its_number_in_the_ensemble_of_either_version(version: str) -> None:
+    attacks = pyautoattack.AutoAttack(nn.Identity(), eps=0.1, version=version, device="cpu").attacks_to_run
+    assert attacks.index("square") == SQUARE
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 256])

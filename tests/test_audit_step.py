@@ -180,7 +180,7 @@ def test_every_attack_of_the_tables_and_of_the_audit_has_words(files: AttackFile
         "fgsm": "PGD, 40 steps",  # its measurement says so
         "audit: margin": "PGD, 40 steps, on the margin",
         "audit: more": "PGD, 40 steps, 10 restarts, on the margin",
-        "audit: more, rescaled copy": "PGD, 40 steps, 10 restarts, on the margin, on a rescaled copy",
+        "audit: more, rescaled copy": "PGD, 40 steps, on the margin, on a rescaled copy",
     }
 
 

@@ -24,6 +24,8 @@ ROOM = 1.01
 """How many ε the library's range goes beyond the images' own, where nothing is clipped: rounding shall not matter."""
 TILES = AutoAttack.LEAST_HEIGHT
 """How many tiles Square lays along the height."""
+SQUARE = 3
+"""The number of Square, which asks for scores and follows no gradient, in the ensemble of either version."""
 LIBRARY_NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 
 # Without a handler of its own, logging would print the library's warnings; whoever sets logging up still gets them.

@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from robustrepro.attacks.autoattack import SQUARE
 from robustrepro.attacks.craft import craft
 from robustrepro.attacks.curve import measure_curve
 from robustrepro.attacks.measure import measure
@@ -35,11 +36,13 @@ from robustrepro.audits.distilled import distilled
 from robustrepro.audits.randomised import Expectation, right_share
 from robustrepro.precision import true_float32
 from robustrepro.seeds import derive_seed
-from robustrepro.spec.attacks import AscentAttack, BallAttack, GradientAttack, Pgd
+from robustrepro.spec.attacks import AscentAttack, AutoAttack, BallAttack, GradientAttack, HopSkipJump, Noise, Pgd, Rays
 from robustrepro.spec.audit import AuditBall
 
 IMAGES = 4
 """The dimensions of a batch of images: (N, channels, height, width)."""
+UNGUIDED = (Noise, Rays, HopSkipJump, AutoAttack)
+"""The attacks that follow no gradient, or of which a part, Square, follows none."""
 MOST_PROBED = 256
 """How many images tell what of a model lets no gradient pass."""
 RESCALED, AVERAGED, DISTILLED = "rescaled", "averaged", "distilled"
@@ -56,6 +59,9 @@ class BallOutcome:
     predictions
         By attack: the prediction for each image under it, int64, shape (N,). An attack of the library `pyautoattack`
         is not run on the images that another attack has broken already; these count as broken by it, too.
+    unguided
+        By attack: which images it broke, if it did, without following a gradient, or were left to others, bool, shape
+        (N,). Of attacks that only follow gradients there is nothing.
     smaller
         The same under one attack at smaller ε, by ε.
     alarms
@@ -63,6 +69,7 @@ class BallOutcome:
     """
 
     predictions: dict[str, Tensor] = field(default_factory=dict)
+    unguided: dict[str, Tensor] = field(default_factory=dict)
     smaller: dict[float, Tensor] = field(default_factory=dict)
     alarms: list[Alarm] = field(default_factory=list)
 
@@ -70,6 +77,14 @@ class BallOutcome:
         """Return which images no attack has broken so far, bool, shape (N,); some attacks may be left out."""
         counted = [prediction for name, prediction in self.predictions.items() if name not in without]
         return torch.stack([prediction == labels for prediction in counted]).all(0)
+
+    def unguided_share(self, labels: Tensor) -> float:
+        """Return the share of images that were broken, but by nothing that follows gradients."""
+        by_gradients = [
+            (prediction != labels) & ~self.unguided.get(name, torch.tensor(False))
+            for name, prediction in self.predictions.items()
+        ]
+        return float((~self.resisted(labels) & ~torch.stack(by_gradients).any(0)).double().mean())
 
 
 class Watcher:
@@ -149,6 +164,7 @@ class Battery:
         self.clean = predictions(self.model, images, self.device)
         self._of_images = images.ndim == IMAGES
         self.watcher = watcher or Watcher()
+        self._by_square: dict[str, Tensor] = {}
         self.found, self.right = images.clone(), self._right("clean", images, self.indices, self.clean)
 
     @true_float32()
@@ -181,10 +197,20 @@ class Battery:
                 prediction = torch.where((prediction == self.labels) & (other != self.labels), other, prediction)
             remaining = resisted.nonzero().flatten()
         if len(remaining):
-            prediction[remaining] = self.under(name, remaining, lambda: self._points_of(attack, remaining))
+            prediction[remaining] = self.under(name, remaining, lambda: self._points_of(name, attack, remaining))
+        if isinstance(attack, UNGUIDED):
+            outcome.unguided[name] = self._unguided(name, attack, remaining)
         return prediction
 
-    def _points_of(self, attack: BallAttack, positions: Tensor) -> Tensor:
+    def _unguided(self, name: str, attack: BallAttack, positions: Tensor) -> Tensor:
+        """Return which images an attack that ran on some broke, if it did, without a gradient, or was not run on."""
+        which = torch.ones(len(self.labels), dtype=torch.bool)
+        if isinstance(attack, AutoAttack) and len(positions):
+            by_square = self._by_square[name] if name in self._by_square else self.watcher.points(f"{name} by Square")
+            which[positions] = False if by_square is None else by_square
+        return which
+
+    def _points_of(self, name: str, attack: BallAttack, positions: Tensor) -> Tensor:
         """Return where an attack ends with some images, in its own precision."""
         if self._chance is not None and isinstance(attack, AscentAttack):
             # An average that has just become wrong is right half the time: on to the last iterate.
@@ -204,6 +230,9 @@ class Battery:
             progress=self.watcher.decided,
         )
         assert attacked.adversarial is not None
+        if isinstance(attack, AutoAttack):
+            self._by_square[name] = attacked.restart == SQUARE
+            self.watcher.keep(f"{name} by Square", self._by_square[name])
         return attacked.adversarial
 
     def under(self, name: str, positions: Tensor, attack: Callable[[], Tensor]) -> Tensor:
@@ -253,7 +282,7 @@ class Battery:
             shattered_gradients=float(
                 has_shattered_gradient(self.model, images, labels, ball.norm, ball.epsilon).double().mean()
             ),
-            black_box=self._by_black_box_alone(ball, outcome),
+            black_box=outcome.unguided_share(self.labels),
             noise=self._accuracy(outcome.predictions[UNIFORM_NOISE]),
             # Points of the plane have no range, so no ε within which all of them can be made the same.
             far=self._accuracy(self._attacked(FAR, self._pgd_across_the_box(ball), outcome))
@@ -333,7 +362,7 @@ class Battery:
             ONE_STEP: self._share(outcome.resisted(self.labels, without=["fgsm"])),
             NOISE: self._share(outcome.resisted(self.labels, without=[UNIFORM_NOISE])),
             BEYOND_REASON: self._share(self._resists_far_examples(ball, copies)) if self._of_images else 0.0,
-            BLACK_BOX: self._by_black_box_alone(ball, outcome),
+            BLACK_BOX: outcome.unguided_share(self.labels),
         }
         return [replace(alarm, after=min(after[alarm.name], alarm.value)) for alarm in outcome.alarms]
 
@@ -355,13 +384,6 @@ class Battery:
         images, labels = on_device(self.images[chosen], self.device), self.labels[chosen].to(self.device)
         shattered = has_shattered_gradient(self.model, images, labels, ball.norm, ball.epsilon)
         return int(shattered.sum()) / len(self.labels)
-
-    def _by_black_box_alone(self, ball: AuditBall, outcome: BallOutcome) -> float:
-        """Return the share of images that resist everything that follows gradients alone, but not the other attacks."""
-        every = {**ball.attacks, **ball.escalation, **ball.without_gradients, UNIFORM_NOISE: ball.noise}
-        others = [name for name, attack in every.items() if not isinstance(attack, GradientAttack)]
-        by_gradients = outcome.resisted(self.labels, without=others)
-        return self._share(by_gradients & ~outcome.resisted(self.labels))
 
     def _resists_far_examples(self, ball: AuditBall, copies: Mapping[str, nn.Module]) -> Tensor:
         """Return which images resist what PGD makes for every copy where all can be made the same, bool, shape (N,)."""

@@ -28,6 +28,7 @@ NEARLY_ALL = 0.98
 """A model that gives so large a share of the images one class, and more than have it, is as good as a constant."""
 SMALLER = "smaller"
 """The battery's attack at smaller ε, which is no part of the worst case."""
+VOWELS = "aeiou"
 
 
 @dataclass(frozen=True)
@@ -245,10 +246,14 @@ def attacks_of_ball(names: Iterable[str], ball: Mapping[str, Any]) -> Iterator[t
 
 def words_of_ball(names: Iterable[str], ball: Mapping[str, Any]) -> dict[str, str]:
     """Return what the battery's attacks are called in a sentence, by name."""
-    return {
-        name: attack_in_words(attack, with_epsilon=False) + (f", on a {copied}" if copied else "")
-        for name, attack, copied in attacks_of_ball(names, ball)
-    }
+    return {name: _in_words(attack, copied) for name, attack, copied in attacks_of_ball(names, ball)}
+
+
+def _in_words(attack: Mapping[str, Any], copied: str) -> str:
+    if not copied:
+        return attack_in_words(attack, with_epsilon=False)
+    once = {key: value for key, value in attack.items() if key != "restarts"}  # as copies are attacked
+    return f"{attack_in_words(once, with_epsilon=False)}, on {'an' if copied[0] in VOWELS else 'a'} {copied}"
 
 
 def _resisted(rows: pd.DataFrame, count: int, path: Path) -> npt.NDArray[np.bool_]:
