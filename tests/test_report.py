@@ -216,6 +216,17 @@ def test_what_became_of_a_claim_is_on_the_screen_of_a_phone(
     page.close()
 
 
+@pytest.mark.parametrize("width", [1030, 1200, 1300, 1440])
+def test_every_column_of_the_list_of_claims_is_on_the_screen(
+    width: int, browser: Browser, addresses: dict[str, str]
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(addresses["index"])
+    around = page.locator(".lines").locator("xpath=..")
+    assert around.evaluate("box => box.scrollWidth <= box.clientWidth")
+    page.close()
+
+
 def test_wide_tables_scroll_inside_on_a_phone(browser: Browser, addresses: dict[str, str]) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844})
     page.goto(addresses["hamming"])
