@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from attack_cases import Scaled, random_case
@@ -82,6 +84,28 @@ def test_a_sine_of_a_tiny_wavelength_is_replaced_by_what_it_does_on_the_whole() 
     assert torch.cosine_similarity(gradient_of(model, labels).flatten(1), honest).median() < 0.3
     for name in NAMES[1:]:
         assert torch.cosine_similarity(gradient_of(copies[name], labels).flatten(1), honest).median() > 0.6
+
+
+@pytest.mark.parametrize(
+    "hides",
+    [
+        lambda network, inputs: network(torch.linspace(0, 1, 17)[(inputs * 16).round().long().clamp(0, 16)]),
+        lambda network, inputs: network(torch.linspace(0, 1, 17)[(inputs.detach() * 16).round().clamp(0, 16).long()]),
+        lambda network, inputs: network((inputs * 16).round().clamp(0, 16) / 16),
+        lambda network, inputs: network(inputs.clamp(0, 1)),
+    ],
+    ids=["rows of a table", "detached", "rounded", "clamped"],
+)
+def test_where_pixels_are_black_or_white_a_clamp_hides_no_gradient_of_a_copy(
+    hides: Callable[[nn.Module, Tensor], Tensor],
+) -> None:
+    model, inputs = InALine(hides), ((images() - 0.5) * 2 + 0.5).clamp(0, 1)  # half of the pixels are at an end
+    with torch.no_grad():
+        labels = model(inputs).argmax(1)
+    _, honest = input_gradient(model.network, inputs, labels, margin)
+    for name in ("straight-through", "left-out"):
+        _, found = input_gradient(differentiable_copies(model, inputs, labels)[name], inputs, labels, margin)
+        assert torch.cosine_similarity(found.flatten(1), honest.flatten(1)).median() > 0.9
 
 
 def test_a_sine_that_a_step_can_follow_is_left_alone() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -21,6 +22,7 @@ from conftest import REPOSITORY
 from torch import Tensor, nn
 
 import robustrepro as rr
+from robustrepro.api.command import audit_model
 from robustrepro.api.kept import fingerprint
 from robustrepro.attacks.craft import craft
 from robustrepro.attacks.curve import measure_curve
@@ -73,6 +75,40 @@ def test_a_class_and_a_declared_attack_run_without_being_registered(case: Case, 
     assert 0 < of_class["robust"].sum() < COUNT
     with pytest.raises(rr.UserError, match="unknown attack: 'heavy_ball'"):
         rr.attack(*case, "heavy_ball", **OPTIONS)
+
+
+def test_the_file_of_a_model_may_bring_an_attack_to_the_command_line(
+    unregistered: Any,  # noqa: ARG001 (out of the registry before and after)
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def spy(*_: Any, attacks: dict[str, Any], **__: Any) -> Any:
+        asked.append(attacks["attacks"])
+        raise rr.UserError("that is all")
+
+    monkeypatch.setattr("robustrepro.api.command.audit", spy)
+    brings = [
+        "from torch import nn",
+        "from extension_attack import HeavyBall",
+        "from robustrepro.spec.attacks import ATTACKS",
+    ]
+    brings += ["ATTACKS['heavy_ball'] = HeavyBall", "model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))"]
+    (tmp_path / "mine.py").write_text("\n".join(brings))
+    np.savez(tmp_path / "images.npz", images=np.zeros((2, 1, 2, 2), "float32"), labels=np.zeros(2, "int64"))
+    with pytest.raises(rr.UserError, match="that is all"):
+        audit_model(
+            f"{tmp_path / 'mine.py'}:model",
+            dataset=str(tmp_path / "images.npz"),
+            epsilon="0.1",
+            norm="linf",
+            out=tmp_path / "audit.html",
+            attacks=["heavy_ball:steps=3"],
+            examples=2,
+            seed=0,
+        )
+    assert asked == [{"own-heavy_ball-steps-3": {"name": "heavy_ball", "steps": 3}}]
 
 
 def test_once_registered_it_runs_by_name_with_steps_that_follow_from_epsilon(case: Case, heavy_ball: Any) -> None:

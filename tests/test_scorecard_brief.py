@@ -95,6 +95,21 @@ def test_a_paper_has_what_holds_what_decided_what_differs_and_where_its_report_i
     ]
 
 
+def test_an_audit_that_decides_nothing_says_why_and_how_many_images_it_had(tmp_path: Path) -> None:
+    worst = [{"cell": "table[hrm, pgd]", "value": 1.0, "printed": None}]
+    audited = condition("crosses", condition="table[hrm, pgd] >= 20", compared=worst)
+    write(tmp_path / "quick", hrm=[claim(audit="indicative: undecided", audited=[audited])])
+    write_table(tmp_path / "quick")
+    path = next((tmp_path / "quick").rglob("audit.json"))
+    (content,) = json.loads(path.read_text())
+    why = "the 95% interval crosses the bound in 1 of 1 comparison; more images would decide; no verdict"
+    path.write_text(json.dumps([{**content, "why": why, "cells": [{"images": 1000}]}]))
+    assert said(tmp_path)[-2:] == [
+        "Audit: it is undecided here: in the worst case over 1,000 images HRM 1.00%.",
+        "Undecided, since the 95% interval crosses the bound in 1 of 1 comparison; more images would decide.",
+    ]
+
+
 @pytest.mark.parametrize("papers", [1, 5, 6, 12, 40])
 def test_every_number_of_papers_fits_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, papers: int) -> None:
     monkeypatch.chdir(tmp_path)
@@ -195,7 +210,7 @@ def test_a_number_beside_a_bound_is_said_in_its_unit(tmp_path: Path) -> None:
     assert said(tmp_path)[2:] == [
         "  ERM (Baseline) ≤ 90: fails, measured 97.01% [96.50, 97.50]",
         "Not reproduced at scale quick.",
-        "Audit: it rests on no attack that could be audited.",
+        "Audit: none. It attacks within ℓp balls alone, and no number of this claim is under such an attack.",
     ]
 
 

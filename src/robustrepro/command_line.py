@@ -399,11 +399,15 @@ def audit_model(
         list[str] | None,
         typer.Option(
             metavar="NAME[:OPTION=VALUE,...]",
-            help="An attack to run beside the audit's, such as pgd:steps=1000,restarts=5; again for more.",
+            help="An attack to run beside the audit's, such as pgd:steps=1000,restarts=5; again for more. One of your "
+            "own has to be imported by the model's file.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of random starts.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; a GPU where there is one.")] = None,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Processor cores to use; a small network is slower on several.")
+    ] = 1,
     data: Annotated[Path, typer.Option(help="Folder that data sets are prepared in.")] = Path("data"),
     allow_unverified: Annotated[bool, typer.Option(help="Accept other bytes than the official ones.")] = False,
 ) -> None:
@@ -414,6 +418,7 @@ def audit_model(
 
     Example: robustrepro audit-model my_file.py:make_model --weights w.safetensors --dataset cifar10 --epsilon 8/255
     """
+    use_threads(threads)
     use_configured_mirror()
     from robustrepro.api.command import audit_model as audit
 

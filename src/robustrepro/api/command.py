@@ -88,13 +88,13 @@ def audit_model(
         If anything of it is not as described.
     """
     radius = _radius(epsilon)
-    added = dict(_added_attack(attack) for attack in attacks or [])
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     network = load_model(model, weights).to(where)
     if weights is None and any(True for _ in network.parameters()):
         typer.echo(
             f"No --weights: audited with the weights that {model} has when it is made; is that model trained?", err=True
         )
+    added = dict(_added_attack(attack) for attack in attacks or [])  # the model's file may have registered some
     compared = {}
     for other in others or []:
         name, _, file = other.partition("=")

@@ -46,9 +46,12 @@ COMPARISONS: Mapping[str, int] = {"gt": 1, "ge": 1, "lt": -1, "le": -1, "greater
 """Comparisons with the sign of the difference that takes their place: ``a > b`` grows with a − b."""
 ARRANGING = frozenset(
     {"__getitem__", "view", "reshape", "flatten", "permute", "transpose", "movedim", "squeeze", "unsqueeze", "expand"}
-    | {"repeat", "flip", "roll", "cumsum", "clamp", "clip", "cat", "stack"}
+    | {"repeat", "flip", "roll", "cumsum", "cat", "stack"}
 )
-"""Functions that do to what stands for whole numbers what they do to the numbers."""
+"""Functions that do to what stands for whole numbers what they do to the numbers.
+
+Not ``clamp``, whose derivative is zero at the ends of its range, where black pixels are.
+"""
 BEST_OF = frozenset({"argmax", "argmin"})
 LEAVING = frozenset({"numpy", "__array__", "tolist"})
 """With these a tensor leaves PyTorch, for another library to work on."""
@@ -184,7 +187,7 @@ class _Calls(TorchFunctionMode):
         output = func(*args, **kwargs)
         if not isinstance(output, Tensor):
             return output
-        looked_up = self._looked_up(name, args, kwargs, output)
+        looked_up = self._looked_up(name, args, kwargs)
         if looked_up is not None and output.is_floating_point():
             return self._restored(output, looked_up)
         if looked_up is not None:
@@ -234,10 +237,10 @@ class _Calls(TorchFunctionMode):
         if meant is not None and meant.requires_grad:
             self._meant[id(output)] = (output, meant)
 
-    def _looked_up(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Tensor) -> Tensor | None:
-        """Return rows of a table, which change with what stands for the whole numbers that chose them; else None.
+    def _looked_up(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
+        """Return rows of a table at what stands for the whole numbers that chose them; None where nothing does.
 
-        Their derivative is the mean difference to the rows before and after.
+        Between two rows is a straight line. What stands for the numbers in another unit only moves along it.
         """
         table, chosen = _lookup(name, args, kwargs)
         if table is None or id(chosen) not in self._meant:
@@ -246,9 +249,11 @@ class _Calls(TorchFunctionMode):
         if meant.shape != chosen.shape:
             return None
         rows, last = table.detach().to(meant.dtype), len(table) - 1
-        slope = (rows[(chosen + 1).clamp(0, last)] - rows[(chosen - 1).clamp(0, last)]) / 2
-        moved = (meant - meant.detach()).reshape(*meant.shape, *[1] * (rows.ndim - 1))
-        return output.detach().to(meant.dtype) + slope * moved
+        if not bool(((meant - chosen).abs() <= 1).all()):
+            meant = chosen + (meant - meant.detach())
+        below = meant.detach().floor().long().clamp(0, max(last - 1, 0))
+        share = (meant - below).reshape(*meant.shape, *[1] * (rows.ndim - 1))
+        return rows[below] + share * (rows[(below + 1).clamp(0, last)] - rows[below])
 
     def _meaning(self, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
         """Return what stands for an output whose arguments something stands for already; None where nothing does."""

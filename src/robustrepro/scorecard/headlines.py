@@ -32,12 +32,18 @@ class Headline:
         The attack that took down a claim which held before the audit; empty where none did.
     audited
         Every comparison with its numbers in the worst case over all attacks; none of a claim that was not audited.
+    audited_because
+        Why the audit came to what it says, in words.
+    images
+        How many test images each audited model was attacked on; 0 where none was.
     """
 
     row: Row
     conditions: tuple[Judged, ...]
     taken_down_by: str = ""
     audited: tuple[Judged, ...] = ()
+    audited_because: str = ""
+    images: int = 0
 
     @property
     def verdict(self) -> Verdict:
@@ -107,7 +113,9 @@ def read_headlines(folder: Path, rows: Sequence[Row]) -> list[Headline]:
         survival = audited.get((row["claim"], claim["reading"]), {})
         down = survival.get("taken_down") or {}
         by = down.get("by", "") if down.get("left") else ""
-        headlines.append(Headline(row, conditions, by, tuple(map(_judged, survival.get("conditions") or ()))))
+        in_the_worst_case = tuple(map(_judged, survival.get("conditions") or ()))
+        images = max((cell["images"] for cell in survival.get("cells") or ()), default=0)
+        headlines.append(Headline(row, conditions, by, in_the_worst_case, survival.get("why") or "", images))
     return headlines
 
 

@@ -16,7 +16,7 @@ from robustrepro.scorecard.combined import ClaimOverScales, reading_in_words
 from robustrepro.scorecard.headlines import Headline, read_headlines
 from robustrepro.scorecard.judged import Compared, Judged
 from robustrepro.scorecard.statements import Parts, named_by_what_differs, statement
-from robustrepro.verdicts import Verdict
+from robustrepro.verdicts import Tone, Verdict
 from robustrepro.words import plural
 
 SHOWN = 2
@@ -179,7 +179,7 @@ def _few(differences: Sequence[str]) -> str:
 def _audited(claim: Headline, folder: Path) -> Iterator[str]:
     """Yield what the audit says of a claim, with the numbers that decide there."""
     if claim.audit is Verdict.NOT_APPLICABLE:
-        yield "Audit: it rests on no attack that could be audited."
+        yield "Audit: none. It attacks within ℓp balls alone, and no number of this claim is under such an attack."
         return
     if not claim.audit.is_measured:
         yield f"Audit: {claim.audit}."
@@ -192,5 +192,8 @@ def _audited(claim: Headline, folder: Path) -> Iterator[str]:
             f"{names[number.cell]} {number.value:.{decisive[0].decimals}f}{_unit(decisive[0])}"
             for number in decisive[0].compared
         )
-        numbers = f": in the worst case {left}"
+        over = f" over {claim.images:,} images" if claim.images else ""
+        numbers = f": in the worst case{over} {left}"
     yield f"Audit: it {claim.audit.says}{by}{numbers}."
+    if claim.audit.tone is Tone.OPEN and claim.audited_because:
+        yield f"Undecided, since {'; '.join(claim.audited_because.split('; ')[:SHOWN])}."
