@@ -56,8 +56,8 @@ table: $(READY) ## make and print one table: NAME=hrm/table2, as a trial of its 
 show: $(READY) ## print the scorecard of SCALE (config.yaml's when not said) and where its report is
 	@$(ROBUSTREPRO) show $(NAMED_SCALE)
 
-verdicts: $(READY) ## print every claim once, from the scale that says most about its paper; PAPER=hrm: each with its comparisons
-	@$(ROBUSTREPRO) verdicts $(if $(PAPER),--paper $(call QUOTED,$(PAPER))) $(if $(SCALE),--scale $(call QUOTED,$(SCALE)))
+verdicts: $(READY) ## print every claim once, from the scale that says most about its paper; PAPER=hrm: each with its comparisons; FROM=docs/results: the published ones
+	@$(ROBUSTREPRO) verdicts $(if $(FROM),$(call QUOTED,$(FROM))) $(if $(PAPER),--paper $(call QUOTED,$(PAPER))) $(if $(SCALE),--scale $(call QUOTED,$(SCALE)))
 
 # Without A and B, what stood there before the last run and what is there now; A=last~2: before the two runs before it.
 compare: $(READY) ## say what changed from A to B: commits, folders, last, last~1 or now (ALL=1 shows all)

@@ -110,9 +110,17 @@ def test_before_any_run_verdicts_are_the_published_ones(
     own.parent.mkdir(parents=True)
     own.write_text(f"{columns}\nhrm,own,It gains.,Table 2,inconclusive,survives,\n")
     done = CliRunner().invoke(app, ["verdicts"], catch_exceptions=False)
-    assert done.stderr == "Your own results. The published ones: robustrepro verdicts docs/results\n\n"
+    assert done.stderr == "Your own results. The published ones: make verdicts FROM=docs/results\n\n"
     assert "inconclusive" in done.stdout
     assert "published" not in done.stdout
+    # What other papers had published stands below.
+    published.write_text(published.read_text() + "other,further,It gains.,Table 2,reproduced,survives,\n")
+    done = CliRunner().invoke(app, ["verdicts"], catch_exceptions=False)
+    own_ones, said, others = done.stdout.partition("Of other nothing has run here yet")
+    assert said
+    assert "own" in own_ones
+    assert "further" not in own_ones
+    assert "further" in others
     published.write_text(f"{columns}\nother,published,It gains.,Table 2,reproduced,survives,\n")
     shown: list[tuple[Path, int, str | None]] = []
     monkeypatch.setattr(

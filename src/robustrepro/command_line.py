@@ -198,7 +198,7 @@ def verdicts(
         subject = f"Of {paper} nothing" if paper else "Nothing"
         typer.echo(f"{subject} has run here yet: these are the published verdicts, of {PUBLISHED}.\n", err=True)
     elif published and claims:
-        typer.echo(f"Your own results. The published ones: robustrepro verdicts {PUBLISHED}\n", err=True)
+        typer.echo(f"Your own results. The published ones: make verdicts FROM={PUBLISHED}\n", err=True)
     declared = _papers_here()
     if paper in declared and not has_it(claims):
         at = f" SCALE={scale}" if scale else ""
@@ -213,6 +213,10 @@ def verdicts(
         raise UserError(f"{where}: no scale has a scorecard there; `make reproduce` makes one")
     if paper is None:
         show_verdicts(claims)
+        if others := [claim for claim in published if claim.paper not in {each.paper for each in claims}]:
+            named = ", ".join(dict.fromkeys(claim.paper for claim in others))
+            typer.echo(f"\nOf {named} nothing has run here yet: these are the published verdicts, of {PUBLISHED}.\n")
+            show_verdicts(others)
         return
     if paper not in (papers := {claim.paper for claim in claims}):
         raise unknown_name(f"paper in the scorecards under {results}", paper, papers | declared)
