@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from robustrepro.audits.worst_case import TRANSFER
 from robustrepro.tables.statistics import accuracy_interval
+from robustrepro.verdicts import listed
 from robustrepro.words import NORM_SYMBOLS, epsilon_in_words, plural
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def about_the_gradient(audit: Audit) -> list[str]:
         names = list(dict.fromkeys(short_words(audit, attack) for attack in named))
         leave = "leaves" if len(names) == 1 else "leave"
         return [
-            f"The gradient is hidden: PGD alone leaves {100 * float(resisted[PGD].mean()):.1f}%; {_listed(names)} "
+            f"The gradient is hidden: PGD alone leaves {100 * float(resisted[PGD].mean()):.1f}%; {listed(names)} "
             f"{leave} {left:.1f}%."
         ]
     if audit.undecided:
@@ -147,7 +148,3 @@ def _alarms_of_attacks(audit: Audit) -> list[str]:
 def _resisted(audit: Audit) -> pd.DataFrame:
     """Return which images resist which attack, bool: a column per attack, in the order in which they ran."""
     return audit.frame[audit.ran].eq(audit.frame["label"], axis=0)
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -73,9 +73,9 @@ class BallOutcome:
     smaller: dict[float, Tensor] = field(default_factory=dict)
     alarms: list[Alarm] = field(default_factory=list)
 
-    def resisted(self, labels: Tensor, *, without: Collection[str] = ()) -> Tensor:
-        """Return which images no attack has broken so far, bool, shape (N,); some attacks may be left out."""
-        counted = [prediction for name, prediction in self.predictions.items() if name not in without]
+    def resisted(self, labels: Tensor, *, without: str | None = None) -> Tensor:
+        """Return which images no attack has broken so far, bool, shape (N,); one attack may be left out."""
+        counted = [prediction for name, prediction in self.predictions.items() if name != without]
         return torch.stack([prediction == labels for prediction in counted]).all(0)
 
     def unguided_share(self, labels: Tensor) -> float:
@@ -165,12 +165,14 @@ class Battery:
         self._of_images = images.ndim == IMAGES
         self.watcher = watcher or Watcher()
         self._by_square: dict[str, Tensor] = {}
+        self._far: dict[str, Tensor] = {}
         self.found, self.right = images.clone(), self._right("clean", images, self.indices, self.clean)
 
     @true_float32()
     def run(self, ball: AuditBall) -> BallOutcome:
         """Run every attack of the ball, and more when an alarm goes off."""
         outcome = BallOutcome()
+        self._by_square, self._far = {}, {}
         for name, attack in _library_last(ball.attacks):
             outcome.predictions[name] = self._attacked(name, attack, outcome)
         correct = (self.clean == self.labels).nonzero().flatten()
@@ -359,8 +361,8 @@ class Battery:
             WRONG_GRADIENTS: 0.0 if copies.keys() - {RESCALED, AVERAGED, DISTILLED} else float("inf"),
             # Nothing speaks against them but that an image breaks: a copy follows what is common to many gradients.
             SHATTERED_GRADIENTS: self._still_shattered(ball, resisting),
-            ONE_STEP: self._share(outcome.resisted(self.labels, without=["fgsm"])),
-            NOISE: self._share(outcome.resisted(self.labels, without=[UNIFORM_NOISE])),
+            ONE_STEP: self._share(outcome.resisted(self.labels, without="fgsm")),
+            NOISE: self._share(outcome.resisted(self.labels, without=UNIFORM_NOISE)),
             BEYOND_REASON: self._share(self._resists_far_examples(ball, copies)) if self._of_images else 0.0,
             BLACK_BOX: outcome.unguided_share(self.labels),
         }
@@ -368,32 +370,38 @@ class Battery:
 
     def _still_without_gradient(self, resisting: Tensor, copies: Mapping[str, nn.Module]) -> float:
         """Return the share of all images that resist with a gradient neither on the model nor on a faithful copy."""
-        chosen = resisting.nonzero().flatten()
-        if not len(chosen):
-            return 0.0
-        images, labels = on_device(self.images[chosen], self.device), self.labels[chosen].to(self.device)
         faithful = [self.model, *(copied for kind, copied in copies.items() if kind != DISTILLED)]
-        nothing = torch.stack([has_no_gradient(each, images, labels) for each in faithful]).all(0)
-        return int(nothing.sum()) / len(self.labels)
+
+        def without(images: Tensor, labels: Tensor) -> Tensor:
+            return torch.stack([has_no_gradient(each, images, labels) for each in faithful]).all(0)
+
+        return self._share_of(resisting, without)
 
     def _still_shattered(self, ball: AuditBall, resisting: Tensor) -> float:
         """Return the share of all images that resist and whose gradient points elsewhere nearby."""
-        chosen = resisting.nonzero().flatten()
+
+        def shattered(images: Tensor, labels: Tensor) -> Tensor:
+            return has_shattered_gradient(self.model, images, labels, ball.norm, ball.epsilon)
+
+        return self._share_of(resisting, shattered)
+
+    def _share_of(self, which: Tensor, hold: Callable[[Tensor, Tensor], Tensor]) -> float:
+        """Return for which share of all images, of some of them, something holds."""
+        chosen = which.nonzero().flatten()
         if not len(chosen):
             return 0.0
         images, labels = on_device(self.images[chosen], self.device), self.labels[chosen].to(self.device)
-        shattered = has_shattered_gradient(self.model, images, labels, ball.norm, ball.epsilon)
-        return int(shattered.sum()) / len(self.labels)
+        return int(hold(images, labels).sum()) / len(self.labels)
 
     def _resists_far_examples(self, ball: AuditBall, copies: Mapping[str, nn.Module]) -> Tensor:
         """Return which images resist what PGD makes for every copy where all can be made the same, bool, shape (N,)."""
         far = self._pgd_across_the_box(ball)
-        found = [
-            self._of_copy(f"{FAR}, {loss}, {kind} copy", copied, far.model_copy(update={"loss": loss}))
-            for kind, copied in copies.items()
-            for loss in ("margin", "log_odds")
-        ]
-        return torch.stack([prediction == self.labels for prediction in found]).all(0)
+        for kind, copied in copies.items():
+            for loss in ("margin", "log_odds"):
+                name = f"{FAR}, {loss}, {kind} copy"
+                if name not in self._far:
+                    self._far[name] = self._of_copy(name, copied, far.model_copy(update={"loss": loss}))
+        return torch.stack([prediction == self.labels for prediction in self._far.values()]).all(0)
 
     def _accuracy(self, prediction: Tensor) -> float:
         return self._share(prediction == self.labels)

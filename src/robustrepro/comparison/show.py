@@ -24,8 +24,8 @@ LEGEND = {
     "a side or more; of two, only a difference of several standard errors is beyond it. Where one side has one seed, "
     "the other side's spread is taken for both. Where nothing is really different, one number in 20 is marked "
     "by chance.",
-    IMAGES: "(*) beyond what other test images would change, with one seed a side (or seeds that all agree): another "
-    "seed may change as much. Two seeds would tell.",
+    IMAGES: "(*) beyond what other test images would change, with one seed on each side (or seeds that all agree): "
+    "another seed may change as much. Two seeds would tell.",
     UNKNOWN: "? one seed, of a number that says nothing of its spread",
 }
 """What each mark means."""
