@@ -239,6 +239,28 @@ def test_an_image_that_no_program_decides_in_time_is_unresolved(monkeypatch) -> 
     assert all((decision.verdict, decision.stage) == ("unresolved", "time") for decision in left)
 
 
+def test_every_point_of_the_box_is_one_of_its_program() -> None:
+    """With what the network makes of it: the rows hold, and the margin is the network's."""
+    model = convolutional()
+    image = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    chain, box = chain_of(model, (1, 8, 8)), Boxes.around(image, 0.1, UNIT)
+    ranges = bounds_of(chain, box)
+    assert all(layer.unstable.any() for layer in ranges)
+    program = programs.Program(chain, box, ranges)
+    parts, margin = program._parts, torch.tensor([1.0, -1.0, 0.0], dtype=torch.float64)
+    coefficients, offset = program._linear(len(ranges), margin[None])
+    for _ in range(20):
+        point = box.low + (box.high - box.low) * torch.rand_like(box.low)
+        made = chain.pre_activations(point)
+        given = torch.cat([values[layer.unstable] for values, layer in zip(made, ranges, strict=False)])
+        columns = torch.cat([point.flatten(), given.clamp(min=0), (-given).clamp(min=0)]).numpy()
+        rows = parts.matrix @ columns
+        assert ((parts.low - 1e-12 <= columns) & (columns <= parts.high + 1e-12)).all()
+        assert ((parts.row_low - 1e-12 <= rows) & (rows <= parts.row_high + 1e-12)).all()
+        ours = coefficients[0] @ columns[: coefficients.shape[1]] + offset[0]
+        assert ours == pytest.approx((made[-1] @ margin).item())
+
+
 def test_branching_and_the_integer_program_agree(monkeypatch) -> None:
     """On what bounds and the relaxation leave open; both against each other, since each is exact."""
     model = convolutional()
@@ -289,7 +311,7 @@ def test_a_misclassified_image_is_falsified_by_itself_and_a_broken_one_by_the_at
 
 
 @pytest.mark.parametrize("size", [8, 9, 11])
-def test_a_chain_has_the_logits_and_the_matrices_of_its_network(size) -> None:
+def test_a_chain_has_the_logits_of_its_network_and_leads_rows_back_through_it(size) -> None:
     torch.manual_seed(0)
     network = StridedConvNet((2, size, size), 3, [2, 3], 4, 2, [5])
     model = Preprocessed([Standardise((2, size, size), [0.3, 0.1], [0.4, 0.5])], network).double().eval()
@@ -299,9 +321,10 @@ def test_a_chain_has_the_logits_and_the_matrices_of_its_network(size) -> None:
     torch.testing.assert_close(made[-1], model(images))
     activations = images
     for number, given in enumerate(made):
-        matrix, offsets = chain.matrix(number)
+        rows = torch.randn(4, *given.shape[1:], dtype=torch.float64)
+        before, offsets = chain.back(number, rows)
         torch.testing.assert_close(
-            given.flatten(1), torch.from_numpy(activations.flatten(1).numpy() @ matrix.T + offsets)
+            given.flatten(1) @ rows.flatten(1).T, activations.flatten(1) @ before.flatten(1).T + offsets
         )
         activations = given.clamp(min=0)
 

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from robustrepro.attacks.threat_models import Box
-from robustrepro.verification.layers import ROWS, Chain
+from robustrepro.verification.layers import Chain
 
 CROSSING = 1e-7
 """By how much a lower bound may lie above an upper one, relative to their size: rounding, and no more."""
+
+TOGETHER = 128
+"""So many linear functions go back through the network at once: what a processor keeps at hand."""
 
 
 class CrossingBoundsError(RuntimeError):
@@ -48,26 +52,25 @@ class Boxes:
         """Return half the width of each box, pixel by pixel."""
         return (self.high - self.low) / 2
 
-    def least(self, rows: Tensor, owner: Tensor) -> Tensor:
-        """Return the least value of linear functions of the inputs, shape (R,).
+    def least(self, rows: Tensor) -> Tensor:
+        """Return the least values over the only box of linear functions of the inputs, shape (R,).
 
         Parameters
         ----------
         rows
             Their coefficients, shape (R, *input_shape).
-        owner
-            Over which box each is taken, int64, shape (R,).
         """
-        at_centre = (rows * self.centre[owner]).flatten(1).sum(1)
-        return at_centre - (rows.abs() * self.radius[owner]).flatten(1).sum(1)
+        flat = rows.flatten(1)
+        return flat @ self.centre.flatten() - flat.abs() @ self.radius.flatten()
 
     def corners(self, rows: Tensor) -> Tensor:
         """Return where one linear function for each box is least, shape (N, *input_shape)."""
         return torch.where(rows > 0, self.low, self.high)
 
-    def of(self, images: Tensor) -> Boxes:
-        """Return the boxes of some images, by their places."""
-        return Boxes(self.low[images], self.high[images])
+    def of(self, images: Tensor | int) -> Boxes:
+        """Return the boxes of some images, or of one, by their places."""
+        places = torch.as_tensor(images).view(-1)
+        return Boxes(self.low[places], self.high[places])
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,9 @@ class Ranges:
         """Return where a ReLU may be either active or inactive."""
         return (self.low < 0) & (self.high > 0)
 
-    def of(self, images: Tensor) -> Ranges:
-        """Return the ranges of some images, by their places."""
-        return Ranges(self.low[images], self.high[images])
+    def of(self, image: int) -> Ranges:
+        """Return the ranges of one image, by its place."""
+        return Ranges(self.low[image : image + 1], self.high[image : image + 1])
 
 
 def bounds_of(chain: Chain, boxes: Boxes, tightened_from: int = 1) -> list[Ranges]:
@@ -133,15 +136,15 @@ def least_margins(chain: Chain, boxes: Boxes, ranges: list[Ranges], labels: Tens
     margin of the lowest bound is least, shape (N, *input_shape): a misclassified point, where that function is close.
     """
     (classes,) = chain.shapes[-1]
-    count = len(labels)
-    differences = margin_rows(labels, classes).view(-1, classes)
-    owner = torch.arange(count).repeat_interleave(classes)
-    rows, offsets = _below(chain, ranges, len(chain.maps) - 1, differences, owner)
-    margins = (offsets + boxes.least(rows, owner)).view(count, classes)
-    each = torch.arange(count)
-    margins[each, labels] = torch.inf
-    of_lowest = rows.view(count, classes, *rows.shape[1:])[each, margins.argmin(1)]
-    return margins, boxes.corners(of_lowest)
+    margins, of_lowest = [], []
+    for image, (label, rows) in enumerate(zip(labels, margin_rows(labels, classes), strict=True)):
+        box, own = boxes.of(image), [layer.of(image) for layer in ranges]
+        below, offsets = _below(chain, own, len(chain.maps) - 1, rows)
+        least = offsets + box.least(below)
+        least[label] = torch.inf
+        margins.append(least)
+        of_lowest.append(below[least.argmin()])
+    return torch.stack(margins), boxes.corners(torch.stack(of_lowest))
 
 
 def margin_rows(labels: Tensor, classes: int) -> Tensor:
@@ -151,41 +154,44 @@ def margin_rows(labels: Tensor, classes: int) -> Tensor:
 
 
 def _tightened(chain: Chain, boxes: Boxes, ranges: list[Ranges], number: int, found: Ranges) -> Ranges:
-    """Return the ranges of a layer with CROWN's bounds for the units that are unstable so far."""
-    places = found.unstable.flatten(1).nonzero()
+    """Return the ranges of a layer with CROWN's bounds for the units that are unstable so far.
+
+    Upper bounds come first: a unit that turns out to be inactive needs no better lower one.
+    """
     low, high = found.low.flatten(1).clone(), found.high.flatten(1).clone()
-    shape = found.low.shape[1:]
-    for some in torch.split(places, ROWS):
-        owner, unit = some.unbind(1)
-        rows = torch.zeros(len(some), low.shape[1], dtype=torch.float64)
-        rows[torch.arange(len(some)), unit] = 1
-        rows = rows.view(-1, *shape)
-        low[owner, unit] = torch.maximum(low[owner, unit], _least(chain, boxes, ranges, number, rows, owner))
-        high[owner, unit] = torch.minimum(high[owner, unit], -_least(chain, boxes, ranges, number, -rows, owner))
+    shape, units = found.low.shape[1:], low.shape[1]
+    for image, unstable in enumerate(found.unstable.flatten(1)):
+        box, own = boxes.of(image), [layer.of(image) for layer in ranges]
+        for some in torch.split(unstable.nonzero().flatten(), TOGETHER):
+            rows = functional.one_hot(some, units).double().view(-1, *shape)
+            high[image, some] = torch.minimum(high[image, some], -_least(chain, box, own, number, -rows))
+            alive = high[image, some] > 0
+            some, rows = some[alive], rows[alive]
+            low[image, some] = torch.maximum(low[image, some], _least(chain, box, own, number, rows))
     return Ranges(low.view(found.low.shape), high.view(found.high.shape))
 
 
-def _least(chain: Chain, boxes: Boxes, ranges: list[Ranges], number: int, rows: Tensor, owner: Tensor) -> Tensor:
-    """Return lower bounds of linear functions of what a map makes, shape (R,)."""
-    below, offsets = _below(chain, ranges, number, rows, owner)
-    return offsets + boxes.least(below, owner)
+def _least(chain: Chain, box: Boxes, ranges: list[Ranges], number: int, rows: Tensor) -> Tensor:
+    """Return lower bounds over one box of linear functions of what a map makes, shape (R,)."""
+    below, offsets = _below(chain, ranges, number, rows)
+    return offsets + box.least(below)
 
 
-def _below(chain: Chain, ranges: list[Ranges], number: int, rows: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
+def _below(chain: Chain, ranges: list[Ranges], number: int, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Return linear functions of the inputs below those of what a map makes: rows (R, *input_shape), and offsets.
 
     On the way back each ReLU is replaced by a line below it where the coefficient is positive (the identity or 0,
-    whichever leaves out less) and by the chord above it where it is negative.
+    whichever leaves out less) and by the chord above it where it is negative. The ranges are those over one box.
     """
     rows, least = chain.back(number, rows)
     for layer in reversed(range(number)):
-        low, high = ranges[layer].low[owner], ranges[layer].high[owner]
-        active, unstable = low >= 0, (low < 0) & (high > 0)
+        low, high = ranges[layer].low, ranges[layer].high
+        active, unstable = low >= 0, ranges[layer].unstable
         chord = torch.where(unstable, high / (high - low).clamp(min=1e-300), active.double())
         below = torch.where(unstable, (high > -low).double(), active.double())
-        falls = rows < 0
-        least = least - (rows * chord * low).mul_(falls & unstable).flatten(1).sum(1)
-        rows, offset = chain.back(layer, rows * torch.where(falls, chord, below))
+        falling = rows.clamp(max=0)
+        least = least - falling.flatten(1) @ (chord * low).mul_(unstable).flatten()
+        rows, offset = chain.back(layer, rows.sub_(falling).mul_(below).add_(falling.mul_(chord)))
         least = least + offset
     return rows, least
 

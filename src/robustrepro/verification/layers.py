@@ -8,9 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from scipy import sparse
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,12 +16,8 @@ from robustrepro.errors import UserError
 from robustrepro.models.preprocessing.standardise import Standardise
 
 Shape = tuple[int, ...]
-Matrix = tuple[sparse.csr_array, np.ndarray]
-"""The weights of a map, shape (outputs, inputs), and its offsets, shape (outputs,)."""
 AGREEMENT = 1e-9
 """Largest difference of the chain's logits from the network's, relative to the largest logit."""
-ROWS = 1024
-"""So many rows go back through a map at once; a matter of memory."""
 
 
 @dataclass(frozen=True)
@@ -86,19 +80,6 @@ class Chain:
             offset = offset + layer.offset(rows)
             rows = layer.back(rows)
         return rows, offset
-
-    def matrix(self, number: int) -> Matrix:
-        """Return a map as a sparse matrix and offsets."""
-        after = self.maps[number][-1].after
-        units = math.prod(after)
-        parts, offsets = [], []
-        for some in torch.split(torch.arange(units), ROWS):
-            rows = torch.zeros(len(some), units, dtype=torch.float64)
-            rows[torch.arange(len(some)), some] = 1
-            coefficients, offset = self.back(number, rows.view(-1, *after))
-            parts.append(sparse.csr_array(coefficients.flatten(1).numpy()))
-            offsets.append(offset.numpy())
-        return sparse.csr_array(sparse.vstack(parts)), np.concatenate(offsets)
 
 
 def chain_of(model: nn.Module, input_shape: Shape) -> Chain:

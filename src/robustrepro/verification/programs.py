@@ -13,12 +13,14 @@ import numpy.typing as npt
 import torch
 from scipy import sparse
 from torch import Tensor
+from torch.nn import functional
 
 from robustrepro.errors import UserError
 from robustrepro.verification.bounds import Boxes, CrossingBoundsError, Ranges
-from robustrepro.verification.layers import Chain, Matrix
+from robustrepro.verification.layers import Chain
 
 Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
 TOLERANCE = 1e-5
 """A margin counts as positive from here on: HiGHS meets constraints to 1e-6."""
 EXACT = 1e-7
@@ -53,15 +55,15 @@ class Answer:
 class Program:
     """The network over one box, its ReLUs relaxed to triangles or exact, for any margin.
 
-    Variables are the inputs, what leaves each ReLU that is not inactive throughout, and for each ReLU that may be
-    either whether it is active.
+    Variables are the inputs and, for each ReLU that may be either active or inactive, its output y and by how much that
+    lies above what the ReLU is given: y − s = wx + b with y, s ≥ 0, one of which is 0 at a ReLU. The exact program has
+    a binary for each such pair, the relaxed one a chord. All other ReLUs are linear in the box, and w leads through
+    them to the inputs and the outputs of earlier pairs: there are as few rows as ReLUs that may be either.
 
     Parameters
     ----------
     chain
         The network.
-    matrices
-        Each of its maps as a sparse matrix and offsets (`Chain.matrix`).
     boxes
         One box.
     ranges
@@ -72,14 +74,58 @@ class Program:
     Tjeng, Xiao & Tedrake, "Evaluating Robustness of Neural Networks with Mixed Integer Programming", 2019, Section 4.
     """
 
-    def __init__(self, chain: Chain, matrices: list[Matrix], boxes: Boxes, ranges: list[Ranges]) -> None:
-        self._matrices, self._shape = matrices, chain.shapes[0]
-        self._ranges = [(each.low.flatten().numpy(), each.high.flatten().numpy()) for each in ranges]
+    def __init__(self, chain: Chain, boxes: Boxes, ranges: list[Ranges]) -> None:
+        self._chain, self._ranges = chain, ranges
         self._box = boxes.low.flatten().numpy(), boxes.high.flatten().numpy()
 
     @cached_property
     def _parts(self) -> _Parts:
-        return _assemble(self._matrices, self._ranges, self._box)
+        least = np.concatenate([-layer.low[layer.unstable].numpy() for layer in self._ranges])
+        most = np.concatenate([layer.high[layer.unstable].numpy() for layer in self._ranges])
+        inputs, pairs = len(self._box[0]), len(most)
+        given, offsets = zip(*map(self._given, range(len(self._ranges))), strict=True)
+        offset = np.concatenate(offsets)
+        outputs = sparse.eye_array(pairs, inputs + pairs, k=inputs)
+        # An output less its excess is what is given; both stay below the chord from (0, most) to (least, 0).
+        equations = sparse.hstack([outputs - sparse.vstack(given), -sparse.eye_array(pairs)])
+        of_chord = [sparse.diags_array(side / (least + most)) for side in (least, most)]
+        chords = sparse.hstack([of_chord[0] @ outputs, of_chord[1]])
+        return _Parts(
+            np.concatenate([self._box[0], np.zeros(2 * pairs)]),
+            np.concatenate([self._box[1], most, least]),
+            sparse.csc_array(sparse.vstack([equations, chords])),
+            np.concatenate([offset, np.full(pairs, -np.inf)]),
+            np.concatenate([offset, least * most / (least + most)]),
+            inputs + np.arange(pairs),
+            inputs + pairs + np.arange(pairs),
+        )
+
+    def _given(self, number: int) -> tuple[sparse.csr_array, Floats]:
+        """Return what a layer's ReLUs that may be either are given, over the inputs and all outputs y."""
+        unstable = self._ranges[number].unstable
+        some = unstable.flatten().nonzero().flatten()
+        rows = functional.one_hot(some, unstable.numel()).double()
+        coefficients, offsets = self._linear(number, rows.view(len(some), *unstable.shape[1:]))
+        given = sparse.csr_array(coefficients)
+        given.resize(len(some), len(self._box[0]) + sum(int(layer.unstable.sum()) for layer in self._ranges))
+        return given, offsets
+
+    def _linear(self, number: int, rows: Tensor) -> tuple[Floats, Floats]:
+        """Return linear functions of what a map makes as those of the inputs and of the outputs y in front of it.
+
+        Returns
+        -------
+        Their coefficients, shape (R, inputs and earlier pairs), and offsets, shape (R,).
+        """
+        rows, offsets = self._chain.back(number, rows)
+        blocks = []
+        for layer in reversed(range(number)):
+            ranges = self._ranges[layer]
+            blocks.append(rows.flatten(1)[:, ranges.unstable.flatten()])
+            rows, offset = self._chain.back(layer, rows * (ranges.low >= 0))
+            offsets = offsets + offset
+        blocks.append(rows.flatten(1))
+        return torch.cat(blocks[::-1], 1).numpy(), offsets.numpy()
 
     def least_margin(self, margin: Tensor, *, exact: bool, seconds: float) -> Answer:
         """Look for a point whose margin is at most :data:`TOLERANCE`.
@@ -104,12 +150,13 @@ class Program:
         return self._solved(highspy, self._solver(highspy, margin, integral=exact, seconds=seconds), exact=exact)
 
     def branched(self, margin: Tensor, *, is_wrong: Callable[[Tensor], bool], seconds: float) -> Answer:
-        """Split the relaxation at the ReLUs that it bends most, until every part is decided.
+        """Split the relaxation at the ReLUs that it gains most from, until every part is decided.
 
         A part whose least margin is above :data:`TOLERANCE` is done; the solution of another is tried on the network,
-        and the ReLU whose output lies furthest above its own is made active in one half and inactive in the other. Each
-        linear program starts from the solution of the one before. That was seen to take a second where an integer
-        program of HiGHS took fifty, almost all of them for cuts at its root.
+        and a ReLU is made active in one half and inactive in the other: that at which output and excess are furthest
+        from having one of them 0, times the dual price of their difference. Each linear program starts from the
+        solution of the one before. That was seen to take a second where an integer program of HiGHS took fifty, almost
+        all of them for cuts at its root.
 
         Parameters
         ----------
@@ -127,18 +174,16 @@ class Program:
         """
         highspy, parts, deadline = _highs(), self._parts, time.monotonic() + seconds
         solver = self._solver(highspy, margin, integral=False, seconds=seconds)
-        parts_left: list[dict[int, float]] = [{}]
-        fixed: dict[int, float] = {}
+        parts_left: list[frozenset[int]] = [frozenset()]
+        closed: frozenset[int] = frozenset()  # columns that are held at 0
         undecided: Tensor | None = None
         while parts_left:
             if time.monotonic() > deadline:
                 return Answer("open")
             chosen = parts_left.pop()
-            for column in fixed.keys() - chosen.keys():
-                solver.changeColBounds(column, 0.0, 1.0)
-            for column, value in chosen.items():
-                solver.changeColBounds(column, value, value)
-            fixed = chosen
+            for column in closed ^ chosen:
+                solver.changeColBounds(column, 0.0, 0.0 if column in chosen else parts.high[column])
+            closed = chosen
             answer = self._solved(highspy, solver, exact=False, whole=not chosen)
             if answer.verdict == "positive":
                 continue
@@ -148,35 +193,49 @@ class Program:
                 return answer
             solution = solver.getSolution()
             outputs = np.asarray(solution.col_value)
-            above_map = np.asarray(solution.row_value)[parts.at_least] - parts.row_low[parts.at_least]
-            bent = np.minimum(outputs[parts.leaving], above_map)  # by how much an output lies above that of the ReLU
+            above, beyond = outputs[parts.above], outputs[parts.beyond]
+            bent = np.minimum(above, beyond)  # by how much an output lies above that of the ReLU
             if bent.max(initial=0.0) < EXACT:
                 undecided = answer.point  # right, but by a margin within the tolerance
                 continue
-            worst = int(bent.argmax())
-            column, likely = int(parts.binaries[worst]), float(outputs[parts.binaries[worst]] > 0.5)
-            parts_left += [{**chosen, column: 1 - likely}, {**chosen, column: likely}]
+            # What the objective pays for it: the price of the equation between output and excess.
+            paid = np.abs(np.asarray(solution.row_dual)[: len(bent)]) * np.where(bent < EXACT, 0.0, bent)
+            worst = int((paid if paid.any() else bent).argmax())
+            halves = int(parts.above[worst]), int(parts.beyond[worst])  # inactive, active
+            likely, unlikely = halves if above[worst] < beyond[worst] else halves[::-1]
+            parts_left += [chosen | {unlikely}, chosen | {likely}]
         return Answer("positive") if undecided is None else Answer("point", undecided)
 
     def _solver(self, highspy: Any, margin: Tensor, *, integral: bool, seconds: float) -> Any:
         """Return HiGHS with the program that minimises a margin."""
         parts = self._parts
-        weights, offsets = self._matrices[-1]
-        row = sparse.csr_array(margin.numpy()[None] @ weights).toarray()[0]
+        coefficients, offset = self._linear(len(self._ranges), margin[None])
         costs = np.zeros(parts.columns)
-        costs[parts.last] = row[parts.kept]
-        constant = float(margin.numpy() @ offsets)
+        costs[: coefficients.shape[1]] = coefficients[0]
+        constant = float(offset[0])
         solver = highspy.Highs()
         solver.silent()
         solver.setOptionValue("threads", 1)
         solver.setOptionValue("time_limit", float(seconds))
-        solver.passModel(parts.model(highspy, costs, constant, integral=integral))
+        solver.passModel(parts.model(highspy, costs, constant))
         if integral:
+            self._add_binaries(highspy, solver)
             # Nothing above is asked for, and nothing better than below.
             entries = np.flatnonzero(costs)
             solver.addRow(-highspy.kHighsInf, TOLERANCE - constant, len(entries), entries, costs[entries])
             solver.setOptionValue("objective_target", -TOLERANCE)
         return solver
+
+    def _add_binaries(self, highspy: Any, solver: Any) -> None:
+        """Let a binary of each ReLU that may be either decide which of its two columns is 0."""
+        parts = self._parts
+        for above, beyond in zip(parts.above.tolist(), parts.beyond.tolist(), strict=True):
+            binary = solver.getNumCol()
+            solver.addVar(0.0, 1.0)
+            solver.changeColIntegrality(binary, highspy.HighsVarType.kInteger)
+            most, least = parts.high[above], parts.high[beyond]
+            solver.addRow(-highspy.kHighsInf, 0.0, 2, np.array([above, binary]), np.array([1.0, -most]))
+            solver.addRow(-highspy.kHighsInf, least, 2, np.array([beyond, binary]), np.array([1.0, least]))
 
     def _solved(self, highspy: Any, solver: Any, *, exact: bool, whole: bool = True) -> Answer:
         """Return what HiGHS finds, on the ``whole`` box or a part of it, which may be empty."""
@@ -199,33 +258,28 @@ class Program:
         """Return the inputs of the solution, inside the box to the last bit."""
         values = np.asarray(solver.getSolution().col_value)[: len(self._box[0])]
         inside = np.clip(values, *self._box)
-        return torch.from_numpy(inside).view(self._shape)
+        return torch.from_numpy(inside).view(self._chain.shapes[0])
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """A program but for its objective: columns with bounds, and rows."""
+    """A relaxed program but for its objective: columns with bounds, and rows."""
 
     low: Floats
     high: Floats
     matrix: sparse.csc_array
     row_low: Floats
     row_high: Floats
-    binaries: npt.NDArray[np.int64]
-    last: npt.NDArray[np.int64]
-    """The columns of what leaves the last ReLUs,"""
-    kept: npt.NDArray[np.int64]
-    """and which units these are."""
-    leaving: npt.NDArray[np.int64]
-    """For each binary the column of what leaves its ReLU,"""
-    at_least: npt.NDArray[np.int64]
-    """and the row that keeps this from falling below what the ReLU is given."""
+    above: Places
+    """For each ReLU that may be either, the column of how far its output lies above 0"""
+    beyond: Places
+    """and that of how far it lies above what the ReLU is given."""
 
     @property
     def columns(self) -> int:
         return len(self.low)
 
-    def model(self, highspy: Any, costs: Floats, constant: float, *, integral: bool) -> Any:
+    def model(self, highspy: Any, costs: Floats, constant: float) -> Any:
         """Return the program as HiGHS takes it, to be minimised."""
         lp = highspy.HighsLp()
         lp.num_col_, lp.num_row_ = self.columns, len(self.row_low)
@@ -236,71 +290,4 @@ class _Parts:
         lp.a_matrix_.start_ = self.matrix.indptr
         lp.a_matrix_.index_ = self.matrix.indices
         lp.a_matrix_.value_ = self.matrix.data
-        if integral:
-            kinds = np.full(self.columns, highspy.HighsVarType.kContinuous, dtype=object)
-            kinds[self.binaries] = highspy.HighsVarType.kInteger
-            lp.integrality_ = list(kinds)
         return lp
-
-
-def _assemble(matrices: list[Matrix], ranges: list[tuple[Floats, Floats]], box: tuple[Floats, Floats]) -> _Parts:
-    """Write the network's rows and columns, layer by layer."""
-    column_low, column_high = [box[0]], [box[1]]
-    count = len(box[0])
-    before, kept = np.arange(count), np.arange(count)
-    blocks: list[tuple[sparse.coo_array, Floats, Floats]] = []
-    binaries: list[npt.NDArray[np.int64]] = []
-    ambiguous: list[npt.NDArray[np.int64]] = []
-    at_least: list[npt.NDArray[np.int64]] = []
-    row_count = 0
-    for (weights, offsets), (low, high) in zip(matrices[:-1], ranges, strict=True):
-        alive = np.flatnonzero(high > 0)
-        unstable = low[alive] < 0
-        leaving = count + np.arange(len(alive))
-        choice = count + len(alive) + np.arange(int(unstable.sum()))
-        column_low += [np.maximum(low[alive], 0), np.zeros(len(choice))]
-        column_high += [high[alive], np.ones(len(choice))]
-        count += len(alive) + len(choice)
-        # What leaves is the map where the ReLU is active, and at least the map where it may be either.
-        numbers = np.arange(len(alive))
-        entries = [(numbers, leaving, np.ones(len(alive))), _minus(weights[alive][:, kept], before)]
-        blocks.append(_rows(entries, offsets[alive], np.where(unstable, np.inf, offsets[alive])))
-        # And no more than the map where it is active, nor than 0 where it is not.
-        some = np.flatnonzero(unstable)
-        least, most = low[alive[some]], high[alive[some]]
-        numbers, nothing = np.arange(len(some)), np.full(len(some), -np.inf)
-        own = numbers, leaving[some], np.ones(len(some))
-        entries = [own, _minus(weights[alive[some]][:, kept], before), (numbers, choice, -least)]
-        blocks.append(_rows(entries, nothing, offsets[alive[some]] - least))
-        blocks.append(_rows([own, (numbers, choice, -most)], nothing, np.zeros(len(some))))
-        at_least.append(row_count + some)
-        row_count += len(alive) + 2 * len(some)
-        ambiguous.append(leaving[some])
-        binaries.append(choice)
-        before, kept = leaving, alive
-    parts = [sparse.coo_array((part.data, part.coords), shape=(part.shape[0], count)) for part, _, _ in blocks]
-    return _Parts(
-        np.concatenate(column_low),
-        np.concatenate(column_high),
-        sparse.csc_array(sparse.vstack(parts)),
-        np.concatenate([low for _, low, _ in blocks]),
-        np.concatenate([high for _, _, high in blocks]),
-        np.concatenate(binaries),
-        before,
-        kept,
-        np.concatenate(ambiguous),
-        np.concatenate(at_least),
-    )
-
-
-def _minus(weights: sparse.csr_array, columns: npt.NDArray[np.int64]) -> tuple[Any, Any, Any]:
-    """Return the entries (row, column, value) of −W, whose inputs have these columns."""
-    entries = sparse.coo_array(weights)
-    return entries.coords[0], columns[entries.coords[1]], -entries.data
-
-
-def _rows(entries: list[tuple[Any, Any, Any]], low: Floats, high: Floats) -> tuple[sparse.coo_array, Floats, Floats]:
-    """Return rows from (row, column, value) entries, and between what they lie."""
-    rows, columns, values = (np.concatenate([np.asarray(entry[number]) for entry in entries]) for number in range(3))
-    width = int(columns.max()) + 1 if len(columns) else 1
-    return sparse.coo_array((values, (rows, columns)), shape=(len(low), width)), low, high

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from robustrepro.attacks.losses import classification_margin
 from robustrepro.attacks.threat_models import Box
 from robustrepro.verification.bounds import Boxes, Ranges, bounds_of, least_margins, margin_rows
-from robustrepro.verification.layers import Chain, Matrix, chain_of
+from robustrepro.verification.layers import Chain, chain_of
 from robustrepro.verification.programs import TOLERANCE, Answer, Program
 
 BATCH_SIZE = 16
@@ -154,7 +153,7 @@ class Verifier:
             for image, each in zip(batch.tolist(), found, strict=True):
                 began = time.perf_counter()
                 decision = each.decision or self._by_programs(
-                    boxes.of(torch.tensor([image])), each.ranges, int(labels[image]), each.least
+                    boxes.of(image), each.ranges, int(labels[image]), each.least
                 )
                 yield replace(
                     decision,
@@ -175,7 +174,7 @@ class Verifier:
                 decision = Decision("verified", "bounds", float(least[place].min()))
             elif not resists[place]:
                 decision = Decision("falsified", "bounds", float(margins[place]), corners[place])
-            own = [layer.of(torch.tensor([place])) for layer in ranges]
+            own = [layer.of(place) for layer in ranges]
             found.append(_Bounded(own, least[place], decision))
         return found
 
@@ -184,7 +183,7 @@ class Verifier:
         classes = [int(each) for each in least.argsort() if least[each] <= TOLERANCE]
         deadline = time.monotonic() + self.seconds
         rows = margin_rows(torch.tensor([label]), len(least))[0]
-        program = Program(self.chain, self.matrices, box, ranges)
+        program = Program(self.chain, box, ranges)
         for stage in PROGRAMS:
             undecided, in_time = [], True
             for other in classes:
@@ -213,8 +212,3 @@ class Verifier:
         """Return the margin and the point if the network itself misclassifies it; None otherwise."""
         margin, right = self.margins(point[None], torch.tensor([label]))
         return None if right.item() else (margin.item(), point)
-
-    @cached_property
-    def matrices(self) -> list[Matrix]:
-        """Each map as a sparse matrix and offsets, made when a program first asks for them."""
-        return [self.chain.matrix(number) for number in range(len(self.chain.maps))]
