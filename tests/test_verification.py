@@ -274,6 +274,18 @@ def test_branching_and_the_integer_program_agree(monkeypatch) -> None:
     assert "integer program" in {each.stage for each in integer}
 
 
+def test_an_image_that_takes_many_splits_goes_to_the_integer_program(monkeypatch) -> None:
+    model = convolutional()
+    images = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = model(images).argmax(1)
+    branched = decided(model, images, labels, 0.1)
+    monkeypatch.setattr(verify, "BRANCHES", 1)
+    given_up = decided(model, images, labels, 0.1)
+    assert [each.verdict for each in branched] == [each.verdict for each in given_up]
+    stages = {(before.stage, after.stage) for before, after in zip(branched, given_up, strict=True)}
+    assert ("branch and bound", "integer program") in stages
+
+
 def test_a_solution_that_the_network_classifies_rightly_is_no_witness(monkeypatch) -> None:
     """A solver's point counts only where the network itself errs: otherwise nothing is decided."""
 

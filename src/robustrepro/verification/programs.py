@@ -149,14 +149,14 @@ class Program:
         highspy = _highs()
         return self._solved(highspy, self._solver(highspy, margin, integral=exact, seconds=seconds), exact=exact)
 
-    def branched(self, margin: Tensor, *, is_wrong: Callable[[Tensor], bool], seconds: float) -> Answer:
+    def branched(self, margin: Tensor, *, is_wrong: Callable[[Tensor], bool], programs: int, seconds: float) -> Answer:
         """Split the relaxation at the ReLUs that it gains most from, until every part is decided.
 
         A part whose least margin is above :data:`TOLERANCE` is done; the solution of another is tried on the network,
         and a ReLU is made active in one half and inactive in the other: that at which output and excess are furthest
         from having one of them 0, times the dual price of their difference. Each linear program starts from the
-        solution of the one before. That was seen to take a second where an integer program of HiGHS took fifty, almost
-        all of them for cuts at its root.
+        solution of the one before. Where some splits decide, that was seen to be ten times as fast as an integer
+        program of HiGHS; where thousands would, an integer program a hundred times as fast.
 
         Parameters
         ----------
@@ -164,8 +164,8 @@ class Program:
             As of :meth:`least_margin`.
         is_wrong
             Whether the network misclassifies a point.
-        seconds
-            After which it is given up.
+        programs, seconds
+            After how many linear programs, and when, it is given up.
 
         Raises
         ------
@@ -177,9 +177,11 @@ class Program:
         parts_left: list[frozenset[int]] = [frozenset()]
         closed: frozenset[int] = frozenset()  # columns that are held at 0
         undecided: Tensor | None = None
-        while parts_left:
+        for _ in range(programs):
+            if not parts_left:
+                return Answer("positive") if undecided is None else Answer("point", undecided)
             if time.monotonic() > deadline:
-                return Answer("open")
+                break
             chosen = parts_left.pop()
             for column in closed ^ chosen:
                 solver.changeColBounds(column, 0.0, 0.0 if column in chosen else parts.high[column])
@@ -204,7 +206,7 @@ class Program:
             halves = int(parts.above[worst]), int(parts.beyond[worst])  # inactive, active
             likely, unlikely = halves if above[worst] < beyond[worst] else halves[::-1]
             parts_left += [chosen | {unlikely}, chosen | {likely}]
-        return Answer("positive") if undecided is None else Answer("point", undecided)
+        return Answer("open")
 
     def _solver(self, highspy: Any, margin: Tensor, *, integral: bool, seconds: float) -> Any:
         """Return HiGHS with the program that minimises a margin."""

@@ -18,6 +18,8 @@ from robustrepro.verification.programs import TOLERANCE, Answer, Program
 BATCH_SIZE = 16
 """Images whose bounds are computed at once."""
 
+BRANCHES = 256
+"""So many linear programs at most before an image goes to an integer program."""
 PROGRAMS = ("linear program", "branch and bound", "integer program")
 STAGES = ("clean", "attack", "bounds", *PROGRAMS, "time")
 """What decided an image: it is misclassified as it is; an attack; bounds; the linear relaxation of the network, that
@@ -200,11 +202,14 @@ class Verifier:
         return Decision("unresolved", stage if in_time else "time")
 
     def _solved(self, program: Program, stage: str, row: Tensor, label: int, deadline: float) -> Answer:
-        """Return what one means says of one margin; branching leaves half of the time to the integer program."""
+        """Return what one means says of one margin."""
         left = max(deadline - time.monotonic(), 0.1)  # a tenth at least, in which HiGHS says that it had none
         if stage == "branch and bound":
             return program.branched(
-                row, is_wrong=lambda point: self._witness(point, label) is not None, seconds=left / 2
+                row,
+                is_wrong=lambda point: self._witness(point, label) is not None,
+                programs=BRANCHES,
+                seconds=left / 2,
             )
         return program.least_margin(row, exact=stage == "integer program", seconds=left)
 
