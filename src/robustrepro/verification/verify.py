@@ -18,7 +18,7 @@ from robustrepro.verification.programs import TOLERANCE, Answer, Program
 BATCH_SIZE = 16
 """Images whose bounds are computed at once."""
 
-BRANCHES = 256
+BRANCHES = 1024
 """So many linear programs at most before an image goes to an integer program."""
 PROGRAMS = ("linear program", "branch and bound", "integer program")
 STAGES = ("clean", "attack", "bounds", *PROGRAMS, "time")
