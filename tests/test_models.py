@@ -68,6 +68,22 @@ def test_networks_have_the_number_of_parameters_that_they_state(
     assert model(torch.zeros(5, *shape)).shape == (5, classes)
 
 
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_a_narrow_residual_network_has_the_gradients_of_strided_shortcuts(width: int) -> None:
+    # Their own backward pass writes beyond its memory on some processors, in channels-last memory.
+    declared = network({"name": "preact_resnet18", "width": width})
+    images, gradients = torch.rand(8, *COLOUR), []
+    for dtype, memory_format in ((torch.float32, torch.channels_last), (torch.float64, torch.contiguous_format)):
+        model = build_network(declared, COLOUR, 10).train().to(dtype=dtype, memory_format=memory_format)
+        if dtype == torch.float64:
+            for block in model.blocks:
+                block.shortcut.stride, block.stride = (block.stride, block.stride), 1
+        model(images.to(dtype=dtype, memory_format=memory_format)).square().sum().backward()
+        gradients.append(torch.cat([parameter.grad.double().flatten() for parameter in model.parameters()]))
+    narrow, strided = gradients
+    assert (narrow - strided).norm() <= 1e-2 * strided.norm()
+
+
 def test_the_seed_alone_decides_the_weights() -> None:
     torch.manual_seed(1)
     first = weights_of(build_network(MLP, (2,), 2, seed=4))

@@ -55,12 +55,15 @@ class _Block(nn.Module):
         self.second = nn.Sequential(
             _convolution(depth, filters, stride), nn.BatchNorm2d(filters), nn.ReLU(), _convolution(filters, filters)
         )
+        self.stride = stride
         same_shape = stride == 1 and depth == filters
-        self.shortcut = nn.Identity() if same_shape else nn.Conv2d(depth, filters, 1, stride, bias=False)
+        self.shortcut = nn.Identity() if same_shape else nn.Conv2d(depth, filters, 1, bias=False)
 
     def forward(self, maps: Tensor) -> Tensor:
         rectified = self.first(maps)
-        summed: Tensor = self.second(rectified) + self.shortcut(rectified)
+        # Not a 1x1 convolution that strides: oneDNN 3.x writes beyond its memory in the backward pass of one with fewer
+        # than 8 channels, on processors without AVX-512 (uxlfoundation/oneDNN issue 6035).
+        summed: Tensor = self.second(rectified) + self.shortcut(rectified[..., :: self.stride, :: self.stride])
         return summed
 
 
