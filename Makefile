@@ -67,7 +67,8 @@ publish: reproduce ## bring SCALE (config.yaml's when not said) up to date and c
 	@$(ROBUSTREPRO) publish $(NAMED_SCALE)
 
 test: $(READY) ## run the tests (real data: set ROBUSTREPRO_MIRROR)
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+	@# No worker takes over from one that crashed: by files, that waits for ever.
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --max-worker-restart 0
 
 lint: $(READY) ## check style, types and rules
 	$(BIN)/ruff check .

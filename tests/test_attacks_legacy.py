@@ -12,7 +12,7 @@ from oracles import oracle
 from safetensors.torch import load_file
 from torch import nn
 
-from robustrepro.attacks.legacy import carlini_wagner
+from robustrepro.attacks.legacy import carlini_wagner, deepfool
 from robustrepro.attacks.legacy.nearest import Nearest, above
 from robustrepro.attacks.losses import classification_margin
 from robustrepro.attacks.minimal_distance import MinimalDistanceOutcome, measure_distances
@@ -153,7 +153,15 @@ def test_deepfool_ends_where_the_librarys_does_but_for_rounding(recorded):
     certain = attacked & recorded["deepfool_robust"] & (recorded["deepfool_tie_steps"] == 0)
     assert certain.sum() >= 15
     assert np.mean(np.abs(own - theirs)[certain] < 1e-3 * theirs[certain]) > 0.9
-    assert np.mean(outcome.succeeded.numpy() == recorded["deepfool_found"]) > 0.95
+    # The pass that checks a point that crossed by rounding may see it on the other side, on one processor or another.
+    differing = outcome.succeeded.numpy() != recorded["deepfool_found"]
+    assert differing.mean() < 0.1
+    rows = np.flatnonzero(differing & certain)
+    ends = deepfool.search(
+        recorded.model, recorded.images[rows], recorded.labels[rows], (0.0, 1.0), attack("legacy_deepfool")
+    ).points
+    first, second = recorded.model(ends).topk(2).values.unbind(1)
+    assert (first - second < 1e-5).all()
 
 
 def test_deepfools_first_step_is_the_librarys(recorded):
