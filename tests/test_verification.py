@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from measuring import checkpoint, described, measured
+from scipy import sparse
 from scipy.optimize import linprog
 from torch import Tensor, nn
 
@@ -20,10 +21,13 @@ from robustrepro.models.preprocessing.standardise import Standardise
 from robustrepro.models.strided_convnet import StridedConvNet
 from robustrepro.verification import bounds, programs, verify
 from robustrepro.verification.bounds import Boxes, CrossingBoundsError, Ranges, bounds_of, least_margins
+from robustrepro.verification.cuts import Cuts
 from robustrepro.verification.layers import chain_of
+from robustrepro.verification.relaxation import Relaxation
 from robustrepro.verification.verify import Decision, Verifier
 
 UNIT = (0.0, 1.0)
+MEANS = [(Relaxation, "least_margin"), (Relaxation, "branched"), (programs.Program, "least_margin")]
 
 
 def tiny(seed: int) -> nn.Sequential:
@@ -229,8 +233,8 @@ def test_wrong_bounds_that_leave_a_relaxation_without_a_point_are_no_verdict(mea
 
 
 def test_an_image_that_no_program_decides_in_time_is_unresolved(monkeypatch) -> None:
-    for means in ("least_margin", "branched"):
-        monkeypatch.setattr(programs.Program, means, lambda *_, **__: programs.Answer("open"))
+    for of, means in MEANS:
+        monkeypatch.setattr(of, means, lambda *_, **__: programs.Answer("open"))
     model = convolutional()
     images = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     decisions = decided(model, images, model(images).argmax(1), 0.15)
@@ -247,7 +251,7 @@ def test_every_point_of_the_box_is_one_of_its_program() -> None:
     ranges = bounds_of(chain, box)
     assert all(layer.unstable.any() for layer in ranges)
     program = programs.Program(chain, box, ranges)
-    parts, margin = program._parts, torch.tensor([1.0, -1.0, 0.0], dtype=torch.float64)
+    parts, margin = program.parts, torch.tensor([1.0, -1.0, 0.0], dtype=torch.float64)
     coefficients, offset = program._linear(len(ranges), margin[None])
     for _ in range(20):
         point = box.low + (box.high - box.low) * torch.rand_like(box.low)
@@ -259,6 +263,43 @@ def test_every_point_of_the_box_is_one_of_its_program() -> None:
         assert ((parts.row_low - 1e-12 <= rows) & (rows <= parts.row_high + 1e-12)).all()
         ours = coefficients[0] @ columns[: coefficients.shape[1]] + offset[0]
         assert ours == pytest.approx((made[-1] @ margin).item())
+
+
+def test_a_relu_of_two_inputs_has_the_cuts_of_its_hull() -> None:
+    """max(0, x₁ + x₂ − 1) on the unit square lies below x₁ and below x₂; its chord alone leaves (1, 0, ½) in."""
+    given = sparse.csr_array([[1.0, 1.0, 0.0]])
+    cuts = Cuts(given, np.array([-1.0]), np.zeros(3), np.ones(3), np.array([2]))
+    for point in ([1.0, 0.0, 0.5], [0.0, 1.0, 0.5]):
+        rows, sides = cuts.broken(np.array(point))
+        (row,) = rows.toarray()
+        assert row.tolist() == [-1.0 if value == 0 else 0.0 for value in point[:2]] + [1.0]
+        assert sides.tolist() == [0.0]
+    rows, sides = cuts.broken(np.array([0.5, 0.5, 0.5]))
+    assert (rows.shape, sides.shape) == ((0, 3), (0,))
+
+
+def test_cuts_leave_in_every_point_of_the_network() -> None:
+    model = convolutional()
+    image = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    chain, box = chain_of(model, (1, 8, 8)), Boxes.around(image, 0.1, UNIT)
+    ranges = bounds_of(chain, box)
+    parts = programs.Program(chain, box, ranges).parts
+    cuts = Cuts(parts.given, parts.offset, parts.low, parts.high, parts.above)
+    generator, made = np.random.default_rng(0), 0
+    points = []
+    for draw in range(100):
+        shares = torch.from_numpy(generator.random(box.low.shape))
+        point = box.low + (box.high - box.low) * (shares.round() if draw % 2 else shares)
+        values = chain.pre_activations(point)
+        given = torch.cat([each[layer.unstable] for each, layer in zip(values, ranges, strict=False)])
+        points.append(torch.cat([point.flatten(), given.clamp(min=0), (-given).clamp(min=0)]).numpy())
+    for _ in range(20):
+        rows, sides = cuts.broken(parts.low + (parts.high - parts.low) * generator.random(parts.columns).round())
+        made += len(sides)
+        for point in points:
+            assert (rows @ point <= sides + 1e-9).all()
+            assert len(cuts.broken(point)[1]) == 0
+    assert made > 100
 
 
 def test_branching_and_the_integer_program_agree(monkeypatch) -> None:
@@ -289,11 +330,12 @@ def test_an_image_that_takes_many_splits_goes_to_the_integer_program(monkeypatch
 def test_a_solution_that_the_network_classifies_rightly_is_no_witness(monkeypatch) -> None:
     """A solver's point counts only where the network itself errs: otherwise nothing is decided."""
 
-    def beside(self: programs.Program, _: Tensor, **__: object) -> programs.Answer:
-        return programs.Answer("point", torch.from_numpy(self._box[0] + self._box[1]).view(1, 8, 8) / 2)
+    def beside(self: programs.Program | Relaxation, *_: Tensor, **__: object) -> programs.Answer:
+        box = getattr(self, "_program", self)._box
+        return programs.Answer("point", torch.from_numpy(box[0] + box[1]).view(1, 8, 8) / 2)
 
-    for means in ("least_margin", "branched"):
-        monkeypatch.setattr(programs.Program, means, beside)
+    for of, means in MEANS:
+        monkeypatch.setattr(of, means, beside)
     model = convolutional()
     images = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     images = images * 0.6 + 0.2  # so that the middle of the box is the image, which is right

@@ -13,7 +13,8 @@ from robustrepro.attacks.losses import classification_margin
 from robustrepro.attacks.threat_models import Box
 from robustrepro.verification.bounds import Boxes, Ranges, bounds_of, least_margins, margin_rows
 from robustrepro.verification.layers import Chain, chain_of
-from robustrepro.verification.programs import TOLERANCE, Answer, Program
+from robustrepro.verification.programs import TOLERANCE, Program
+from robustrepro.verification.relaxation import Relaxation
 
 BATCH_SIZE = 16
 """Images whose bounds are computed at once."""
@@ -22,8 +23,8 @@ BRANCHES = 1024
 """So many linear programs at most before an image goes to an integer program."""
 PROGRAMS = ("linear program", "branch and bound", "integer program")
 STAGES = ("clean", "attack", "bounds", *PROGRAMS, "time")
-"""What decided an image: it is misclassified as it is; an attack; bounds; the linear relaxation of the network, that
-split at single ReLUs, or the network itself as an integer program; nothing, in time."""
+"""What decided an image: it is misclassified as it is; an attack; bounds; the linear relaxation of the network with
+cuts, that split at single ReLUs, or the network itself as an integer program; nothing, in time."""
 
 
 @dataclass(frozen=True)
@@ -186,10 +187,21 @@ class Verifier:
         deadline = time.monotonic() + self.seconds
         rows = margin_rows(torch.tensor([label]), len(least))[0]
         program = Program(self.chain, box, ranges)
+
+        def is_wrong(point: Tensor) -> bool:
+            return self._witness(point, label) is not None
+
+        relaxations = {other: Relaxation(program, rows[other], is_wrong) for other in classes}
         for stage in PROGRAMS:
             undecided, in_time = [], True
             for other in classes:
-                answer = self._solved(program, stage, rows[other], label, deadline)
+                left = max(deadline - time.monotonic(), 0.1)  # a tenth at least, in which HiGHS says that it had none
+                if stage == "linear program":
+                    answer = relaxations[other].least_margin(seconds=left)
+                elif stage == "branch and bound":
+                    answer = relaxations[other].branched(programs=BRANCHES, seconds=left / 2)
+                else:
+                    answer = program.least_margin(rows[other], seconds=left)
                 # A corner of a relaxation is often misclassified by the network itself.
                 if answer.point is not None and (witness := self._witness(answer.point, label)):
                     return Decision("falsified", stage, *witness)
@@ -200,18 +212,6 @@ class Verifier:
                 return Decision("verified", stage, TOLERANCE)
             classes = undecided
         return Decision("unresolved", stage if in_time else "time")
-
-    def _solved(self, program: Program, stage: str, row: Tensor, label: int, deadline: float) -> Answer:
-        """Return what one means says of one margin."""
-        left = max(deadline - time.monotonic(), 0.1)  # a tenth at least, in which HiGHS says that it had none
-        if stage == "branch and bound":
-            return program.branched(
-                row,
-                is_wrong=lambda point: self._witness(point, label) is not None,
-                programs=BRANCHES,
-                seconds=left / 2,
-            )
-        return program.least_margin(row, exact=stage == "integer program", seconds=left)
 
     def _witness(self, point: Tensor, label: int) -> tuple[float, Tensor] | None:
         """Return the margin and the point if the network itself misclassifies it; None otherwise."""
