@@ -278,6 +278,13 @@ def test_a_relu_of_two_inputs_has_the_cuts_of_its_hull() -> None:
     assert (rows.shape, sides.shape) == ((0, 3), (0,))
 
 
+@pytest.mark.parametrize("offset", [-2.1, 0.0, 1e-9, 0.1], ids=["inactive", "touching", "rounding", "active"])
+def test_a_relu_that_the_box_settles_has_no_cut(offset) -> None:
+    cuts = Cuts(sparse.csr_array([[1.0, 1.0, 0.0]]), np.array([offset]), np.zeros(3), np.full(3, 1.0), np.array([2]))
+    rows, sides = cuts.broken(np.array([0.0, 0.0, 5.0]))
+    assert (rows.shape, sides.shape) == ((0, 3), (0,))
+
+
 def test_cuts_leave_in_every_point_of_the_network() -> None:
     model = convolutional()
     image = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -48,7 +48,8 @@ class Cuts:
         for relu, output in enumerate(outputs):
             entries = slice(*given.indptr[relu : relu + 2])
             own = _Relu.of(output, given.indices[entries], given.data[entries], offsets[relu], low, high)
-            if own.highest >= 0 > own.highest - own.gains.sum():
+            # By FEASIBLE at least, so that rounding makes no cut of a ReLU that the box settles.
+            if own.highest >= 0 and own.highest - own.gains.sum() < -FEASIBLE:
                 self._relus.append(own)
 
     def broken(self, values: Floats) -> tuple[sparse.csr_array, Floats]:
