@@ -184,8 +184,8 @@ def test_a_link_to_a_claim_opens_it_whatever_is_filtered(browser: Browser, addre
 
 def test_a_paper_and_the_list_lead_to_each_other(hrm: Page) -> None:
     hrm.get_by_role("link", name="The same claims over all scales").click()
+    expect(hrm.locator(".line:visible")).to_have_count(3)
     assert query(hrm) == [("paper", "hrm")]
-    assert len(lines(hrm)) == 3
     hrm.locator("#claim-hrm-cem-between .unfold").click()
     hrm.locator("#claim-hrm-cem-between-unfolded").get_by_role("link", name="Section 5").click()
     expect(hrm.locator("#hrm-table2")).to_be_in_viewport()
@@ -233,7 +233,7 @@ def test_another_scale_has_a_link_to_its_page_where_there_is_one(tmp_path: Path,
     page.goto((tmp_path / "quick/report/index.html").as_uri())
     page.locator(".unfold").first.click()
     page.get_by_role("link", name="its page").first.click()
-    assert page.url == (tmp_path / "reduced/report/hrm.html").as_uri() + "#claim-hrm-hrm-raises-pgd-accuracy"
+    expect(page).to_have_url((tmp_path / "reduced/report/hrm.html").as_uri() + "#claim-hrm-hrm-raises-pgd-accuracy")
     page.close()
 
 
