@@ -290,8 +290,8 @@ def test_cuts_leave_in_every_point_of_the_network() -> None:
     image = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     chain, box = chain_of(model, (1, 8, 8)), Boxes.around(image, 0.1, UNIT)
     ranges = bounds_of(chain, box)
-    parts = programs.Program(chain, box, ranges).parts
-    cuts = Cuts(parts.given, parts.offset, parts.low, parts.high, parts.above)
+    program = programs.Program(chain, box, ranges)
+    parts, cuts = program.parts, program.cuts
     generator, made = np.random.default_rng(0), 0
     points = []
     for draw in range(100):

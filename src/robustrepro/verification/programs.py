@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy import sparse
 from torch import Tensor
@@ -15,12 +14,11 @@ from torch.nn import functional
 
 from robustrepro.errors import UserError
 from robustrepro.verification.bounds import Boxes, Ranges
+from robustrepro.verification.cuts import Cuts, Floats, Places
 from robustrepro.verification.layers import Chain
 
-Floats = npt.NDArray[np.float64]
-Places = npt.NDArray[np.int64]
 TOLERANCE = 1e-5
-"""A margin counts as positive from here on: HiGHS meets constraints to 1e-6."""
+"""A margin counts as positive from here on: ten times what HiGHS may miss a constraint by."""
 
 
 def highs() -> Any:
@@ -106,6 +104,12 @@ class Program:
             inputs + pairs + np.arange(pairs),
         )
 
+    @cached_property
+    def cuts(self) -> Cuts:
+        """Return the cuts of its ReLUs, which hold for every margin."""
+        parts = self.parts
+        return Cuts(parts.given, parts.offset, parts.low, parts.high, parts.above)
+
     def _given(self, number: int) -> tuple[sparse.csr_array, Floats]:
         """Return what a layer's ReLUs that may be either are given, over the inputs and all outputs y."""
         unstable = self._ranges[number].unstable
@@ -150,9 +154,10 @@ class Program:
         """
         highspy, solver = highs(), self.solver(margin)
         solver.setOptionValue("time_limit", float(seconds))
+        objective = solver.getLp()
+        costs, constant = np.asarray(objective.col_cost_), objective.offset_
         self._add_binaries(highspy, solver)
         # Nothing above is asked for, and nothing better than below.
-        costs, constant = self._objective(margin)
         entries = np.flatnonzero(costs)
         solver.addRow(-highspy.kHighsInf, TOLERANCE - constant, len(entries), entries, costs[entries])
         solver.setOptionValue("objective_target", -TOLERANCE)
@@ -164,18 +169,15 @@ class Program:
 
     def solver(self, margin: Tensor) -> Any:
         """Return HiGHS with the relaxed program that minimises a margin, for one thread."""
-        solver = highs().Highs()
-        solver.silent()
-        solver.setOptionValue("threads", 1)
-        solver.passModel(self.parts.model(highs(), *self._objective(margin)))
-        return solver
-
-    def _objective(self, margin: Tensor) -> tuple[Floats, float]:
-        """Return a margin's coefficients of the variables, and its constant."""
         coefficients, offset = self._linear(len(self._ranges), margin[None])
         costs = np.zeros(self.parts.columns)
         costs[: coefficients.shape[1]] = coefficients[0]
-        return costs, float(offset[0])
+        highspy = highs()
+        solver = highspy.Highs()
+        solver.silent()
+        solver.setOptionValue("threads", 1)
+        solver.passModel(self.parts.model(highspy, costs, float(offset[0])))
+        return solver
 
     def _add_binaries(self, highspy: Any, solver: Any) -> None:
         """Let a binary of each ReLU that may be either decide which of its two columns is 0."""

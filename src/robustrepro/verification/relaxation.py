@@ -9,7 +9,6 @@ import numpy as np
 from torch import Tensor
 
 from robustrepro.verification.bounds import CrossingBoundsError
-from robustrepro.verification.cuts import Cuts
 from robustrepro.verification.programs import TOLERANCE, Answer, Program, highs, solved
 
 GAIN = 0.1
@@ -59,7 +58,6 @@ class Relaxation:
             If there is no point at all.
         """
         deadline, before = time.monotonic() + seconds, np.inf
-        cuts = None
         while True:
             answer = self._minimised(deadline)
             if answer.point is None or self._is_wrong(answer.point):
@@ -70,8 +68,7 @@ class Relaxation:
             if before < (1 + GAIN) * lacking or time.monotonic() > deadline:
                 return answer
             before = lacking
-            cuts = cuts or self._cuts()
-            rows, sides = cuts.broken(values)
+            rows, sides = self._program.cuts.broken(values)
             if not len(sides):
                 return answer
             below = np.full(len(sides), -self._highspy.kHighsInf)
@@ -146,10 +143,6 @@ class Relaxation:
             return Answer("open")
         is_positive = self._solver.getInfo().objective_function_value > TOLERANCE
         return Answer("positive") if is_positive else Answer("point", self._program.point(self._solver))
-
-    def _cuts(self) -> Cuts:
-        parts = self._parts
-        return Cuts(parts.given, parts.offset, parts.low, parts.high, parts.above)
 
     def _forget_slack_cuts(self) -> None:
         """Take out the cuts that the solution does not need, and let HiGHS go on from it all the same."""
